@@ -1,0 +1,1 @@
+"""One file a runtime, all behind `core.backends.base.Backend`."""

@@ -1,0 +1,160 @@
+"""The contract of a backend.
+
+A backend is one file (or one package) in this folder with a module-level `BACKEND`. `build` leaves everything an
+engine needs in a folder, `open` runs it from that folder alone, `describe` tells its layers. Builds, measurements
+and inspections each run in a process of their own, so a backend may import its runtime freely inside these methods
+and nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+import core.backends
+from core.availability import Availability
+from core.errors import InvalidRequest
+from core.graph.engine_graph import EngineGraph
+from core.models.model import Format, Signature, Source
+from core.models.profile import ShapeProfile
+from core.precision.kinds import Precision
+from core.progress import Report
+
+Array = NDArray[np.generic]
+Tensors = Mapping[str, Array]
+OptionValue = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """A knob of a backend that a user may turn; `choices` closes the set of values."""
+
+    name: str
+    default: OptionValue
+    help: str
+    choices: tuple[OptionValue, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """One way of a backend to run a model; a path names it as `backend` or `backend-variant`."""
+
+    name: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildConfig:
+    """What to build; `options` holds only values that differ from the backend's defaults."""
+
+    variant: str = ""
+    precision: Precision = Precision.FP32
+    profile: ShapeProfile = field(default_factory=ShapeProfile)
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    device: str = "cpu"
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """A built engine: the folder that holds it, and the config it was built with.
+
+    Attributes:
+        size_bytes: Of the files that a deployment needs.
+        versions: Of every package that had a say.
+        artifact: The file or folder a deployment takes, relative to `folder`.
+    """
+
+    folder: Path
+    backend: str
+    config: BuildConfig
+    signature: Signature
+    artifact: str
+    size_bytes: int
+    versions: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Session(Protocol):
+    """A loaded engine, ready to run."""
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        """Runs once; keys are the signature's input and output names, arrays are NumPy's on the host."""
+        ...
+
+
+class Backend(Protocol):
+    """A runtime at a path's end."""
+
+    name: str
+    title: str
+    accepts: tuple[Format, ...]
+    variants: tuple[Variant, ...]
+    options: tuple[Option, ...]
+    precisions: tuple[Precision, ...]
+
+    def availability(self) -> Availability:
+        """Whether it works here. Cheap: looks at what is installed and imports no runtime."""
+        ...
+
+    def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
+        """Builds into `folder`.
+
+        Raises:
+            BuildFailed: The runtime refused.
+            Unavailable: The runtime is not here.
+        """
+        ...
+
+    def open(self, engine: Engine) -> AbstractContextManager[Session]:
+        """Loads an engine that `build` left; releases everything on exit."""
+        ...
+
+    def describe(self, engine: Engine) -> EngineGraph:
+        """The engine's layers with the source nodes in each; no times."""
+        ...
+
+    def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
+        """Mean milliseconds a run of each layer, by its name in `describe`, from a profiled run; empty if it cannot."""
+        ...
+
+
+def _load(name: str) -> Backend:
+    module = importlib.import_module(f"core.backends.{name}")
+    backend: Backend = module.BACKEND
+    return backend
+
+
+@lru_cache(maxsize=1)
+def all_backends() -> Mapping[str, Backend]:
+    """Every backend by its name; fails loudly on a module of this folder without a `BACKEND`."""
+    names = (info.name for info in pkgutil.iter_modules(core.backends.__path__))
+    found = (_load(name) for name in names if name != "base" and not name.startswith("_"))
+    return {backend.name: backend for backend in found}
+
+
+def backend_named(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        InvalidRequest: There is none.
+    """
+    try:
+        return all_backends()[name]
+    except KeyError:
+        raise InvalidRequest(f"No backend is called {name!r}.", hint=f"There are: {', '.join(all_backends())}.") from None
+
+
+def folder_bytes(folder: Path, names: Sequence[str] = ("",)) -> int:
+    """Bytes of the files below each of `names` in `folder`."""
+    files = (file for name in names for file in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*")))
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -1,0 +1,1 @@
+"""Latency: the protocol, the loop, the statistics."""

@@ -1,0 +1,67 @@
+"""What a latency measurement is, with the protocol it was taken by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How latency is taken. Defaults follow trexec's: warm up, then at least 3 s and enough samples.
+
+    Attributes:
+        min_samples: Fewer make no interval; measuring goes on until both minima are met.
+        max_seconds: An end for very slow models, never before 3 samples.
+        threads: Intra-op threads of the runtime, None for the cores of the process.
+    """
+
+    warmup_seconds: float = 0.5
+    warmup_runs: int = 3
+    min_seconds: float = 3.0
+    min_samples: int = 30
+    max_seconds: float = 60.0
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """A distribution of latencies, milliseconds. Percentiles are None where too few samples back them."""
+
+    samples: int
+    median_ms: float
+    low_ms: float
+    high_ms: float
+    mean_ms: float
+    std_ms: float
+    min_ms: float
+    p90_ms: float | None
+    p99_ms: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One engine's latency, host to host, one inference at a time.
+
+    Attributes:
+        latency: `low_ms` to `high_ms` is the median's 95 % interval.
+        throughput: Samples of the batch a second at the median latency; runs a second when there is no batch axis.
+        load_ms: From opening the engine to ready.
+        first_ms: The first inference, which can hide lazy compilation.
+        peak_memory_bytes: Peak resident size of the measuring process, and of the same process before loading.
+        shapes: Input shapes measured.
+        settings: What the runtime was set to: threads, spinning, wait mode.
+        machine: Processor, cores, load at the start.
+        warnings: Sentences about what makes this figure weak.
+    """
+
+    latency: Latency
+    throughput: float
+    load_ms: float
+    first_ms: float
+    peak_memory_bytes: int
+    baseline_memory_bytes: int
+    shapes: dict[str, tuple[int, ...]]
+    protocol: Protocol
+    settings: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""One file a conversion, all behind `core.conversion.base.Conversion`."""

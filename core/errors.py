@@ -1,0 +1,118 @@
+"""Every error a user can meet: what failed and what was asked (`message`), and what to do (`hint`).
+
+Errors cross process boundaries as `error_to_dict` and come back by `error_from_dict`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class EngineRoomError(Exception):
+    """Something failed for a reason we can name.
+
+    Args:
+        message: What failed, and what was asked for.
+        hint: What the user can do about it.
+        detail: Long text for those who want it: a log's end, a traceback.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "", detail: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class InvalidRequest(EngineRoomError):
+    """The request itself is wrong: an unknown path, signature, axis or option."""
+
+    exit_code = 2
+
+
+class UnsupportedModel(EngineRoomError):
+    """The file is not a format we read, or not one we can read here."""
+
+    exit_code = 3
+
+
+class BrokenModel(EngineRoomError):
+    """The file claims a format and does not hold to it."""
+
+    exit_code = 3
+
+
+class NotFound(EngineRoomError):
+    """No model, build or artifact of that name is stored here."""
+
+    exit_code = 3
+
+
+class Unavailable(EngineRoomError):
+    """A backend or a conversion cannot work on this machine."""
+
+    exit_code = 4
+
+
+class ConversionFailed(EngineRoomError):
+    """A converter could not carry the model over."""
+
+    exit_code = 5
+
+
+class UnsupportedOps(ConversionFailed):
+    """The converter has no translation for some ops; `message` names them and the nodes that use them."""
+
+
+class BuildFailed(EngineRoomError):
+    """The runtime refused or failed to build the engine."""
+
+    exit_code = 6
+
+
+class RunFailed(EngineRoomError):
+    """A built engine failed while running."""
+
+    exit_code = 7
+
+
+class StageCrashed(EngineRoomError):
+    """A stage's process ended without an answer: a signal, a limit, a crash in native code."""
+
+    exit_code = 8
+
+
+class Cancelled(EngineRoomError):
+    """Someone asked for it to stop."""
+
+    exit_code = 9
+
+
+class StoreFailed(EngineRoomError):
+    """The workspace could not be read or written: full, read-only, gone."""
+
+    exit_code = 10
+
+
+def _known() -> dict[str, type[EngineRoomError]]:
+    found: dict[str, type[EngineRoomError]] = {}
+    queue = [EngineRoomError]
+    while queue:
+        kind = queue.pop()
+        found[kind.__name__] = kind
+        queue.extend(kind.__subclasses__())
+    return found
+
+
+def error_to_dict(error: EngineRoomError) -> dict[str, Any]:
+    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "detail": error.detail}
+
+
+def error_from_dict(data: dict[str, Any]) -> EngineRoomError:
+    kind = _known().get(str(data.get("kind")), EngineRoomError)
+    return kind(str(data["message"]), hint=str(data.get("hint", "")), detail=str(data.get("detail", "")))

@@ -1,0 +1,1 @@
+"""The engine graph: what a runtime made of the source nodes."""

@@ -1,0 +1,1 @@
+"""Models as users bring them: formats, signatures, digests, intake."""

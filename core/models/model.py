@@ -1,0 +1,115 @@
+"""What a model is, as far as every other part needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+
+from core.errors import InvalidRequest
+
+# An axis: a fixed length, or the symbol of a dynamic one ("batch"). Equal symbols are equal lengths.
+Axis = int | str
+
+
+class Format(str, Enum):
+    """A model's format; the values are the words used in path names."""
+
+    SAVEDMODEL = "savedmodel"
+    ONNX = "onnx"
+    KERAS = "keras"
+    GRAPHDEF = "graphdef"
+    TFLITE = "tflite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """A named tensor.
+
+    Attributes:
+        name: The name a caller feeds or fetches it by (a signature's key, an ONNX value name).
+        dtype: NumPy's name of the element type ("float32", "int64", "bfloat16"), "string" for text.
+        shape: One entry an axis; None when the rank is unknown.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Axis, ...] | None
+
+    @property
+    def dynamic_axes(self) -> tuple[str, ...]:
+        return tuple(axis for axis in self.shape or () if isinstance(axis, str))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """One callable of a model."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The dynamic axes of the inputs, each once, in order."""
+        return tuple(dict.fromkeys(axis for spec in self.inputs for axis in spec.dynamic_axes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A stored model: what was uploaded and what it says of itself.
+
+    Attributes:
+        digest: Of the content's file names and bytes; the same model twice is the same digest.
+        name: For people: the name of the uploaded file or folder.
+        entry: Path of the model's main file or folder below the stored content ("." for a SavedModel folder).
+        producer: Tool and version that wrote it, where the file tells.
+        opset: ONNX's default-domain opset.
+        signatures: At least one; the first is the default.
+        parameters: Elements of the weights that the default signature reaches, each counted once.
+        size_bytes: On disk, as uploaded.
+        frozen_bytes: Of those weights alone: what a fair size comparison starts from.
+        ops: Count of each op type.
+        notes: Sentences worth showing: what was found odd.
+    """
+
+    digest: str
+    name: str
+    format: Format
+    entry: str
+    signatures: tuple[Signature, ...]
+    size_bytes: int
+    producer: str | None = None
+    opset: int | None = None
+    parameters: int | None = None
+    frozen_bytes: int | None = None
+    ops: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def signature(self, name: str | None = None) -> Signature:
+        """The signature of that name, the default one for None.
+
+        Raises:
+            InvalidRequest: The model has no such signature.
+        """
+        if name is None:
+            return self.signatures[0]
+        for candidate in self.signatures:
+            if candidate.name == name:
+                return candidate
+        known = ", ".join(s.name for s in self.signatures)
+        raise InvalidRequest(f"{self.name} has no signature {name!r}.", hint=f"It has: {known}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a conversion or a backend works from.
+
+    Attributes:
+        path: The model's main file, or its folder for a SavedModel.
+        signature: The one callable to carry over; its names are kept through every conversion.
+    """
+
+    path: Path
+    format: Format
+    signature: Signature

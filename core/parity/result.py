@@ -1,0 +1,47 @@
+"""What a comparison with the source model found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputParity:
+    """One output against the reference's, over all input sets.
+
+    Attributes:
+        max_abs: Largest absolute difference over finite elements.
+        max_rel: `max_abs` over the reference's largest magnitude.
+        cosine: Of the flattened outputs; None when either is all zeros.
+        non_finite: NaN and infinite elements here that are finite in the reference.
+        top1: Share of samples whose largest class agrees; None when the output is no classifier's.
+        mismatch: A sentence when shape or dtype differ and nothing could be compared.
+    """
+
+    name: str
+    max_abs: float | None
+    max_rel: float | None
+    cosine: float | None
+    non_finite: int
+    reference_non_finite: int
+    top1: float | None
+    mismatch: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity:
+    """An engine against the source model.
+
+    Attributes:
+        worst: The output farthest off.
+        inputs: Where the inputs came from ("random, seed 0, 4 sets" or the user's file).
+        passed: All outputs within `tolerance` of relative error, nothing non-finite that was finite.
+    """
+
+    outputs: tuple[OutputParity, ...]
+    worst: str
+    passed: bool
+    tolerance: float
+    inputs: str
+    reference: str
+    notes: tuple[str, ...] = ()

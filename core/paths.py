@@ -1,0 +1,106 @@
+"""Paths: every chain from a model's format through conversions to a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from core.availability import Availability
+from core.backends.base import Backend, Variant, all_backends, backend_named
+from core.conversion.base import Conversion, all_conversions
+from core.errors import InvalidRequest
+from core.models.model import Format, Model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildPath:
+    """A chain of formats ending in a backend's variant; its id reads `savedmodel.onnx.onnxruntime`.
+
+    Attributes:
+        lacks: Availabilities of the steps that do not work here; empty when the whole path does.
+    """
+
+    formats: tuple[Format, ...]
+    backend: str
+    variant: str = ""
+    lacks: tuple[Availability, ...] = ()
+
+    @property
+    def id(self) -> str:
+        return ".".join([*(f.value for f in self.formats), self.backend, *([self.variant] if self.variant else [])])
+
+    @property
+    def available(self) -> bool:
+        return not self.lacks
+
+    @property
+    def title(self) -> str:
+        chain = [f.value for f in self.formats[1:]] + [variant_title(self.backend, self.variant)]
+        return " → ".join(chain)
+
+
+def variant_title(backend: str, variant: str) -> str:
+    found = backend_named(backend)
+    return next((v.title for v in found.variants if v.name == variant), found.title)
+
+
+def conversion_between(source: Format, target: Format) -> Conversion:
+    """The conversion that leads from one format to the other.
+
+    Raises:
+        InvalidRequest: There is none.
+    """
+    for conversion in all_conversions():
+        if (conversion.source, conversion.target) == (source, target):
+            return conversion
+    raise InvalidRequest(f"Nothing converts {source.value} to {target.value}.")
+
+
+def _chains(start: Format) -> Iterator[tuple[Format, ...]]:
+    """Every loop-free chain of conversions from `start`, shortest first; one chain for each format reached."""
+    reached: dict[Format, tuple[Format, ...]] = {start: (start,)}
+    queue = [start]
+    while queue:
+        here = queue.pop(0)
+        for conversion in all_conversions():
+            if conversion.source is here and conversion.target not in reached:
+                reached[conversion.target] = (*reached[here], conversion.target)
+                queue.append(conversion.target)
+    yield from reached.values()
+
+
+def _path(chain: tuple[Format, ...], backend: Backend, variant: Variant) -> BuildPath:
+    steps = [conversion_between(a, b).availability() for a, b in pairwise(chain)]
+    lacks = tuple(step for step in [*steps, backend.availability()] if not step.available)
+    return BuildPath(formats=chain, backend=backend.name, variant=variant.name, lacks=lacks)
+
+
+def paths_from(start: Format) -> tuple[BuildPath, ...]:
+    """Every path from a format, whether it works here or not."""
+    return tuple(
+        _path(chain, backend, variant)
+        for chain in _chains(start)
+        for backend in all_backends().values()
+        if chain[-1] in backend.accepts
+        for variant in backend.variants
+    )
+
+
+def paths_for(model: Model) -> tuple[BuildPath, ...]:
+    return paths_from(model.format)
+
+
+def path_named(model: Model, path_id: str) -> BuildPath:
+    """The model's path of that id.
+
+    Raises:
+        InvalidRequest: The model has no such path.
+    """
+    paths = paths_for(model)
+    for path in paths:
+        if path.id == path_id:
+            return path
+    raise InvalidRequest(
+        f"{model.name} ({model.format.value}) has no path {path_id!r}.", hint=f"It has: {', '.join(p.id for p in paths)}."
+    )

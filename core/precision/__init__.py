@@ -1,0 +1,1 @@
+"""Numeric precision as a property of the ONNX graph."""

@@ -1,0 +1,67 @@
+"""Value types to JSON and back, through pydantic; the one place that knows how."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Hashable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from core.errors import StoreFailed
+
+T = TypeVar("T")
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
+
+
+def to_data(value: Any) -> Any:
+    """A value type as plain dicts, lists and scalars; NaN and infinities survive."""
+    return _adapter(type(value)).dump_python(value, mode="json")
+
+
+def from_data(kind: type[T], data: Any) -> T:
+    result: T = _adapter(kind).validate_python(data)
+    return result
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a value type to `path`, whole or not at all.
+
+    Raises:
+        StoreFailed: The folder is full or not writable.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(to_data(value), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StoreFailed(
+            f"Could not write {path.name}: {error.strerror}.", hint="Free some disk space or check the folder's rights."
+        ) from error
+
+
+def read_json(kind: type[T], path: Path) -> T:
+    """Reads what `write_json` wrote.
+
+    Raises:
+        StoreFailed: The file is missing, torn or of another version.
+    """
+    try:
+        return from_data(kind, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, json.JSONDecodeError, ValidationError) as error:
+        raise StoreFailed(f"Could not read {path}: {error}", hint="Delete it and build again.") from error
+
+
+def content_key(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON: equal values, equal keys."""
+    text = json.dumps(to_data(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,120 @@
+"""The folder that holds models, artifacts and builds.
+
+models/<digest>/model.json, content/...   what was uploaded
+artifacts/<key>/                          what a step made, by the key of its inputs; whole or absent
+builds/<key>/request.json, <stage>.json   what a build found, and its log
+tmp/                                      partial work; swept when stale
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import NotFound, StoreFailed
+from core.models.model import Model
+from core.serialization import read_json
+
+ENVIRONMENT_VARIABLE = "ENGINEROOM_WORKSPACE"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    root: Path
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.root / "artifacts"
+
+    @property
+    def builds(self) -> Path:
+        return self.root / "builds"
+
+    def model_folder(self, digest: str) -> Path:
+        return self.models / digest
+
+    def model(self, digest: str) -> Model:
+        """The stored model whose digest begins so.
+
+        Raises:
+            NotFound: None does, or several.
+        """
+        found = sorted(self.models.glob(f"{digest}*/model.json")) if digest.isalnum() else []
+        if len(found) != 1:
+            what = "No model is" if not found else "Several models are"
+            raise NotFound(f"{what} stored as {digest!r}.", hint="`engineroom models` lists what is stored.")
+        return read_json(Model, found[0])
+
+    def all_models(self) -> list[Model]:
+        return [read_json(Model, path) for path in sorted(self.models.glob("*/model.json"))]
+
+    def model_path(self, model: Model) -> Path:
+        return self.model_folder(model.digest) / "content" / model.entry
+
+    def build_folder(self, key: str) -> Path:
+        return self.builds / key
+
+    def artifact(self, key: str) -> Path | None:
+        """The artifact's folder, if it was made."""
+        folder = self.artifacts / key
+        return folder if folder.is_dir() else None
+
+    def make_artifact(self, key: str, make: Callable[[Path], None]) -> Path:
+        """The artifact's folder, made by `make` in a temporary folder if it is not there yet.
+
+        Raises:
+            StoreFailed: The workspace is full or not writable.
+        """
+        if found := self.artifact(key):
+            return found
+        with self.partial_folder(f"artifact-{key[:12]}-") as partial:
+            make(partial)
+            return self.settle(partial, self.artifacts / key)
+
+    @contextmanager
+    def partial_folder(self, prefix: str = "") -> Iterator[Path]:
+        """A temporary folder on the workspace's file system; gone at the end unless `settle` moved it."""
+        parent = self.root / "tmp"
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        except OSError as error:
+            raise StoreFailed(
+                f"The workspace {self.root} is not writable: {error.strerror}.",
+                hint=f"Free some space, or name another folder with {ENVIRONMENT_VARIABLE}.",
+            ) from error
+        try:
+            yield folder
+        except OSError as error:
+            if error.errno in (28, 30, 122):  # ENOSPC, EROFS, EDQUOT
+                raise StoreFailed(
+                    f"The workspace {self.root} could not be written: {error.strerror}.", hint="Free some space: `engineroom gc`."
+                ) from error
+            raise
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def settle(self, partial: Path, final: Path) -> Path:
+        """Moves a finished folder to its place; if somebody was faster, theirs stays."""
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.rename(partial, final)
+        except OSError:
+            if not final.is_dir():
+                raise
+        return final
+
+
+def default_workspace() -> Workspace:
+    """The folder named by ENGINEROOM_WORKSPACE, else `~/.local/share/engine-room` (or below XDG_DATA_HOME)."""
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+    return Workspace(Path(os.environ.get(ENVIRONMENT_VARIABLE) or data / "engine-room").absolute())
