@@ -60,6 +60,17 @@ class Workspace:
     def model_path(self, model: Model) -> Path:
         return self.model_folder(model.digest) / "content" / model.entry
 
+    def data_file(self, digest: str) -> Path:
+        """Inputs or calibration data that a user brought.
+
+        Raises:
+            NotFound: Nothing is stored under that digest.
+        """
+        path = self.root / "data" / digest / "data.npz"
+        if not path.is_file():
+            raise NotFound(f"No input data is stored as {digest[:12]}.", hint="Give the .npz file again.")
+        return path
+
     def build_folder(self, key: str) -> Path:
         return self.builds / key
 

@@ -101,6 +101,7 @@ class Backend(Protocol):
     variants: tuple[Variant, ...]
     options: tuple[Option, ...]
     precisions: tuple[Precision, ...]
+    simplifies: bool  # whether ONNX graphs are simplified before they are built
 
     def availability(self) -> Availability:
         """Whether it works here. Cheap: looks at what is installed and imports no runtime."""

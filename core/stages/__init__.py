@@ -1,0 +1,1 @@
+"""A build's stages, one file each; every stage runs in a process of its own (`python -m core.stages`)."""

@@ -1,0 +1,109 @@
+"""Builds as stored: what was asked, how each stage went, and what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TypeVar
+
+from core.benchmark.measurement import Measurement
+from core.errors import NotFound
+from core.graph.engine_graph import EngineGraph
+from core.models.model import Model
+from core.parity.result import Parity
+from core.request import BuildRequest
+from core.serialization import read_json
+from core.stages.build import Built
+from core.stages.stage import PREPARING_STAGES, Prepared, StageName, result_file
+from core.workspace import Workspace
+
+T = TypeVar("T")
+
+BUILD_FILE = "build.json"
+
+
+class State(str, Enum):
+    """Of a build or of one of its stages."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRecord:
+    """How one stage went; `error` is `error_to_dict`'s, `started_at` seconds since the epoch."""
+
+    stage: StageName
+    state: State = State.WAITING
+    started_at: float | None = None
+    seconds: float | None = None
+    error: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A build as stored: what was asked, and how each stage went."""
+
+    key: str
+    request: BuildRequest
+    state: State
+    stages: tuple[StageRecord, ...]
+    created_at: float
+    finished_at: float | None = None
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        """Why it failed, or what an optional stage could not do."""
+        return next((record.error for record in self.stages if record.error), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A build with everything its stages found; None where a stage has left nothing."""
+
+    build: Build
+    model: Model
+    prepared: Prepared | None = None
+    built: Built | None = None
+    graph: EngineGraph | None = None
+    parity: Parity | None = None
+    measurement: Measurement | None = None
+
+
+def load_outcome(workspace: Workspace, key: str) -> Outcome:
+    """Everything known of a stored build.
+
+    Raises:
+        NotFound: No build has that key, or several begin so.
+    """
+    found = sorted(workspace.builds.glob(f"{key}*/{BUILD_FILE}")) if key.isalnum() else []
+    if len(found) != 1:
+        what = "No build is" if not found else "Several builds are"
+        raise NotFound(f"{what} stored as {key!r}.", hint="`engineroom builds` lists what is stored.")
+    build, folder = read_json(Build, found[0]), found[0].parent
+
+    prepared = [_result(folder, stage, Prepared) for stage in PREPARING_STAGES]
+    return Outcome(
+        build=build,
+        model=workspace.model(build.request.model),
+        prepared=next((result for result in prepared if result), None),
+        built=_result(folder, StageName.BUILD, Built),
+        graph=_result(folder, StageName.INSPECT, EngineGraph),
+        parity=_result(folder, StageName.PARITY, Parity),
+        measurement=_result(folder, StageName.MEASURE, Measurement),
+    )
+
+
+def _result(folder: Path, stage: StageName, kind: type[T]) -> T | None:
+    path = result_file(folder, stage)
+    return read_json(kind, path) if path.exists() else None
+
+
+def all_builds(workspace: Workspace) -> list[Build]:
+    """Every stored build, newest first."""
+    builds = [read_json(Build, path) for path in workspace.builds.glob(f"*/{BUILD_FILE}")]
+    return sorted(builds, key=lambda build: build.created_at, reverse=True)

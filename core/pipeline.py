@@ -1,0 +1,129 @@
+"""Carries a build out: which stages it needs, and running them in order."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from core.backends.base import backend_named
+from core.builds import BUILD_FILE, Build, StageRecord, State
+from core.errors import Cancelled, EngineRoomError, error_to_dict
+from core.models.model import Format, Model
+from core.paths import path_named
+from core.precision.kinds import Precision
+from core.progress import Progress, Report
+from core.request import BuildRequest
+from core.serialization import read_json, write_json
+from core.stages.build import Built
+from core.stages.child import run_stage
+from core.stages.stage import OPTIONAL_STAGES, REQUEST_FILE, StageName, result_file
+from core.workspace import Workspace
+
+StageRunner = Callable[[StageName, Path, Report], None]
+OnChange = Callable[[Build, Progress | None], None]
+
+
+def plan(request: BuildRequest, model: Model) -> tuple[StageName, ...]:
+    """The stages that a request needs."""
+    path = path_named(model, request.path)
+    into_onnx = path.formats[-1] is Format.ONNX
+    converts = len(path.formats) > 1 or into_onnx
+    lowers = into_onnx and request.precision not in (Precision.FP32, Precision.TF32)
+    simplifies = into_onnx and (lowers or backend_named(path.backend).simplifies)
+    return tuple(
+        stage
+        for stage in StageName
+        if not (stage is StageName.CONVERT and not converts)
+        and not (stage is StageName.SIMPLIFY and not simplifies)
+        and not (stage is StageName.PRECISION and not lowers)
+    )
+
+
+def open_build(workspace: Workspace, request: BuildRequest, *, force: bool = False) -> Build:
+    """The stored build of a checked request, made if there is none; `force` forgets what an earlier one left.
+
+    A build that was cut off goes on where it stopped: finished stages stay finished.
+    """
+    folder = workspace.build_folder(request.key)
+    if force:
+        _forget(workspace, folder)
+    if (folder / BUILD_FILE).exists():
+        return read_json(Build, folder / BUILD_FILE)
+    model = workspace.model(request.model)
+    build = Build(
+        key=request.key,
+        request=request,
+        state=State.WAITING,
+        stages=tuple(StageRecord(stage=stage) for stage in plan(request, model)),
+        created_at=time.time(),
+    )
+    write_json(folder / REQUEST_FILE, request)
+    write_json(folder / BUILD_FILE, build)
+    return build
+
+
+def _forget(workspace: Workspace, folder: Path) -> None:
+    built = result_file(folder, StageName.BUILD)
+    if built.exists():
+        shutil.rmtree(workspace.artifacts / read_json(Built, built).artifact, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_build(
+    workspace: Workspace, request: BuildRequest, *, on_change: OnChange, runner: StageRunner = run_stage, force: bool = False
+) -> Build:
+    """Runs the stages that are not done yet and returns the finished build; a failure is told in it, not raised.
+
+    Args:
+        request: As `core.request.checked` returned it.
+        on_change: Called after each change of a stage, and with each stage's progress.
+        runner: Runs one stage to its end, raising EngineRoomError; Cancelled ends the build as cancelled.
+    """
+    build = open_build(workspace, request, force=force)
+    if build.state is State.DONE:
+        return build
+    folder = workspace.build_folder(build.key)
+    build = replace(build, state=State.RUNNING, finished_at=None)
+
+    def update(record: StageRecord) -> Build:
+        stages = tuple(record if old.stage is record.stage else old for old in build.stages)
+        changed = replace(build, stages=stages, state=_state(stages))
+        if changed.state is not State.RUNNING:
+            changed = replace(changed, finished_at=time.time())
+        write_json(folder / BUILD_FILE, changed)
+        on_change(changed, None)
+        return changed
+
+    for stage in [record.stage for record in build.stages if record.state is not State.DONE]:
+        started = StageRecord(stage=stage, state=State.RUNNING, started_at=time.time())
+        build = running = update(started)
+        ended = _run(runner, started, folder, partial(on_change, running))
+        build = update(ended)
+        if build.state is not State.RUNNING:
+            break
+    return build
+
+
+def _run(runner: StageRunner, started: StageRecord, folder: Path, report: Report) -> StageRecord:
+    clock = time.perf_counter()
+    state, error = State.DONE, None
+    try:
+        runner(started.stage, folder, report)
+    except (KeyboardInterrupt, Cancelled):
+        state = State.CANCELLED
+    except EngineRoomError as failure:
+        state, error = State.FAILED, error_to_dict(failure)
+    return replace(started, state=state, error=error, seconds=round(time.perf_counter() - clock, 3))
+
+
+def _state(stages: tuple[StageRecord, ...]) -> State:
+    """Of a build whose stages have gone so far."""
+    if any(record.state is State.CANCELLED for record in stages):
+        return State.CANCELLED
+    if any(record.state is State.FAILED and record.stage not in OPTIONAL_STAGES for record in stages):
+        return State.FAILED
+    return State.RUNNING if any(record.state in (State.WAITING, State.RUNNING) for record in stages) else State.DONE

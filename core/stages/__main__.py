@@ -1,0 +1,70 @@
+"""The child process of one stage: `python -m core.stages STAGE BUILD_FOLDER`.
+
+Speaks JSON lines on the file descriptor named by ENGINEROOM_EVENTS: {"progress": ...} many times, then {"error": ...}
+or {"done": true}. Standard output and error are the build's log.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from core.errors import EngineRoomError, error_to_dict
+from core.progress import Progress
+from core.request import BuildRequest
+from core.serialization import read_json, to_data, write_json
+from core.stages.stage import REQUEST_FILE, StageContext, StageName, result_file
+from core.workspace import Workspace
+
+EVENTS_VARIABLE = "ENGINEROOM_EVENTS"
+
+
+def main(stage: StageName, folder: Path) -> int:
+    events = os.fdopen(int(os.environ[EVENTS_VARIABLE]), "w", buffering=1, encoding="utf-8")
+
+    def send(kind: str, value: Any) -> None:
+        events.write(json.dumps({kind: value}) + "\n")
+
+    def report(progress: Progress) -> None:
+        send("progress", to_data(progress))
+
+    try:
+        workspace = Workspace(folder.parent.parent)
+        request = read_json(BuildRequest, folder / REQUEST_FILE)
+        context = StageContext(
+            workspace=workspace, folder=folder, request=request, model=workspace.model(request.model), report=report
+        )
+        result = importlib.import_module(f"core.stages.{stage.value}").run(context)
+        write_json(result_file(folder, stage), result)
+    except EngineRoomError as error:
+        send("error", error_to_dict(error))
+        return 1
+    except MemoryError:
+        send(
+            "error",
+            error_to_dict(EngineRoomError(f"Stage {stage.value} ran out of memory.", hint="Free memory or use a larger host.")),
+        )
+        return 1
+    except Exception as error:
+        traceback.print_exc()
+        unforeseen = EngineRoomError(
+            f"Stage {stage.value} failed: {type(error).__name__}: {str(error).strip()[:500]}",
+            hint="The log has the details.",
+            detail=traceback.format_exc()[-8000:],
+        )
+        send("error", error_to_dict(unforeseen))
+        return 1
+    send("done", True)
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(StageName(sys.argv[1]), Path(sys.argv[2]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # native runtimes may hang or crash while being torn down; the result is already on disk

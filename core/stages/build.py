@@ -1,0 +1,77 @@
+"""Builds the engine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from core.backends.base import Engine, backend_named
+from core.errors import NotFound
+from core.processmemory import peak_memory_bytes
+from core.serialization import content_key, read_json, write_json
+from core.stages.stage import StageContext, StageName
+
+ENGINE_FILE = "engine.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A finished engine.
+
+    Attributes:
+        artifact: Key of the artifact that holds it.
+        build_seconds: From the model's file to the finished engine, the runtime's own start counted in.
+        peak_memory_bytes: Of the building process.
+    """
+
+    artifact: str
+    engine: Engine
+    build_seconds: float
+    peak_memory_bytes: int
+    reused: bool = False
+
+
+def run(context: StageContext) -> Built:
+    backend = backend_named(context.request.backend)
+    prepared = context.prepared
+    recipe = {
+        "step": "build",
+        "backend": backend.name,
+        "version": backend.availability().version,
+        "from": prepared.artifact or context.model.digest,
+        "signature": prepared.signature,
+        "config": context.request.config,
+    }
+    key = content_key(recipe)
+    made = False
+
+    def make(folder: Path) -> None:
+        nonlocal made
+        made = True
+        start = time.perf_counter()
+        engine = backend.build(context.source(prepared), context.request.config, folder, context.report)
+        built = Built(
+            artifact=key,
+            engine=engine,
+            build_seconds=round(time.perf_counter() - start, 3),
+            peak_memory_bytes=peak_memory_bytes(),
+        )
+        write_json(folder / ENGINE_FILE, built)
+
+    folder = context.workspace.make_artifact(key, make)
+    built = read_json(Built, folder / ENGINE_FILE)
+    return replace(built, engine=replace(built.engine, folder=folder), reused=not made)
+
+
+def built_engine(context: StageContext) -> Engine:
+    """The engine that the build stage left, wherever the workspace lies now.
+
+    Raises:
+        NotFound: It was deleted meanwhile.
+    """
+    built = context.result(StageName.BUILD, Built)
+    folder = context.workspace.artifact(built.artifact)
+    if folder is None:
+        raise NotFound("The engine of this build was deleted.", hint="Build it again.")
+    return replace(built.engine, folder=folder)

@@ -1,0 +1,62 @@
+"""Carries the stored model over to the format that the path's backend takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.conversion.base import Conversion
+from core.models.model import Format
+from core.onnxfile import name_nodes, op_counts, read_onnx, save_onnx
+from core.paths import conversion_between, path_named
+from core.stages.prepare import make_prepared
+from core.stages.stage import Prepared, StageContext
+
+
+def run(context: StageContext) -> Prepared:
+    formats = path_named(context.model, context.request.path).formats
+    prepared = context.prepared
+    for target in formats[1:]:
+        prepared = _convert(context, prepared, conversion_between(prepared.format, target))
+    return _with_named_nodes(context, prepared) if formats == (Format.ONNX,) else prepared
+
+
+def _convert(context: StageContext, prepared: Prepared, conversion: Conversion) -> Prepared:
+    def make(folder: Path) -> Prepared:
+        done = conversion.convert(context.source(prepared), folder, context.report)
+        return Prepared(
+            artifact=None,
+            entry=done.entry,
+            format=done.format,
+            signature=done.signature,
+            ops=done.ops,
+            versions=done.versions,
+            notes=done.notes,
+        )
+
+    recipe = {
+        "step": conversion.name,
+        "version": conversion.availability().version,
+        "from": prepared.artifact or context.model.digest,
+        "signature": prepared.signature,
+    }
+    return make_prepared(context, recipe, make)
+
+
+def _with_named_nodes(context: StageContext, prepared: Prepared) -> Prepared:
+    """ONNX as uploaded, unless it has unnamed nodes: layers could not be traced back to those."""
+    model = read_onnx(context.source(prepared).path)
+    if not name_nodes(model):
+        return prepared
+
+    def make(folder: Path) -> Prepared:
+        save_onnx(model, folder / "model.onnx")
+        return Prepared(
+            artifact=None,
+            entry="model.onnx",
+            format=Format.ONNX,
+            signature=prepared.signature,
+            ops=op_counts(model),
+            notes=("Unnamed nodes were given names, so that layers can be traced back to them.",),
+        )
+
+    return make_prepared(context, {"step": "name-nodes", "from": context.model.digest}, make)

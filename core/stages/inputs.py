@@ -1,0 +1,20 @@
+"""The inputs on which a build is compared and measured."""
+
+from __future__ import annotations
+
+from core.backends.base import Array
+from core.parity.inputs import load_inputs, random_inputs
+from core.stages.stage import StageContext
+
+RANDOM_SETS = 4
+
+
+def input_sets(context: StageContext) -> tuple[list[dict[str, Array]], str]:
+    """The input sets in the source signature's names, and where they came from."""
+    request = context.request
+    signature = context.model.signature(request.signature)
+    if request.inputs:
+        sets = load_inputs(context.workspace.data_file(request.inputs), signature, request.profile)
+        return sets, f"your data, {len(sets)} sets"
+    sets = random_inputs(signature, request.profile, request.seed, RANDOM_SETS)
+    return sets, f"random, seed {request.seed}, {RANDOM_SETS} sets"

@@ -1,0 +1,62 @@
+"""Runs the source model in its own framework; builds of one model and one set of inputs share the outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.backends.base import BuildConfig, backend_named
+from core.models.model import Source
+from core.parity.references import reference_for
+from core.progress import Progress, silent
+from core.serialization import content_key
+from core.stages.inputs import input_sets
+from core.stages.stage import StageContext
+from core.tensorfile import write_tensors
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Outputs of the source model: `inputs-<n>.zip` and `outputs-<n>.zip` in the artifact."""
+
+    artifact: str
+    sets: int
+    inputs: str
+    title: str
+    reused: bool = False
+
+
+def run(context: StageContext) -> Reference:
+    model, request = context.model, context.request
+    kind = reference_for(model.format)
+    backend = backend_named(kind.backend)
+    sets, origin = input_sets(context)
+    recipe = {
+        "step": "reference",
+        "backend": kind.backend,
+        "version": backend.availability().version,
+        "model": model.digest,
+        "signature": model.signature(request.signature),
+        "profile": request.profile,
+        "inputs": request.inputs or request.seed,
+    }
+    made = False
+
+    def make(folder: Path) -> None:
+        nonlocal made
+        made = True
+        engine_folder = folder / "engine"
+        engine_folder.mkdir()
+        path = context.workspace.model_path(model)
+        source = Source(path=path, format=model.format, signature=model.signature(request.signature))
+        config = BuildConfig(variant=kind.variant, options=kind.options, profile=request.profile)
+        engine = backend.build(source, config, engine_folder, silent)
+        with backend.open(engine) as session:
+            for number, inputs in enumerate(sets):
+                context.report(Progress(message=f"Running the source model, set {number + 1} of {len(sets)}"))
+                write_tensors(folder / f"inputs-{number}.zip", inputs)
+                write_tensors(folder / f"outputs-{number}.zip", session.run(inputs))
+
+    key = content_key(recipe)
+    context.workspace.make_artifact(key, make)
+    return Reference(artifact=key, sets=len(sets), inputs=origin, title=kind.title, reused=not made)

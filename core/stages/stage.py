@@ -1,0 +1,125 @@
+"""The stages of a build, in order, and what each may count on.
+
+    convert -> simplify -> precision -> build -> inspect -> reference -> parity -> measure
+
+The first three pass a model on (`Prepared`), `build` leaves the engine, the rest look at it. Every stage reads the
+results of those before it from the build's folder and leaves its own there as `<stage>.json`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TypeVar
+
+from core.errors import NotFound
+from core.models.model import Format, Model, Signature, Source
+from core.progress import Report
+from core.request import BuildRequest
+from core.serialization import read_json
+from core.workspace import Workspace
+
+T = TypeVar("T")
+
+REQUEST_FILE = "request.json"
+
+
+class StageName(str, Enum):
+    CONVERT = "convert"
+    SIMPLIFY = "simplify"
+    PRECISION = "precision"
+    BUILD = "build"
+    INSPECT = "inspect"
+    REFERENCE = "reference"
+    PARITY = "parity"
+    MEASURE = "measure"
+
+
+# A build without these still is an engine: when one fails, the build goes on and says so.
+OPTIONAL_STAGES = frozenset({StageName.INSPECT, StageName.REFERENCE, StageName.PARITY})
+
+# Stages that hand a model on, last first: the build starts from the latest that ran.
+PREPARING_STAGES = (StageName.PRECISION, StageName.SIMPLIFY, StageName.CONVERT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """The model as one stage hands it to the next.
+
+    Attributes:
+        artifact: Key of the artifact that holds it; None for the stored model itself.
+        entry: Main file below that artifact or below the model's content.
+        reused: It was there already, from an earlier build.
+        made_seconds: What making it took, whenever that was.
+        details: What the stage changed, for people: rows of name and value.
+    """
+
+    artifact: str | None
+    entry: str
+    format: Format
+    signature: Signature
+    reused: bool = False
+    made_seconds: float = 0.0
+    ops: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageContext:
+    """What a stage works with.
+
+    Attributes:
+        folder: The build's own folder.
+    """
+
+    workspace: Workspace
+    folder: Path
+    request: BuildRequest
+    model: Model
+    report: Report
+
+    def result(self, stage: StageName, kind: type[T]) -> T:
+        """What an earlier stage left.
+
+        Raises:
+            NotFound: It has not run.
+        """
+        path = result_file(self.folder, stage)
+        if not path.exists():
+            raise NotFound(f"Stage {stage.value} has left no result.", hint="Run the build again.")
+        return read_json(kind, path)
+
+    @property
+    def prepared(self) -> Prepared:
+        """The model as the latest preparing stage left it; the stored model when none has run."""
+        for stage in PREPARING_STAGES:
+            if result_file(self.folder, stage).exists():
+                return self.result(stage, Prepared)
+        return Prepared(
+            artifact=None,
+            entry=self.model.entry,
+            format=self.model.format,
+            signature=self.model.signature(self.request.signature),
+            ops=self.model.ops,
+        )
+
+    def source(self, prepared: Prepared) -> Source:
+        """Where that model lies.
+
+        Raises:
+            NotFound: Its artifact was deleted meanwhile.
+        """
+        if prepared.artifact is None:
+            base = self.workspace.model_folder(self.model.digest) / "content"
+        elif (found := self.workspace.artifact(prepared.artifact)) is not None:
+            base = found
+        else:
+            raise NotFound("An intermediate model of this build was deleted.", hint="Run the build again.")
+        return Source(path=base / prepared.entry, format=prepared.format, signature=prepared.signature)
+
+
+def result_file(folder: Path, stage: StageName) -> Path:
+    return folder / f"{stage.value}.json"
