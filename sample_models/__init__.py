@@ -1,0 +1,1 @@
+"""Models to try Engine Room on. `make_models.py` makes them."""
