@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.backends.base import Engine, backend_named
 from core.errors import NotFound
-from core.processmemory import peak_memory_bytes
+from core.benchmark.memory import peak_bytes
 from core.serialization import content_key, read_json, write_json
 from core.stages.stage import StageContext, StageName
 
@@ -55,7 +55,7 @@ def run(context: StageContext) -> Built:
             artifact=key,
             engine=engine,
             build_seconds=round(time.perf_counter() - start, 3),
-            peak_memory_bytes=peak_memory_bytes(),
+            peak_memory_bytes=peak_bytes(),
         )
         write_json(folder / ENGINE_FILE, built)
 

@@ -1,0 +1,41 @@
+# Two commands do everything on a fresh machine: `make run` and `make test`.
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+
+.PHONY: help setup run test check format lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+setup: $(VENV)/.run ## Install everything into .venv
+
+run: setup ## Install, then run the main job on a sample model
+	$(BIN)/engineroom compare sample:digits
+
+test: $(VENV)/.dev ## Install what tests need, then run every check and test
+	scripts/test.sh
+
+check: $(VENV)/.dev ## Lint, format check and types only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## Pin every dependency anew (needs uv)
+	requirements/compile.sh
+
+clean: ## Delete the environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache sample_models/cache
+
+$(VENV)/.run: requirements/run.txt pyproject.toml
+	scripts/install.sh $(PYTHON) $(VENV) requirements/run.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml
+	scripts/install.sh $(PYTHON) $(VENV) requirements/dev.txt
+	scripts/system-packages.sh
+	@touch $@ $(VENV)/.run

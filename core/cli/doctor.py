@@ -1,0 +1,35 @@
+"""`doctor`: what works on this machine, and what to do about the rest."""
+
+from __future__ import annotations
+
+import platform
+from typing import Annotated
+
+import typer
+
+from core.backends.base import all_backends
+from core.cli.output import print_fields, print_json, print_table
+from core.conversion.base import all_conversions
+from core.workspace import default_workspace
+
+
+def register(app: typer.Typer) -> None:
+    app.command("doctor")(doctor_command)
+
+
+def doctor_command(json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False) -> None:
+    """Tell which backends and conversions work here, and how to get those that do not."""
+    backends = {backend.name: (backend.title, backend.availability()) for backend in all_backends().values()}
+    conversions = {conversion.name: conversion.availability() for conversion in all_conversions()}
+    if json:
+        print_json({"backends": {name: found for name, (_, found) in backends.items()}, "conversions": conversions})
+        return
+    machine = f"{platform.machine()}, Python {platform.python_version()}"
+    print_fields("This machine", [("machine", machine), ("workspace", default_workspace().root)])
+    rows = [
+        (title, "yes" if found.available else "no", found.version, ", ".join(found.devices), f"{found.reason} {found.hint}".strip())
+        for title, found in backends.values()
+    ]
+    print_table("Backends", ["backend", "works", "version", "devices", "what to do"], rows)
+    steps = [(name, "yes" if a.available else "no", a.version, f"{a.reason} {a.hint}".strip()) for name, a in conversions.items()]
+    print_table("Conversions", ["conversion", "works", "version", "what to do"], steps)

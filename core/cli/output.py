@@ -1,0 +1,105 @@
+"""How results reach a terminal or a script."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import rich.box
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from core.errors import EngineRoomError, error_to_dict
+from core.progress import Progress as Step
+from core.progress import Report
+from core.serialization import to_data
+
+stdout = Console()
+stderr = Console(stderr=True)
+
+
+def print_json(value: Any) -> None:
+    """A value type, or a list of them, as JSON on standard output."""
+    data = [to_data(item) for item in value] if isinstance(value, list) else to_data(value)
+    sys.stdout.write(json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[str] = ()) -> None:
+    """A table; None is shown as a dash, columns named in `numbers` align right."""
+    table = Table(title=escape(title) or None, title_justify="left", box=rich.box.SIMPLE_HEAD, title_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("–" if cell is None else escape(str(cell)) for cell in row))
+    stdout.print(table)
+
+
+def print_fields(title: str, fields: Sequence[tuple[str, object]]) -> None:
+    """Names and values, one a line; fields without a value are left out."""
+    stdout.print(f"[bold]{escape(title)}[/bold]")
+    width = max((len(name) for name, value in fields if value not in (None, "")), default=0)
+    for name, value in fields:
+        if value not in (None, ""):
+            stdout.print(f"  {name:<{width}}  {escape(str(value))}", highlight=False)
+    stdout.print()
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    for note in notes:
+        stdout.print(f"[yellow]•[/yellow] {escape(note)}", highlight=False)
+
+
+def fail(error: EngineRoomError, *, as_json: bool = False) -> int:
+    """Tells an error and returns its exit code."""
+    if as_json or "--json" in sys.argv:
+        sys.stdout.write(json.dumps({"error": error_to_dict(error)}, indent=2) + "\n")
+    else:
+        stderr.print(f"[bold red]Error:[/bold red] {escape(error.message)}", highlight=False)
+        if error.hint:
+            stderr.print(f"[bold]→[/bold] {escape(error.hint)}", highlight=False)
+    return error.exit_code
+
+
+def size(count: int | None) -> str | None:
+    """Bytes in decimal units, as file managers show them."""
+    if count is None:
+        return None
+    value = float(count)
+    for unit in ("kB", "MB", "GB"):
+        value /= 1000
+        if value < 1000:
+            break
+    return f"{value:.1f} {unit}" if count >= 1000 else f"{count} B"
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Report]:
+    """A bar on standard error while it is a terminal, a line for each new message otherwise."""
+    if not stderr.is_terminal:
+        last = ""
+
+        def line(step: Step) -> None:
+            nonlocal last
+            if step.message != last:
+                last = step.message
+                stderr.print(f"{escape(title)}: {escape(step.message)}", highlight=False)
+
+        yield line
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=True) as bar:
+        task: TaskID = bar.add_task(escape(title), total=None)
+
+        def show(step: Step) -> None:
+            bar.update(task, description=f"{escape(title)}: {escape(step.message)}")
+            if step.fraction is None:
+                bar.update(task, total=None)
+            else:
+                bar.update(task, total=1.0, completed=step.fraction)
+
+        yield show

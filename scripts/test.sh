@@ -1,0 +1,8 @@
+#!/bin/sh
+# Every check that a change must pass; CI runs this and nothing else.
+set -eu
+bin=${VENV:-.venv}/bin
+"$bin/ruff" check .
+"$bin/ruff" format --check .
+"$bin/mypy"
+exec "$bin/pytest" "$@"
