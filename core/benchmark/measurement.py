@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """How latency is taken. Defaults follow trexec's: warm up, then at least 3 s and enough samples.
+    """How latency is taken. Defaults follow trtexec's: warm up, then at least 3 s and enough samples.
 
     Attributes:
         min_samples: Fewer make no interval; measuring goes on until both minima are met.
@@ -52,6 +52,10 @@ class Measurement:
         settings: What the runtime was set to: threads, spinning, wait mode.
         machine: Processor, cores, load at the start.
         warnings: Sentences about what makes this figure weak.
+        samples_ms: The latencies in the order taken, to the microsecond, thinned evenly to at most 2,000.
+        warmup_runs: Runs before the timed ones, the first inference not counted.
+        warmup_ms: How long those took.
+        batch: Samples that one run carries, as `throughput` counts them.
     """
 
     latency: Latency
@@ -65,3 +69,7 @@ class Measurement:
     settings: dict[str, str] = field(default_factory=dict)
     machine: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    samples_ms: tuple[float, ...] = ()
+    warmup_runs: int = 0
+    warmup_ms: float = 0.0
+    batch: int = 1

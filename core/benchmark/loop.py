@@ -1,0 +1,160 @@
+"""Takes latency: load, first inference, warm-up, then timed runs one at a time, host to host."""
+
+from __future__ import annotations
+
+import gc
+from array import array
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from time import perf_counter_ns
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.backends.base import Session, Tensors
+from core.benchmark import machine, memory, statistics
+from core.benchmark.measurement import Latency, Measurement, Protocol
+from core.errors import InvalidRequest
+from core.progress import Progress, Report
+
+MIN_SAMPLES = 3
+REPORT_NS = 500_000_000
+NOISE = 0.10
+DRIFT = 0.05
+
+
+def measure(
+    open_session: Callable[[], AbstractContextManager[Session]],
+    inputs: Tensors,
+    protocol: Protocol,
+    report: Report,
+    *,
+    batch: int = 1,
+    settings: Mapping[str, str] | None = None,
+) -> Measurement:
+    """Loads an engine and takes its latency by the protocol.
+
+    Args:
+        open_session: Opens the engine; entering it is the load time.
+        inputs: One set of inputs; every run gets the same arrays.
+        batch: Samples of the batch in `inputs`, for the throughput.
+        settings: What the runtime was set to (threads, spinning), for the record.
+
+    Raises:
+        InvalidRequest: The protocol allows no measurement.
+        EngineRoomError: Whatever the session raises.
+    """
+    if protocol.max_seconds <= 0 or protocol.min_samples < 1:
+        raise InvalidRequest(
+            f"A measurement needs time and samples: {protocol.max_seconds:g} s and {protocol.min_samples} samples were asked.",
+            hint="Give max_seconds above 0 and min_samples of at least 1.",
+        )
+    feed = {name: np.asarray(value, order="C") for name, value in inputs.items()}
+    facts = machine.describe_machine()
+    peak_counts = memory.reset_peak()
+    baseline = memory.resident_bytes()
+    report(Progress(message="Loading the engine"))
+    started = perf_counter_ns()
+    with open_session() as session:
+        loaded = perf_counter_ns()
+        report(Progress(message="First inference"))
+        first_started = perf_counter_ns()
+        session.run(feed)
+        first_ns = perf_counter_ns() - first_started
+        report(Progress(message="Warming up"))
+        warmup_runs, warmup_ns = _warm_up(session, feed, protocol)
+        before = machine.counters()
+        samples_ns = _timed_runs(session, feed, protocol, report)
+        after = machine.counters()
+        peak = memory.peak_bytes()
+    samples_ms = np.frombuffer(samples_ns, dtype=np.int64) / 1e6
+    figures = statistics.latency(samples_ms)
+    disturbed, warnings = machine.disturbances(before, after, len(machine.usable_cpus()))
+    if not peak_counts:
+        warnings = (*warnings, "Peak memory counts from the start of the process: this system does not let it be reset.")
+    return Measurement(
+        latency=figures,
+        throughput=statistics.throughput(figures.median_ms, batch),
+        load_ms=(loaded - started) / 1e6,
+        first_ms=first_ns / 1e6,
+        peak_memory_bytes=max(peak, baseline),
+        baseline_memory_bytes=baseline,
+        shapes={name: tuple(int(length) for length in value.shape) for name, value in feed.items()},
+        protocol=protocol,
+        settings=dict(settings or {}),
+        machine={**facts, **disturbed},
+        warnings=(*weaknesses(figures, samples_ms, protocol), *warnings),
+        samples_ms=statistics.thinned(samples_ms),
+        warmup_runs=warmup_runs,
+        warmup_ms=warmup_ns / 1e6,
+        batch=batch,
+    )
+
+
+def _warm_up(session: Session, feed: Tensors, protocol: Protocol) -> tuple[int, int]:
+    """Runs until both the time and the count are reached, or the protocol's whole time is used up."""
+    runs = 0
+    started = now = perf_counter_ns()
+    enough, limit = started + int(protocol.warmup_seconds * 1e9), started + int(protocol.max_seconds * 1e9)
+    while (runs < protocol.warmup_runs or now < enough) and now < limit:
+        session.run(feed)
+        runs += 1
+        now = perf_counter_ns()
+    return runs, now - started
+
+
+def _timed_runs(session: Session, feed: Tensors, protocol: Protocol, report: Report) -> array[int]:
+    """Nanoseconds of each run, with Python's garbage collector off as in the standard library's timeit."""
+    samples = array("q")
+    run, clock, keep = session.run, perf_counter_ns, samples.append
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        began = now = clock()
+        enough, limit = began + int(protocol.min_seconds * 1e9), began + int(protocol.max_seconds * 1e9)
+        next_report = began
+        while True:
+            if now >= next_report:
+                report(_progress(len(samples), now - began, protocol))
+                next_report = now + REPORT_NS
+            start = clock()
+            run(feed)
+            now = clock()
+            keep(now - start)
+            needed = min(MIN_SAMPLES, protocol.min_samples) if now >= limit else protocol.min_samples
+            if (now >= enough or now >= limit) and len(samples) >= needed:
+                return samples
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _progress(count: int, spent_ns: int, protocol: Protocol) -> Progress:
+    spent = spent_ns / 1e9
+    minima = min(spent / max(protocol.min_seconds, 1e-9), count / protocol.min_samples)
+    return Progress(message=f"Measuring: {count} runs", fraction=min(1.0, max(minima, spent / protocol.max_seconds)))
+
+
+def weaknesses(figures: Latency, samples_ms: NDArray[np.float64], protocol: Protocol) -> tuple[str, ...]:
+    """What the samples themselves say against the figure."""
+    warnings = []
+    if figures.samples < protocol.min_samples:
+        warnings.append(
+            f"Only {figures.samples} runs fitted into {protocol.max_seconds:g} s, of {protocol.min_samples} asked: "
+            "the interval is wide. Give it more time."
+        )
+    if figures.samples < statistics.INTERVAL_SAMPLES:
+        warnings.append(f"{figures.samples} runs back no 95 % interval: what is shown is their whole range.")
+    if figures.mean_ms > 0 and (variation := figures.std_ms / figures.mean_ms) > NOISE:
+        warnings.append(f"Noisy: latencies scatter by {variation:.0%} of their mean (more than {NOISE:.0%}).")
+    if figures.samples >= 2 * statistics.INTERVAL_SAMPLES:
+        half = figures.samples // 2
+        first, second = float(np.median(samples_ms[:half])), float(np.median(samples_ms[-half:]))
+        if first > 0 and abs(second / first - 1) > DRIFT:
+            way = "slower" if second > first else "faster"
+            warnings.append(
+                f"Drifting: the second half ran {abs(second / first - 1):.0%} {way} than the first; "
+                + ("the machine may be heating up or getting busier." if second > first else "a longer warm-up may help.")
+            )
+    return tuple(warnings)

@@ -1,0 +1,86 @@
+"""What disturbs a measurement is told from two counts."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.benchmark import machine, memory
+from core.benchmark.machine import Counters
+
+QUIET = Counters(wall_seconds=100.0, own_seconds=10.0, busy_seconds=50.0, steal_seconds=1.0, throttled=3, frequency_mhz=3000.0)
+
+
+def after(**changes: float | None) -> Counters:
+    """Ten seconds of two cores later, with 8 s of work of our own and none of others'."""
+    same = {"wall_seconds": 110.0, "own_seconds": 18.0, "busy_seconds": 58.0}
+    return replace(QUIET, **{**same, **changes})
+
+
+def test_a_quiet_machine_gives_no_warning() -> None:
+    facts, warnings = machine.disturbances(QUIET, after(), 2)
+    assert warnings == ()
+    assert facts["other load"] == "0% of the cores"
+    assert facts["steal"] == "0.0% of the cores"
+    assert "throttled" not in facts
+
+
+def test_others_work_is_what_is_busy_and_not_ours() -> None:
+    facts, warnings = machine.disturbances(QUIET, after(busy_seconds=64.0), 2)
+    assert facts["other load"] == "30% of the cores"
+    assert len(warnings) == 1
+    assert "Other programs used 30%" in warnings[0]
+
+
+def test_steal_throttling_and_a_falling_clock_are_told() -> None:
+    _, warnings = machine.disturbances(QUIET, after(steal_seconds=2.0, throttled=5, frequency_mhz=2000.0), 2)
+    text = " ".join(warnings)
+    assert "5.0% of the cores' time" in text
+    assert "throttled 2 times" in text
+    assert "from 3000 to 2000 MHz" in text
+
+
+def test_a_system_that_tells_nothing_gives_no_facts() -> None:
+    blind = replace(QUIET, busy_seconds=None, steal_seconds=None, frequency_mhz=None)
+    assert machine.disturbances(blind, blind, 2) == ({}, ())
+
+
+def test_the_machine_is_described_in_words() -> None:
+    facts = machine.describe_machine()
+    assert facts["processor"]
+    assert facts["cores"].startswith(f"{len(os.sched_getaffinity(0))} of {os.cpu_count()}")
+    assert facts["memory"].endswith("GiB")
+    assert all(isinstance(value, str) for value in facts.values())
+
+
+def test_limits_are_positive_where_there_are_any() -> None:
+    assert machine.memory_limit() > 2**20
+    quota = machine.cpu_quota()
+    assert quota is None or quota > 0
+
+
+def test_the_counters_see_our_own_work() -> None:
+    before = machine.counters()
+    total = 0.0
+    while machine.counters().own_seconds - before.own_seconds < 0.3:
+        total += float(np.sqrt(np.arange(1000.0)).sum())
+    now = machine.counters()
+    assert now.busy_seconds is not None
+    assert before.busy_seconds is not None
+    assert now.busy_seconds - before.busy_seconds >= 0.2  # the kernel counts in ticks of 10 ms
+
+
+def test_the_peak_sees_memory_that_is_gone_again() -> None:
+    if not memory.reset_peak():
+        pytest.skip("this system does not let the peak be reset")
+    baseline = memory.resident_bytes()
+    block = np.ones(8 * 2**20)
+    size = block.nbytes
+    del block
+    peak = memory.peak_bytes()
+    assert peak - baseline > 0.9 * size
+    memory.reset_peak()
+    assert memory.peak_bytes() < peak - size / 2
