@@ -44,11 +44,13 @@ def _convert(context: StageContext, prepared: Prepared, conversion: Conversion) 
 
 def _with_named_nodes(context: StageContext, prepared: Prepared) -> Prepared:
     """ONNX as uploaded, unless it has unnamed nodes: layers could not be traced back to those."""
-    model = read_onnx(context.source(prepared).path)
-    if not name_nodes(model):
+    path = context.source(prepared).path
+    if not name_nodes(read_onnx(path, weights=False)):
         return prepared
 
     def make(folder: Path) -> Prepared:
+        model = read_onnx(path)
+        name_nodes(model)
         save_onnx(model, folder / "model.onnx")
         return Prepared(
             artifact=None,

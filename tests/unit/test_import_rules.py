@@ -23,7 +23,10 @@ def all_modules(package: str) -> list[str]:
 
 
 def test_importing_all_of_core_pulls_in_no_heavy_library_and_no_streamlit() -> None:
-    script = "import importlib, json, sys\nfor name in json.loads(sys.argv[1]): importlib.import_module(name)\nprint(json.dumps(list(sys.modules)))"
+    script = """import importlib, json, sys
+for name in json.loads(sys.argv[1]):
+    importlib.import_module(name)
+print(json.dumps(list(sys.modules)))"""
     modules = all_modules("core")
     assert "core.backends.base" in modules
     done = subprocess.run(
@@ -52,7 +55,6 @@ def test_core_knows_nothing_of_the_dashboard(path: Path) -> None:
 def test_a_backend_never_imports_another_nor_the_jobs(path: Path) -> None:
     own = ".".join(path.relative_to(ROOT).with_suffix("").parts[:3])
     shared = ("core.backends.base", "core.backends._", own)
-    foreign = [
-        n for n in imports_of(path) if n.startswith(("core.backends.", "core.jobs", "core.cli")) and not n.startswith(shared)
-    ]
+    watched = ("core.backends.", "core.jobs", "core.cli")
+    foreign = [name for name in imports_of(path) if name.startswith(watched) and not name.startswith(shared)]
     assert not foreign
