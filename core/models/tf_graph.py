@@ -1,0 +1,98 @@
+"""Walks TensorFlow graphs back from their outputs: which weights and ops a signature reaches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from core.models.tf_schema import dtype_name, shape_of
+from core.models.weights import WeightTotal
+
+_VARIABLES = ("VarHandleOp", "VariableV2", "Variable", "AutoReloadVariable")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reached:
+    """What lies behind some outputs.
+
+    Attributes:
+        weights: Variables and constants, each counted once.
+        variables: Count of the variables among them.
+        unsized: Names of variables that do not tell their shape; not in `weights`.
+        ops: Each op of the graph and of every function it calls, a function counted once.
+    """
+
+    weights: WeightTotal
+    variables: int
+    unsized: tuple[str, ...]
+    ops: dict[str, int]
+
+
+def node_name(tensor: str) -> str:
+    """The node that makes a tensor ("scope/op:1", "scope/op:out:0" in functions, or a bare node name)."""
+    return tensor.partition(":")[0]
+
+
+def trace(graph: Any, outputs: Iterable[str]) -> Reached:
+    """Follows a `GraphDef` back from tensor names, through every function called.
+
+    Control inputs are not followed: they order side effects and carry no weights.
+    """
+    functions = {function.signature.name: function for function in graph.library.function}
+    weights, variables = WeightTotal(), 0
+    unsized: list[str] = []
+    ops: Counter[str] = Counter()
+    for node in _reached_nodes(graph, functions, outputs):
+        ops[node.op] += 1
+        if node.op in _VARIABLES:
+            variables += 1
+            shape = shape_of(node.attr["shape"].shape)
+            if shape is None or None in shape:
+                unsized.append(node.name)
+            else:
+                weights = weights.plus(dtype_name(node.attr["dtype"].type), [axis or 0 for axis in shape])
+        elif node.op == "Const":
+            tensor = node.attr["value"].tensor
+            weights = weights.plus(dtype_name(tensor.dtype), [axis or 0 for axis in shape_of(tensor.tensor_shape) or ()])
+    return Reached(weights=weights, variables=variables, unsized=tuple(unsized), ops=dict(ops))
+
+
+def _reached_nodes(graph: Any, functions: Mapping[str, Any], outputs: Iterable[str]) -> Iterator[Any]:
+    called: dict[str, None] = {}
+    for node in _nodes_behind(graph.node, outputs):
+        yield node
+        called.update(dict.fromkeys(_calls(node, functions)))
+    done: set[str] = set()
+    while called:
+        name, _ = called.popitem()
+        done.add(name)
+        function = functions[name]
+        for node in _nodes_behind(function.node_def, function.ret.values()):
+            yield node
+            called.update((callee, None) for callee in _calls(node, functions) if callee not in done)
+
+
+def _nodes_behind(nodes: Iterable[Any], outputs: Iterable[str]) -> Iterator[Any]:
+    by_name = {node.name: node for node in nodes}
+    pending = [node_name(output) for output in outputs]
+    seen = set(pending)
+    while pending:
+        node = by_name.get(pending.pop())
+        if node is None:  # a function's argument
+            continue
+        yield node
+        for tensor in node.input:
+            if not tensor.startswith("^") and (name := node_name(tensor)) not in seen:
+                seen.add(name)
+                pending.append(name)
+
+
+def _calls(node: Any, functions: Mapping[str, Any]) -> Iterator[str]:
+    """Functions a node calls: named by an attribute (PartitionedCall, While, If), or by its op itself."""
+    named = [node.op]
+    for value in node.attr.values():
+        named.append(value.func.name)
+        named.extend(func.name for func in value.list.func)
+    yield from (name for name in named if name in functions)
