@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ class Converted:
         entry: The main file below the folder ("model.onnx"; "." for a SavedModel).
         signature: In the source's own names.
         ops: Count of each op type after the conversion.
+        source_ops: Count of each op type that the converter was given, where it tells.
         versions: Of the packages that did it.
     """
 
@@ -33,14 +35,22 @@ class Converted:
     format: Format
     signature: Signature
     ops: dict[str, int] = field(default_factory=dict)
+    source_ops: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 class Conversion(Protocol):
+    """One step from a format to another.
+
+    Attributes:
+        environment: Variables that its process must start with; they work only when set before any import.
+    """
+
     name: str
     source: Format
     target: Format
+    environment: Mapping[str, str]
 
     def availability(self) -> Availability:
         """Whether it works here; imports no heavy package."""

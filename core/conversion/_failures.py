@@ -1,0 +1,104 @@
+"""Turns what converters throw and log into errors that say what failed and what to do."""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from core.errors import ConversionFailed, EngineRoomError, UnsupportedOps
+
+_LONGEST_SENTENCE = 240
+_NODES_NAMED = 3
+_UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
+
+
+class ConverterLog(logging.Handler):
+    """Listens to a converter's logger: the end of what it says, and each record for those who look for one."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: deque[str] = deque(maxlen=60)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+        self.lines.append(f"{record.levelname.lower()}: {record.getMessage()}")
+
+    @property
+    def tail(self) -> str:
+        return "\n".join(self.lines)
+
+
+@contextmanager
+def explained(tool: str, what: str, *, logger: str) -> Iterator[ConverterLog]:
+    """Whatever a converter throws inside becomes a `ConversionFailed` with its last words.
+
+    Args:
+        tool: For the message: "tf2onnx".
+        what: What it was asked to convert: "resnet50 (serving_default)".
+        logger: Name of the logger that the tool writes to.
+
+    Raises:
+        ConversionFailed: The tool failed.
+        UnsupportedOps: It failed because TensorFlow here does not know an op.
+    """
+    log = ConverterLog()
+    listened = logging.getLogger(logger)
+    listened.addHandler(log)
+    try:
+        yield log
+    except (EngineRoomError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # the disk's fault
+        detail = f"{log.tail}\n{traceback.format_exc()}".strip()
+        if found := _UNREGISTERED.search(str(error)):
+            raise UnsupportedOps(
+                f"TensorFlow here does not know the op {found[1]} that {what} uses.",
+                hint="It comes from a custom op library. Export the model without it.",
+                detail=detail,
+            ) from error
+        raise ConversionFailed(
+            f"{tool} could not convert {what}: {last_words(error)}.",
+            hint="The log's end tells more. Another path may carry this model over.",
+            detail=detail,
+        ) from error
+    finally:
+        listened.removeHandler(log)
+
+
+def last_words(error: BaseException) -> str:
+    """The first line of an exception's text that says something, cut to a sentence without its full stop."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    words = next((line for line in lines if re.search(r"\w{3}", line)), type(error).__name__)
+    if len(words) > _LONGEST_SENTENCE:
+        words = words[:_LONGEST_SENTENCE].rsplit(" ", 1)[0] + " …"
+    return words.rstrip(" .:")
+
+
+def unsupported(tool: str, what: str, nodes: Mapping[str, Sequence[str]], *, detail: str = "") -> UnsupportedOps:
+    """The error for ops without a translation.
+
+    Args:
+        tool: Who has none.
+        what: What was to be converted.
+        nodes: Names of the nodes that use each op type; none where the tool does not tell.
+        detail: The log's end.
+    """
+    named = "; ".join(f"{op} ({_listed(names)})" if names else op for op, names in sorted(nodes.items()))
+    return UnsupportedOps(
+        f"{tool} has no translation for {len(nodes)} op type{'s' if len(nodes) > 1 else ''} of {what}: {named}.",
+        hint="Export the model without these steps and do them before or after it, or run it in its own framework.",
+        detail=detail,
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NODES_NAMED
+    word = "node" if len(names) == 1 else "nodes"
+    return f"{word} {', '.join(names[:_NODES_NAMED])}{f' and {more} more' if more > 0 else ''}"

@@ -1,0 +1,209 @@
+"""What all conversions by tf2onnx share: from a frozen graph to a checked ONNX file with the signature's names.
+
+tf2onnx ends well even when ops were left as they are, so its log, the finished graph and a load by ONNX Runtime
+decide. An ONNX node keeps the name of the TensorFlow node that it came from, with a suffix (`__12`) where several did.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.availability import Availability, from_packages, installed_version
+from core.conversion._failures import ConverterLog, last_words, unsupported
+from core.conversion._onnx_finish import keep_signature, load_in_runtime, save
+from core.conversion.base import Converted
+from core.errors import ConversionFailed
+from core.models.model import Format, Signature
+from core.progress import Progress, Report
+
+# TensorRT 8.6, the oldest that TF-TRT's Python 3.10 toolchain meets, reads opsets up to 17; tf2onnx writes up to 18.
+OPSET = 17
+# With protobuf's C++ messages every copy of the graph copies the weights: ResNet50 then needs three times the memory.
+ENVIRONMENT: Mapping[str, str] = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
+# From here on, weights are kept out of the graph while converting: below a fifth of the memory at 0.8 GB of weights.
+LARGE_FROM_BYTES = 300_000_000
+LOGGER = "tf2onnx"
+TOOL = "tf2onnx"
+
+
+def availability() -> Availability:
+    """Needs tf2onnx and TensorFlow."""
+    tensorflow = from_packages("TensorFlow", "tensorflow-cpu", "tensorflow")
+    return from_packages("tf2onnx", "tf2onnx") if tensorflow.available else tensorflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A graph that holds its weights as constants, or a TFLite file.
+
+    Attributes:
+        graph: A `GraphDef`; None for TFLite.
+        inputs: Tensor name to the signature's name, in the signature's order.
+        outputs: The same.
+        tables: Lookup tables: shared name to keys and values.
+        shapes: Shapes to use in place of the graph's own, by tensor name; -1 for dynamic axes.
+        large: Whether to keep the weights out of the graph while converting.
+    """
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    graph: Any = None
+    tflite: Path | None = None
+    tables: Mapping[bytes, Any] = field(default_factory=dict)
+    shapes: Mapping[str, list[int]] = field(default_factory=dict)
+    large: bool = False
+
+
+def to_onnx(
+    frozen: Frozen, signature: Signature, folder: Path, *, what: str, log: ConverterLog, report: Report, opset: int = OPSET
+) -> Converted:
+    """Converts, checks and saves as `model.onnx`, with `model.onnx.data` beside it when `frozen.large`.
+
+    Raises:
+        UnsupportedOps: Some ops have no translation.
+        ConversionFailed: The result is not a valid model, or lacks an input or output.
+    """
+    if clash := set(frozen.inputs.values()) & set(frozen.outputs.values()):
+        raise ConversionFailed(
+            f"{what} has an input and an output of the same name ({', '.join(sorted(clash))}), which ONNX does not allow.",
+            hint="Export it with different names.",
+        )
+    report(Progress(message="Translating TensorFlow's ops to ONNX", fraction=0.4))
+    storage = _storage() if frozen.large else None
+    source_ops: dict[str, int] = {}
+    try:
+        graph = _optimized(lambda: _translated(frozen, opset, source_ops), report)
+        model = graph.make_model(f"converted from {what}", external_tensor_storage=storage)
+    except Exception as error:
+        # An op without translation often makes a later step stumble: the op is the reason to tell.
+        if unmapped := _unmapped(log):
+            raise unsupported(TOOL, what, unmapped, detail=log.tail) from error
+        if node := _failed_node(log):
+            raise ConversionFailed(
+                f"tf2onnx could not translate node {node} of {what}: {last_words(error)}.",
+                hint="Export the model without this step and do it before or after it, or run it in its own framework.",
+                detail=log.tail,
+            ) from error
+        raise
+    if left := _leftover(model, log, opset):
+        raise unsupported(TOOL, what, left, detail=log.tail)
+
+    report(Progress(message="Checking the ONNX model", fraction=0.9))
+    keep_signature(model, signature, what)
+    ops = save(model, folder / "model.onnx", storage.name_to_tensor_data if storage else None)
+    del model, graph
+    notes = [f"{sum(source_ops.values())} TensorFlow ops became {sum(ops.values())} ONNX ops (opset {opset})."]
+    notes += load_in_runtime(folder / "model.onnx", what)
+    return Converted(
+        entry="model.onnx",
+        format=Format.ONNX,
+        signature=signature,
+        ops=ops,
+        source_ops=source_ops,
+        versions={name: version for name in ("tensorflow", "tf2onnx", "onnx") if (version := _version(name))},
+        notes=tuple(notes),
+    )
+
+
+def _version(name: str) -> str | None:
+    return installed_version(f"{name}-cpu", name)
+
+
+def _translated(frozen: Frozen, opset: int, source_ops: dict[str, int]) -> Any:
+    """tf2onnx's own graph, in ONNX's ops where it has them; tells in `source_ops` what it was given."""
+    import tensorflow as tf
+    from tf2onnx.tfonnx import process_tf_graph
+
+    from core.conversion._tf2onnx_handlers import handlers
+
+    with tf.Graph().as_default() as tf_graph:
+        weights = None
+        if frozen.graph is not None:
+            if frozen.large:
+                from tf2onnx.tf_utils import compress_graph_def
+
+                weights = compress_graph_def(frozen.graph)
+            tf.import_graph_def(frozen.graph, name="")
+            source_ops.update(_counts(frozen.graph))
+        return process_tf_graph(
+            tf_graph,
+            opset=opset,
+            input_names=list(frozen.inputs),
+            output_names=list(frozen.outputs),
+            tensors_to_rename={**frozen.inputs, **frozen.outputs},
+            const_node_values=weights,
+            custom_op_handlers=handlers(),
+            initialized_tables=dict(frozen.tables),
+            shape_override=dict(frozen.shapes),
+            tflite_path=str(frozen.tflite) if frozen.tflite else None,
+        )
+
+
+def _optimized(translate: Callable[[], Any], report: Report) -> Any:
+    """The translated graph after tf2onnx's optimizers.
+
+    They may work on copies, to go back to when one of them fails. Copies are slow and large and failures rare, so
+    they work in place first.
+    """
+    from tf2onnx.optimizer import optimize_graph
+
+    graph = translate()
+    report(Progress(message="Simplifying the ONNX graph", fraction=0.7))
+    try:
+        return optimize_graph(graph, catch_errors=False)
+    except Exception:
+        return optimize_graph(translate(), catch_errors=True)
+
+
+def _counts(graph: Any) -> dict[str, int]:
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    counted = Counter(node.op for node in nodes if node.op not in ("Const", "Placeholder", "NoOp"))
+    return dict(counted.most_common())
+
+
+def _storage() -> Any:
+    """Where tf2onnx puts weights that it keeps out of the graph."""
+    import numpy as np
+    from tf2onnx.graph import ExternalTensorStorage
+
+    if not hasattr(np, "product"):  # tf2onnx 1.17 calls it here, and NumPy 2 has dropped it
+        np.product = np.prod  # type: ignore[attr-defined]
+    return ExternalTensorStorage()
+
+
+def _unmapped(log: ConverterLog) -> dict[str, list[str]]:
+    """Names of the nodes whose op tf2onnx said it does not support, by op."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for record in log.records:
+        if str(record.msg).startswith("Tensorflow op [") and isinstance(record.args, tuple):
+            name, op = (str(argument) for argument in record.args[:2])
+            found[op.removeprefix("TFL_")].append(name)
+    return dict(found)
+
+
+def _failed_node(log: ConverterLog) -> str | None:
+    """The first node whose translation tf2onnx said has failed."""
+    for record in log.records:
+        if str(record.msg).startswith("Failed to convert node") and isinstance(record.args, tuple):
+            return str(record.args[0])
+    return None
+
+
+def _leftover(model: Any, log: ConverterLog, opset: int) -> dict[str, list[str]]:
+    """Names of the nodes that are no ONNX ops, by op."""
+    from onnx import defs
+
+    from core import onnxfile
+
+    refused = {name for names in _unmapped(log).values() for name in names}
+    found: dict[str, list[str]] = defaultdict(list)
+    for node in onnxfile.nodes(model):
+        versions = {"": opset, "ai.onnx.ml": 2}
+        known = node.domain in versions and defs.has(node.op_type, versions[node.domain], node.domain)
+        if not known or node.name in refused:
+            found[node.op_type.removeprefix("TFL_")].append(node.name)
+    return dict(found)
