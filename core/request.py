@@ -68,15 +68,18 @@ def backend_and_variant(path_id: str) -> tuple[str, str]:
     return (parts[-1], "") if parts[-1] in backends else (parts[-2], parts[-1])
 
 
-def checked(request: BuildRequest, model: Model) -> BuildRequest:
+def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildRequest:
     """The request in its one canonical form, after every check that needs no build.
+
+    Args:
+        here: The build is to run on this machine; False for one that a worker elsewhere may carry out.
 
     Raises:
         InvalidRequest: A name, option, precision or axis is not what the model or the backend has.
         Unavailable: The path does not work on this machine.
     """
     path = path_named(model, request.path)
-    if path.lacks:
+    if here and path.lacks:
         lack = path.lacks[0]
         raise Unavailable(f"{path.id} does not work here: {lack.reason}", hint=lack.hint)
     backend = backend_named(path.backend)

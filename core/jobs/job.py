@@ -1,0 +1,189 @@
+"""A job and its life, as everyone sees it.
+
+    QUEUED -> RUNNING -> DONE
+                      -> FAILED
+    QUEUED or RUNNING -> CANCELLED
+    RUNNING -> QUEUED      its worker died or lost the database; finished stages stay finished
+
+A job is one carrying-out of a build request. The build it leaves has the request's key; several jobs can have had the same
+key one after the other (a retry, a forced rebuild), never at the same time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+
+from core.availability import Availability
+from core.builds import Build, StageRecord
+from core.progress import Progress
+from core.request import BuildRequest
+from core.stages.stage import StageName
+
+
+class JobState(str, Enum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def finished(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+class Priority(IntEnum):
+    """Of two queued jobs the one with the smaller number starts first; equal ones by age."""
+
+    HIGH = 10
+    NORMAL = 100
+    LOW = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One job as it stands.
+
+    Attributes:
+        key: Of the build that it makes; `core.builds.load_outcome` shows what a done one found.
+        stages: One record a stage of the plan, waiting ones included.
+        progress: Of the stage that runs now.
+        worker: Id of the worker that runs or ran it.
+        attempt: 1 at first; higher after a worker died over it.
+        submitted_at, started_at, finished_at: Seconds since the epoch. `started_at` is the current attempt's.
+        remaining_seconds: Estimate from earlier builds of the same kind; None when there were none.
+        error: `error_to_dict`'s, of a failed job; also what an optional stage of a done one could not do.
+    """
+
+    id: str
+    key: str
+    request: BuildRequest
+    model_name: str
+    state: JobState
+    priority: Priority
+    stages: tuple[StageRecord, ...]
+    submitted_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    progress: Progress | None = None
+    worker: str | None = None
+    attempt: int = 0
+    remaining_seconds: float | None = None
+    error: dict[str, str] | None = None
+
+    @property
+    def device(self) -> str:
+        return self.request.device
+
+
+class Answer(str, Enum):
+    """How a submitted request was met."""
+
+    QUEUED = "queued"  # a new job
+    JOINED = "joined"  # the same request is queued or running: its job
+    STORED = "stored"  # it was built before: no job is needed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """What became of a submitted request.
+
+    Attributes:
+        job: Its id; for STORED the job that once built it, None if that was no job.
+        note: A sentence worth showing: no worker is running.
+    """
+
+    key: str
+    answer: Answer
+    job: str | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogText:
+    """New text of a job's log; give `offset` with the next call."""
+
+    text: str
+    offset: int
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolchain:
+    """An interpreter a worker can run stages in, and what works there."""
+
+    name: str
+    python: str
+    version: str
+    backends: dict[str, Availability] = field(default_factory=dict)
+    conversions: dict[str, Availability] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCard:
+    """What a worker says of itself once, when it starts.
+
+    Attributes:
+        device: The one device it works on ("cpu", "cuda:0").
+        device_type: The jobs it takes ("cpu", "cuda").
+        device_name: As the machine calls it ("AMD EPYC 7763", "NVIDIA H100").
+        versions: Of Engine Room, Python, and the job engine.
+        toolchains: The worker's own interpreter first.
+    """
+
+    id: str
+    host: str
+    pid: int
+    device: str
+    device_type: str
+    device_name: str
+    versions: dict[str, str] = field(default_factory=dict)
+    toolchains: tuple[Toolchain, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """A worker as listed.
+
+    Attributes:
+        alive: Its heartbeat is fresh.
+        beat_age_seconds: Since the last heartbeat, by the database's clock.
+        job: Id of the job it runs now.
+    """
+
+    card: WorkerCard
+    alive: bool
+    beat_age_seconds: float
+    job: str | None = None
+
+    def offers(self, backend: str) -> Availability | None:
+        """The backend's availability in the first toolchain where it works, else in the worker's own; None if unknown there."""
+        found = [chain.backends[backend] for chain in self.card.toolchains if backend in chain.backends]
+        return next((one for one in found if one.available), found[0] if found else None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """What a queued job carries."""
+
+    request: BuildRequest
+    model_name: str
+    stages: tuple[StageName, ...]
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Where a running job is, as its worker last told."""
+
+    build: Build | None = None
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What a finished job leaves in the queue's history; `error` is set when there is no build to tell it."""
+
+    build: Build | None = None
+    error: dict[str, str] | None = None

@@ -1,0 +1,290 @@
+"""The queue, as the dashboard and the command line use it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from core.builds import BUILD_FILE, Build, Outcome, StageRecord, State, load_outcome
+from core.errors import EngineRoomError, InvalidRequest, NotFound, StageCrashed, Unavailable, error_to_dict
+from core.jobs.database import APPLICATION, database_url, dbos_module, is_local, prepare, told
+from core.jobs.estimate import remaining_seconds
+from core.jobs.heartbeats import Heartbeats
+from core.jobs.job import Answer, Ending, Job, JobState, LogText, Priority, Snapshot, Submitted, Ticket, Worker
+from core.models.model import Model
+from core.paths import path_named
+from core.pipeline import plan
+from core.request import BuildRequest, checked
+from core.serialization import from_data, read_json, to_data
+from core.store import Store, store_named
+from core.workspace import Workspace
+
+WORKFLOW = "build"
+STATUS_EVENT = "status"
+LOG_STREAM = "log"
+HISTORY = 200  # finished jobs that estimates look back on
+
+# A worker silent for so long is dead. Its builds have been ended by then: their lease is half of this.
+DEAD_AFTER_SECONDS = 20.0
+
+_UNFINISHED = ("ENQUEUED", "DELAYED", "PENDING")
+_FINISHED = {"SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}
+_STATES = {
+    "ENQUEUED": JobState.QUEUED,
+    "DELAYED": JobState.QUEUED,
+    "PENDING": JobState.RUNNING,
+    "CANCELLED": JobState.CANCELLED,
+}
+
+
+class Queue:
+    """Jobs of one database. Cheap to keep open, safe to share between threads.
+
+    Args:
+        database: Address; by default ENGINEROOM_DATABASE's, else SQLite in the workspace.
+        store: Address of the shared store; by default ENGINEROOM_STORE's, else none: the workspace is shared.
+
+    Every method may raise StoreFailed when the database is full, read-only or not reachable.
+    """
+
+    def __init__(self, workspace: Workspace, database: str | None = None, store: str | None = None) -> None:
+        self.workspace = workspace
+        self.url = database_url(workspace, database)
+        self.store: Store | None = store_named(store)
+        prepare(self.url)
+        dbos = dbos_module()
+        with told(self.url):
+            self._client: Any = dbos.DBOSClient(
+                system_database_url=self.url,
+                serializer=dbos.DBOSPortableJSONSerializer(),
+                system_database_pool_size=2,
+                application_name=APPLICATION,
+                retry_connection_errors=False,
+            )
+        self._beats = Heartbeats(self.url)
+
+    def close(self) -> None:
+        self._client.destroy()
+        self._beats.close()
+
+    def submit(self, request: BuildRequest, *, priority: Priority = Priority.NORMAL, force: bool = False) -> Submitted:
+        """Queues a build, joins the job that is at it already, or finds it built.
+
+        Args:
+            force: Build again although it was built before.
+
+        Raises:
+            InvalidRequest: The request is wrong.
+            Unavailable: No worker of that device type can carry it out, nor could one on this machine.
+        """
+        model = self.workspace.model(request.model)
+        request = checked(request, model, here=False)
+        workers = [worker for worker in self.workers() if worker.alive and worker.card.device_type == request.device]
+        self._check_offered(request, model, workers)
+        if not force and self._is_stored(request.key):
+            last = self._find(request.key)
+            return Submitted(key=request.key, answer=Answer.STORED, job=last)
+        if self.store:
+            self.store.push_inputs(self.workspace, request)
+        ticket = Ticket(request=request, model_name=model.name, stages=plan(request, model), force=force)
+        proposed = secrets.token_hex(6)
+        with told(self.url):
+            handle = self._client.enqueue(
+                {
+                    "workflow_name": WORKFLOW,
+                    "queue_name": request.device,
+                    "workflow_id": proposed,
+                    "deduplication_id": request.key,
+                    "duplication_policy": "return-existing",
+                    "priority": int(priority),
+                },
+                to_data(ticket),
+            )
+        job = str(handle.get_workflow_id())
+        note = "" if workers else f"No worker for {request.device!r} is running: start one with `engineroom worker`."
+        return Submitted(key=request.key, answer=Answer.QUEUED if job == proposed else Answer.JOINED, job=job, note=note)
+
+    def submit_all(
+        self, requests: Sequence[BuildRequest], *, priority: Priority = Priority.NORMAL, force: bool = False
+    ) -> list[Submitted]:
+        """Queues a sweep. All requests are checked before any is queued."""
+        for request in requests:
+            checked(request, self.workspace.model(request.model), here=False)
+        return [self.submit(request, priority=priority, force=force) for request in requests]
+
+    def jobs(self, *, states: Sequence[JobState] = (), limit: int = 100) -> list[Job]:
+        """The newest jobs, newest first, of these states or of all."""
+        rows = self._rows(limit=limit, status=_statuses(states))
+        history = self._history() if any(row.status in _UNFINISHED for row in rows) else []
+        jobs = [self._as_job(row, history) for row in rows]
+        return [job for job in jobs if not states or job.state in states]
+
+    def job(self, job: str) -> Job:
+        """The job whose id begins so.
+
+        Raises:
+            NotFound: None does, or several.
+        """
+        row = self._row(job)
+        return self._as_job(row, self._history() if row.status in _UNFINISHED else [])
+
+    def log(self, job: str, offset: int = 0) -> LogText:
+        """What the job has logged since `offset`, at once; the whole log is in the build's folder when it is done."""
+        row = self._row(job)
+        error = dbos_module().error.DBOSStreamTimeoutError
+        texts: list[str] = []
+        with told(self.url), suppress(error):  # the end of what there is yet
+            for text in self._client.read_stream(row.workflow_id, LOG_STREAM, offset=offset, timeout_seconds=0):
+                texts.append(text)
+        return LogText(text="".join(texts), offset=offset + len(texts), finished=row.status not in _UNFINISHED)
+
+    def cancel(self, job: str) -> Job:
+        """Takes a queued job out, or ends a running one: its processes are gone within a second. Finished ones stay."""
+        row = self._row(job)
+        with told(self.url):
+            self._client.cancel_workflow(row.workflow_id)
+        return self.job(row.workflow_id)
+
+    def retry(self, job: str, *, priority: Priority = Priority.NORMAL) -> Submitted:
+        """Queues a failed or cancelled job's request again, as a new job; stages that were done stay done.
+
+        Raises:
+            InvalidRequest: The job is not finished, or done.
+        """
+        found = self.job(job)
+        if found.state not in (JobState.FAILED, JobState.CANCELLED):
+            raise InvalidRequest(f"Job {found.id} is {found.state.value}.", hint="Only failed and cancelled jobs can be retried.")
+        return self.submit(found.request, priority=priority)
+
+    def workers(self) -> list[Worker]:
+        """Every worker that gave a sign of life, dead ones until their jobs are given away."""
+        return self._beats.workers(DEAD_AFTER_SECONDS)
+
+    def estimate(self, request: BuildRequest) -> float | None:
+        """Seconds a build would take, from earlier builds of the same kind; None when there were none."""
+        stages = plan(request, self.workspace.model(request.model))
+        return remaining_seconds(request, [StageRecord(stage=stage) for stage in stages], self._history())
+
+    def outcome(self, key: str) -> Outcome:
+        """What a build found, brought from the shared store first if it was made elsewhere.
+
+        Raises:
+            NotFound: There is no such build.
+        """
+        if self.store and not _stored_build_done(self.workspace, key):
+            self.store.pull_build(self.workspace, key, artifacts=False)
+        return load_outcome(self.workspace, key)
+
+    def bring_artifacts(self, key: str) -> None:
+        """Brings a build's engine and intermediate models from the shared store, for a download."""
+        if self.store:
+            self.store.pull_build(self.workspace, key)
+
+    def _is_stored(self, key: str) -> bool:
+        if _stored_build_done(self.workspace, key):
+            return True
+        return bool(
+            self.store and self.store.pull_build(self.workspace, key, artifacts=False) and _stored_build_done(self.workspace, key)
+        )
+
+    def _check_offered(self, request: BuildRequest, model: Model, workers: Sequence[Worker]) -> None:
+        offers = [offer for worker in workers if (offer := worker.offers(request.backend))]
+        if any(offer.available for offer in offers):
+            return
+        lacks = offers or (list(path_named(model, request.path).lacks) if is_local(self.url) else [])
+        if lacks:
+            where = f"any running worker for {request.device!r}" if offers else "this machine"
+            raise Unavailable(f"{request.path} does not work on {where}: {lacks[0].reason}", hint=lacks[0].hint)
+
+    def _rows(self, **filters: Any) -> list[Any]:
+        with told(self.url):
+            return list(self._client.list_workflows(name=WORKFLOW, sort_desc=True, **filters))
+
+    def _row(self, job: str) -> Any:
+        rows = self._rows(workflow_id_prefix=job, limit=2) if job.isalnum() else []
+        if len(rows) != 1:
+            what = "No job is" if not rows else "Several jobs are"
+            raise NotFound(f"{what} called {job!r}.", hint="`engineroom jobs` lists them.")
+        return rows[0]
+
+    def _history(self) -> list[Build]:
+        endings = (_ending(row) for row in self._rows(status="SUCCESS", limit=HISTORY, load_input=False))
+        return [ending.build for ending in endings if ending and ending.build and ending.build.state is State.DONE]
+
+    def _find(self, key: str) -> str | None:
+        """The newest job that built this key."""
+        for row in self._rows(status="SUCCESS", limit=HISTORY, load_input=False):
+            ending = _ending(row)
+            if ending and ending.build and ending.build.key == key:
+                return str(row.workflow_id)
+        return None
+
+    def _as_job(self, row: Any, history: Sequence[Build]) -> Job:
+        ticket = from_data(Ticket, row.input["args"][0])
+        ending = _ending(row)
+        snapshot = self._snapshot(row.workflow_id) if row.status in ("PENDING", "CANCELLED") else Snapshot()
+        build = ending.build if ending else snapshot.build
+        stages = build.stages if build else tuple(StageRecord(stage=stage) for stage in ticket.stages)
+        state = _state(row, ending)
+        left = remaining_seconds(ticket.request, stages, history) if not state.finished else None
+        return Job(
+            id=row.workflow_id,
+            key=ticket.request.key,
+            request=ticket.request,
+            model_name=ticket.model_name,
+            state=state,
+            priority=Priority(row.priority),
+            stages=stages,
+            submitted_at=row.created_at / 1000,
+            started_at=row.dequeued_at / 1000 if row.dequeued_at else None,
+            finished_at=row.completed_at / 1000 if row.completed_at else None,
+            progress=snapshot.progress if state is JobState.RUNNING else None,
+            worker=row.executor_id,
+            attempt=row.recovery_attempts or 0,
+            remaining_seconds=left,
+            error=_error(row, ending),
+        )
+
+    def _snapshot(self, job: str) -> Snapshot:
+        with told(self.url):
+            data = self._client.get_event(job, STATUS_EVENT, timeout_seconds=0)
+        return from_data(Snapshot, data) if data else Snapshot()
+
+
+def _stored_build_done(workspace: Workspace, key: str) -> bool:
+    path = workspace.build_folder(key) / BUILD_FILE
+    return path.exists() and read_json(Build, path).state is State.DONE
+
+
+def _statuses(states: Sequence[JobState]) -> list[str] | None:
+    """The engine's own words for these states; a job done and one failed both are its SUCCESS."""
+    if not states:
+        return None
+    names = {name for name, state in _STATES.items() if state in states}
+    return sorted(names | (_FINISHED if {JobState.DONE, JobState.FAILED} & set(states) else set()))
+
+
+def _ending(row: Any) -> Ending | None:
+    return from_data(Ending, row.output) if row.status == "SUCCESS" and row.output else None
+
+
+def _state(row: Any, ending: Ending | None) -> JobState:
+    if row.status in _STATES:
+        return _STATES[row.status]
+    if ending and ending.build:
+        return JobState(ending.build.state.value)
+    return JobState.FAILED
+
+
+def _error(row: Any, ending: Ending | None) -> dict[str, str] | None:
+    """Why a job failed, in words."""
+    if ending:
+        return ending.error or (ending.build.error if ending.build else None)
+    if row.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
+        hint = "It may need more memory than the host has. Its log tells how far it came."
+        return error_to_dict(StageCrashed("Every worker that took this job died over it; it is not tried again.", hint=hint))
+    if row.status == "ERROR":
+        return error_to_dict(EngineRoomError(f"The worker failed: {row.error}", hint="The worker's own output has the details."))
+    return None
