@@ -1,0 +1,1 @@
+"""The browser dashboard: everything that knows Streamlit, but for the pages themselves."""

@@ -1,0 +1,79 @@
+"""The download routes: files go from disk to the browser and never through a page's memory.
+
+GET /engine-room/builds/KEY/engine?token=...   the engine, as a deployment takes it (a folder as .tar)
+GET /engine-room/builds/KEY/model?token=...    the model it was built from, as the last preparing stage left it
+GET /engine-room/builds/KEY/log?token=...      the build's log
+"""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from pathlib import Path
+
+import anyio
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from core.builds import Outcome, load_outcome
+from core.errors import NotFound
+from core.stages.child import LOG_FILE
+from core.workspace import Workspace, default_workspace
+from dashboard.access import require_token
+
+
+async def download(request: Request) -> Response:
+    require_token(request)
+    workspace = default_workspace()
+    try:
+        outcome = await anyio.to_thread.run_sync(load_outcome, workspace, request.path_params["build"])
+        path = _path(workspace, outcome, request.path_params["what"])
+    except NotFound as error:
+        raise HTTPException(404, str(error)) from None
+    stem = f"{Path(outcome.model.name).stem}-{outcome.build.request.path}-{outcome.build.request.precision.value}"
+    if path.is_file():
+        return FileResponse(path, filename=f"{stem}{path.suffix}")
+    archive = await anyio.to_thread.run_sync(_archived, workspace, path, stem)
+    return FileResponse(archive, filename=f"{stem}.tar", background=BackgroundTask(archive.unlink, missing_ok=True))
+
+
+def _path(workspace: Workspace, outcome: Outcome, what: str) -> Path:
+    """The file or folder asked for.
+
+    Raises:
+        NotFound: This build has no such thing.
+    """
+    if what == "log":
+        path = workspace.build_folder(outcome.build.key) / LOG_FILE
+        return _existing(path, "log")
+    if what == "engine" and outcome.built:
+        folder = workspace.artifacts / outcome.built.artifact
+        return _existing(folder / outcome.built.engine.artifact, "engine")
+    if what == "model" and outcome.prepared:
+        prepared = outcome.prepared
+        made = workspace.artifacts / prepared.artifact if prepared.artifact else None
+        base = made or workspace.model_folder(outcome.model.digest) / "content"
+        extra = [file for file in base.iterdir() if file.is_file() and file.suffix != ".json"] if made else []
+        return _existing(base if len(extra) > 1 else base / prepared.entry, "model")
+    raise NotFound(f"This build has no {what} to download.")
+
+
+def _existing(path: Path, what: str) -> Path:
+    if not path.exists():
+        raise NotFound(f"The {what} of this build was deleted.", hint="Build it again.")
+    return path
+
+
+def _archived(workspace: Workspace, folder: Path, stem: str) -> Path:
+    parent = workspace.root / "tmp"
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=parent, prefix="download-", suffix=".tar", delete=False) as file:
+        with tarfile.open(fileobj=file, mode="w") as archive:
+            archive.add(folder, arcname=stem)
+    return Path(file.name)
+
+
+ROUTES = [Route("/engine-room/builds/{build}/{what}", download, methods=["GET"])]
