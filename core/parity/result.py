@@ -16,6 +16,9 @@ class OutputParity:
         non_finite: NaN and infinite elements here that are finite in the reference.
         top1: Share of samples whose largest class agrees; None when the output is no classifier's.
         mismatch: A sentence when shape or dtype differ and nothing could be compared.
+        elements: How many were compared.
+        unequal: Elements that differ, for what must be equal: integers, booleans, text, and NaN or infinities of the reference.
+            None for an output of floats whose reference is finite everywhere.
     """
 
     name: str
@@ -26,6 +29,8 @@ class OutputParity:
     reference_non_finite: int
     top1: float | None
     mismatch: str = ""
+    elements: int = 0
+    unequal: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +40,8 @@ class Parity:
     Attributes:
         worst: The output farthest off.
         inputs: Where the inputs came from ("random, seed 0, 4 sets" or the user's file).
-        passed: All outputs within `tolerance` of relative error, nothing non-finite that was finite.
+        passed: All outputs within `tolerance` of relative error, nothing non-finite that was finite, nothing unequal that must be
+            equal.
     """
 
     outputs: tuple[OutputParity, ...]
