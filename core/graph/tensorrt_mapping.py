@@ -1,0 +1,186 @@
+"""Joins a TensorRT engine's layers with the ONNX nodes they carry out, and accounts for every node.
+
+Three sources, in this order of trust: the names that TensorRT gives (metadata from 8.6 on, else the layer's name), then
+the tensors around a layer (whatever lies in the ONNX graph between a layer's inputs and outputs runs in it, which also
+opens Myelin's blocks), then the ends that a block's name spells out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from core.graph.engine_graph import EngineGraph, Fate, Layer, LooseNode, SourceNode
+from core.graph.onnx_source import OnnxSource
+from core.graph.tensorrt_inspector import InspectedEngine, InspectedLayer
+from core.graph.tensorrt_names import NameParts, name_parts
+
+_MOVES_DATA = frozenset({"Reformat", "MyelinReformat", "NoOp"})
+_ELIMINATED = {
+    **dict.fromkeys(("Identity", "Dropout"), "It changes nothing at inference."),
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), "It only changes how the shape is read."),
+    "Transpose": "It became part of a neighbour's memory layout.",
+    "Cast": "It became part of a neighbour's own conversion of types.",
+    "QuantizeLinear": "It became part of the precision of the layers around it.",
+    "DequantizeLinear": "It became part of the precision of the layers around it.",
+}
+_ROOTS_OF_SHAPES = frozenset({"Shape", "Size"})
+NAMED_BY = "source nodes known from"
+
+
+def engine_graph(engine: InspectedEngine, source: OnnxSource) -> EngineGraph:
+    """The engine's layers with their source nodes; every other node is loose, with its reason."""
+    return _Mapping(engine, source).graph()
+
+
+class _Mapping:
+    """One join; `claims[i]` are the nodes found so far for layer i."""
+
+    def __init__(self, engine: InspectedEngine, source: OnnxSource) -> None:
+        self.engine = engine
+        self.source = source
+        self.by_name = {node.name: node for node in source.nodes}
+        self.order = {name: index for index, name in enumerate(self.by_name)}
+        self.producers = source.producers
+        self.values = {*self.producers, *source.inputs, *source.constants}
+        self.constant_nodes, self.shape_nodes = self._computed_early()
+        self.parts = [name_parts(entry.told_name, self.by_name) for entry in engine.layers]
+        self.claims = [self._named(entry, parts) for entry, parts in zip(engine.layers, self.parts, strict=True)]
+        self.aliases = self._aliases()
+
+    def graph(self) -> EngineGraph:
+        named = {name for claim in self.claims for name in claim}
+        taken = set(named)
+        layers = []
+        for index, entry in enumerate(self.engine.layers):
+            found = set() if self._is_copy(index) else self._enclosed(index, taken)
+            if self.parts[index].blocks and not found - self.claims[index]:
+                found |= self._between_ends(self.parts[index].blocks, taken)
+            taken |= found
+            layers.append(self._with_nodes(entry.layer, self.claims[index], found - self.claims[index]))
+        placed = {name for layer in layers for name in layer.source_nodes}
+        loose = tuple(self._loose(node) for node in self.source.nodes if node.name not in placed)
+        return EngineGraph(
+            layers=tuple(layers), source_nodes=self.source.nodes, loose_nodes=loose, notes=self._notes(layers, named, placed)
+        )
+
+    def _named(self, entry: InspectedLayer, parts: NameParts) -> set[str]:
+        return {name for name in (*entry.onnx_nodes, *parts.nodes) if name in self.by_name}
+
+    def _is_copy(self, index: int) -> bool:
+        return self.parts[index].is_copy or (self.engine.layers[index].layer.kind in _MOVES_DATA and not self.claims[index])
+
+    def _aliases(self) -> dict[str, set[str]]:
+        """Tensor names that hold the same values: the two sides of each layer that only moves data."""
+        groups: dict[str, set[str]] = {}
+        for index, entry in enumerate(self.engine.layers):
+            inputs, outputs = entry.layer.inputs, entry.layer.outputs
+            if self._is_copy(index) and len(inputs) == len(outputs) == 1:
+                both = groups.get(inputs[0].name, {inputs[0].name}) | groups.get(outputs[0].name, {outputs[0].name})
+                groups.update(dict.fromkeys(both, both))
+        return groups
+
+    def _onnx_values(self, tensors: Iterable[str]) -> set[str]:
+        return {name for tensor in tensors for name in self.aliases.get(tensor, {tensor}) if name in self.values}
+
+    def _enclosed(self, index: int, taken: set[str]) -> set[str]:
+        """The nodes between a layer's input and output tensors that no other layer has and that run at all."""
+        layer = self.engine.layers[index].layer
+        stops = self._onnx_values(tensor.name for tensor in layer.inputs)
+        queue = [*(self._onnx_values(tensor.name for tensor in layer.outputs) - stops)]
+        queue += [value for name in self.claims[index] for value in self.by_name[name].inputs if value not in stops]
+        found: set[str] = set()
+        while queue:
+            node = self.producers.get(queue.pop())
+            if node is None or node.name in found or (node.name in taken and node.name not in self.claims[index]):
+                continue
+            if node.name in self.constant_nodes or node.name in self.shape_nodes:
+                continue
+            found.add(node.name)
+            queue += [value for value in node.inputs if value not in stops]
+        return found
+
+    def _between_ends(self, blocks: tuple[tuple[str, str], ...], taken: set[str]) -> set[str]:
+        """The nodes on the ways from a block's first node to its last, for blocks whose tensors are not the ONNX graph's."""
+        found: set[str] = set()
+        for first, last in blocks:
+            starts, ends = (name_parts(end, self.by_name).nodes for end in (first, last))
+            if starts and ends:
+                found |= self._after(starts) & self._before(ends) - taken
+        return found
+
+    def _before(self, names: Iterable[str]) -> set[str]:
+        found: set[str] = set()
+        queue = list(names)
+        while queue:
+            name = queue.pop()
+            if name not in found:
+                found.add(name)
+                queue += [self.producers[value].name for value in self.by_name[name].inputs if value in self.producers]
+        return found
+
+    def _after(self, names: Iterable[str]) -> set[str]:
+        found = set(names)
+        for node in self.source.nodes:  # ONNX orders nodes topologically
+            if any(value in self.producers and self.producers[value].name in found for value in node.inputs):
+                found.add(node.name)
+        return found
+
+    def _computed_early(self) -> tuple[set[str], set[str]]:
+        """Names of nodes computed from constants alone, and of those computed from shapes and constants alone."""
+        constants = {*self.source.constants, ""}
+        shapes: set[str] = set()
+        constant_nodes: set[str] = set()
+        shape_nodes: set[str] = set()
+        for node in self.source.nodes:
+            if node.op == "Constant" or (node.inputs and all(value in constants for value in node.inputs)):
+                constant_nodes.add(node.name)
+                constants.update(node.outputs)
+            elif node.op in _ROOTS_OF_SHAPES or (node.inputs and all(v in constants or v in shapes for v in node.inputs)):
+                shape_nodes.add(node.name)
+                shapes.update(node.outputs)
+        return constant_nodes, shape_nodes
+
+    def _with_nodes(self, layer: Layer, named: set[str], inferred: set[str]) -> Layer:
+        if not named and not inferred:
+            return layer
+        told = f"TensorRT's names ({len(named)})" if named else ""
+        found = f"the tensors around the layer ({len(inferred)})" if inferred else ""
+        return replace(
+            layer,
+            source_nodes=tuple(sorted(named | inferred, key=self.order.__getitem__)),
+            attributes={**layer.attributes, NAMED_BY: " and ".join(filter(None, (told, found)))},
+        )
+
+    def _loose(self, node: SourceNode) -> LooseNode:
+        fate, reason = self._fate(node)
+        return LooseNode(name=node.name, op=node.op, fate=fate, reason=reason)
+
+    def _fate(self, node: SourceNode) -> tuple[Fate, str]:
+        if node.name in self.constant_nodes:
+            return Fate.FOLDED, "Its inputs are constants: computed while building."
+        if node.name in self.shape_nodes:
+            return Fate.FOLDED, "Shape arithmetic: done from the input shapes, outside the layers."
+        if not self._is_used(node):
+            return Fate.ELIMINATED, "Nothing uses its outputs."
+        if node.op in _ELIMINATED:
+            return Fate.ELIMINATED, _ELIMINATED[node.op]
+        return Fate.UNMAPPED, "No layer names it, and no layer's tensors enclose it."
+
+    def _is_used(self, node: SourceNode) -> bool:
+        outputs = set(node.outputs)
+        return not outputs.isdisjoint(self.source.outputs) or any(
+            not outputs.isdisjoint(other.inputs) for other in self.source.nodes
+        )
+
+    def _notes(self, layers: list[Layer], named: set[str], placed: set[str]) -> tuple[str, ...]:
+        notes = []
+        if not self.engine.detailed:
+            notes.append("The engine was built without detailed verbosity: it tells its layers' names alone.")
+        if inferred := len(placed - named):
+            notes.append(f"{inferred} nodes are placed by the tensors around their layer, as TensorRT does not name them.")
+        if cut := sum(entry.cut for entry in self.engine.layers):
+            notes.append(f"TensorRT cut the list of nodes of {cut} layers; the rest is placed by the tensors around them.")
+        if self.source.inner_nodes:
+            notes.append(f"{self.source.inner_nodes} nodes in the bodies of If, Loop and Scan are not listed one by one.")
+        return tuple(notes)
