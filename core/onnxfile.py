@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
@@ -157,13 +157,21 @@ def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Every stored tensor: initializers, sparse ones' values, and tensors in attributes (`Constant`)."""
     for graph in graphs(model):
-        yield from graph.initializer
-        yield from (sparse.values for sparse in graph.sparse_initializer)
+        yield from _initializers(graph)
     for node in nodes(model):
-        for attribute in node.attribute:
-            if attribute.HasField("t"):
-                yield attribute.t
-            yield from attribute.tensors
+        yield from _attribute_tensors(node)
+
+
+def _initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    yield from (sparse.values for sparse in graph.sparse_initializer)
+
+
+def _attribute_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
 
 
 def name_nodes(model: onnx.ModelProto) -> bool:
@@ -198,11 +206,28 @@ def op_counts(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def weight_total(model: onnx.ModelProto) -> WeightTotal:
-    """Elements and bytes of the weights, whether or not external data are loaded."""
+    """Elements and bytes of the weights, whether or not external data are loaded.
+
+    Weights made by `ConstantOfShape` from a stored shape count too: runtimes fold them into the engine.
+    """
     total = WeightTotal()
-    for tensor in tensors(model):
-        total = total.plus(dtype_name(tensor.data_type), tensor.dims)
+    for graph in graphs(model):
+        for tensor in _initializers(graph):
+            total = total.plus(dtype_name(tensor.data_type), tensor.dims)
+        shapes = {tensor.name: tensor for tensor in graph.initializer}
+        for node in graph.node:
+            filled = node.op_type == "ConstantOfShape"
+            for tensor in _filled(node, shapes) if filled else _attribute_tensors(node):
+                total = total.plus(dtype_name(tensor.data_type), tensor.dims)
     return total
+
+
+def _filled(node: onnx.NodeProto, shapes: Mapping[str, onnx.TensorProto]) -> Iterator[onnx.TensorProto]:
+    """What a `ConstantOfShape` of a stored shape makes, without its values."""
+    shape = shapes.get(node.input[0])
+    if shape is not None and not external_data_helper.uses_external_data(shape):
+        value = next((tensor.data_type for tensor in _attribute_tensors(node)), onnx.TensorProto.FLOAT)
+        yield onnx.TensorProto(data_type=value, dims=[int(axis) for axis in numpy_helper.to_array(shape)])
 
 
 def opset(model: onnx.ModelProto) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 from core.models.tf_schema import dtype_name, shape_of
 from core.models.weights import WeightTotal
 
-_VARIABLES = ("VarHandleOp", "VariableV2", "Variable", "AutoReloadVariable")
+VARIABLES = ("VarHandleOp", "VariableV2", "Variable", "AutoReloadVariable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,8 @@ def node_name(tensor: str) -> str:
     return tensor.partition(":")[0]
 
 
-def trace(graph: Any, outputs: Iterable[str]) -> Reached:
-    """Follows a `GraphDef` back from tensor names, through every function called.
+def trace(graph: Any, outputs: Iterable[str], inputs: Iterable[str] = ()) -> Reached:
+    """Follows a `GraphDef` back from tensor names to `inputs`, through every function called.
 
     Control inputs are not followed: they order side effects and carry no weights.
     """
@@ -44,9 +44,9 @@ def trace(graph: Any, outputs: Iterable[str]) -> Reached:
     weights, variables = WeightTotal(), 0
     unsized: list[str] = []
     ops: Counter[str] = Counter()
-    for node in _reached_nodes(graph, functions, outputs):
+    for node in _reached_nodes(graph, functions, outputs, inputs):
         ops[node.op] += 1
-        if node.op in _VARIABLES:
+        if node.op in VARIABLES:
             variables += 1
             shape = shape_of(node.attr["shape"].shape)
             if shape is None or None in shape:
@@ -59,9 +59,9 @@ def trace(graph: Any, outputs: Iterable[str]) -> Reached:
     return Reached(weights=weights, variables=variables, unsized=tuple(unsized), ops=dict(ops))
 
 
-def _reached_nodes(graph: Any, functions: Mapping[str, Any], outputs: Iterable[str]) -> Iterator[Any]:
+def _reached_nodes(graph: Any, functions: Mapping[str, Any], outputs: Iterable[str], inputs: Iterable[str]) -> Iterator[Any]:
     called: dict[str, None] = {}
-    for node in _nodes_behind(graph.node, outputs):
+    for node in nodes_behind(graph.node, outputs, inputs):
         yield node
         called.update(dict.fromkeys(_calls(node, functions)))
     done: set[str] = set()
@@ -69,21 +69,23 @@ def _reached_nodes(graph: Any, functions: Mapping[str, Any], outputs: Iterable[s
         name, _ = called.popitem()
         done.add(name)
         function = functions[name]
-        for node in _nodes_behind(function.node_def, function.ret.values()):
+        for node in nodes_behind(function.node_def, function.ret.values()):
             yield node
             called.update((callee, None) for callee in _calls(node, functions) if callee not in done)
 
 
-def _nodes_behind(nodes: Iterable[Any], outputs: Iterable[str]) -> Iterator[Any]:
+def nodes_behind(nodes: Iterable[Any], outputs: Iterable[str], inputs: Iterable[str] = ()) -> Iterator[Any]:
+    """The nodes that some tensors depend on, followed back to `inputs` (whose own nodes come, and no further)."""
     by_name = {node.name: node for node in nodes}
-    pending = [node_name(output) for output in outputs]
-    seen = set(pending)
+    stops = {node_name(tensor) for tensor in inputs}
+    seen = {node_name(output) for output in outputs}
+    pending = sorted(seen)
     while pending:
         node = by_name.get(pending.pop())
         if node is None:  # a function's argument
             continue
         yield node
-        for tensor in node.input:
+        for tensor in () if node.name in stops else node.input:
             if not tensor.startswith("^") and (name := node_name(tensor)) not in seen:
                 seen.add(name)
                 pending.append(name)

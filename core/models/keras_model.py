@@ -1,0 +1,171 @@
+"""Reads Keras models: `.keras` archives (Keras 3) and `.h5` files (Keras 2 and 3).
+
+Config and weights are read without Keras; the outputs' shapes need shape inference, for which a child process loads
+the model. What it cannot load (custom layers) is told from the config as far as that goes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from core.errors import BrokenModel, Unavailable, UnsupportedModel
+from core.models.axes import RawTensor, with_symbols
+from core.models.probe import probe_keras
+from core.models.reading import Reading, most_frequent_first
+from core.models.weights import WeightTotal
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+SIGNATURE_NAME = "main"
+_OPTIMIZER = ("optimizer", "optimizer_weights")
+
+
+def read_keras(path: Path) -> Reading:
+    """Reads a `.keras` or `.h5` file.
+
+    Raises:
+        BrokenModel: It is damaged.
+        UnsupportedModel: It holds weights alone, or a class whose inputs nobody can tell without its code.
+        Unavailable: h5py is not installed.
+    """
+    config, version, weights = _read_archive(path) if zipfile.is_zipfile(path) else _read_h5(path)
+    inputs, outputs, notes = _tensors(path, config)
+    return Reading(
+        signatures=(with_symbols(SIGNATURE_NAME, inputs, outputs),),
+        producer=f"Keras {version}" if version else "Keras",
+        weights=weights,
+        ops=most_frequent_first(Counter(_layer_kinds(config))),
+        notes=notes,
+    )
+
+
+def _read_archive(path: Path) -> tuple[dict[str, Any], str, WeightTotal]:
+    with zipfile.ZipFile(path) as archive:
+        try:
+            config = json.loads(archive.read(CONFIG))
+            metadata = json.loads(archive.read(METADATA))
+            with tempfile.TemporaryFile() as unpacked:
+                with archive.open(WEIGHTS) as packed:
+                    shutil.copyfileobj(packed, unpacked, 1 << 20)
+                with _h5(unpacked, path.name) as file:
+                    return config, str(metadata.get("keras_version", "")), _weights(file)
+        except KeyError as error:
+            raise BrokenModel(f"{path.name} lacks a part: {error.args[0]}", hint="Save the model again.") from error
+        except (ValueError, zipfile.BadZipFile) as error:
+            raise BrokenModel(f"{path.name} is damaged: {error}.", hint="Save or copy the model again.") from error
+
+
+def _read_h5(path: Path) -> tuple[dict[str, Any], str, WeightTotal]:
+    with path.open("rb") as opened, _h5(opened, path.name) as file:
+        if "model_config" not in file.attrs:
+            raise _without_config(path.name, file)
+        config = file.attrs["model_config"]
+        version = file.attrs.get("keras_version", "")
+        try:
+            return json.loads(config), version.decode() if isinstance(version, bytes) else str(version), _weights(file)
+        except ValueError as error:
+            raise BrokenModel(f"{path.name} holds a damaged config: {error}.", hint="Save the model again.") from error
+
+
+def _without_config(name: str, file: Any) -> UnsupportedModel:
+    if {"layer_names", "backend"} & set(file.attrs) or {"layers", "_layer_checkpoint_dependencies"} & set(file):
+        return UnsupportedModel(
+            f"{name} holds the weights of a Keras model and not the model itself.",
+            hint="Save the whole model with model.save('model.keras'), or model.export(folder).",
+        )
+    return UnsupportedModel(
+        f"{name} is an HDF5 file that holds no Keras model.", hint="Save the model with model.save('model.keras')."
+    )
+
+
+@contextmanager
+def _h5(file: Any, name: str) -> Iterator[Any]:
+    try:
+        import h5py  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise Unavailable("Reading Keras models needs h5py.", hint="pip install h5py") from error
+    try:
+        with h5py.File(file, "r") as opened:
+            yield opened
+    except (OSError, RuntimeError, KeyError) as error:
+        raise BrokenModel(f"{name} is cut short or damaged: {error}.", hint="Save or copy the model again.") from error
+
+
+def _weights(file: Any) -> WeightTotal:
+    """Of every dataset but the optimizer's; what links share is visited once."""
+    import h5py
+
+    found: list[Any] = []
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and not name.startswith(_OPTIMIZER):
+            found.append(item)
+
+    file.visititems(collect)
+    total = WeightTotal()
+    for dataset in found:
+        total = total.plus(dataset.dtype.name, dataset.shape)
+    return total
+
+
+def _tensors(path: Path, config: Mapping[str, Any]) -> tuple[list[RawTensor], list[RawTensor], tuple[str, ...]]:
+    try:
+        inputs, outputs = probe_keras(path)
+    except Unavailable as error:
+        inputs = list(_config_inputs(config))
+        if not inputs:
+            raise UnsupportedModel(
+                f"{path.name} is a {config.get('class_name')} model, whose inputs only its own code can tell. {error.message}",
+                hint="Export it as a SavedModel where its code is: model.export(folder).",
+            ) from error
+        names = list(_config_outputs(config))
+        outputs = [RawTensor(name=name, dtype="unknown", shape=None) for name in names]
+        return inputs, outputs, (f"Keras could not tell the outputs' shapes. {error.message}",)
+    return inputs, outputs, ()
+
+
+def _layers(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    inner = config.get("config", {})
+    found: list[Mapping[str, Any]] = inner if isinstance(inner, list) else inner.get("layers", [])  # a list in Keras 2.1
+    return found
+
+
+def _layer_kinds(config: Mapping[str, Any]) -> Iterator[str]:
+    """Class names of the layers, those of nested models and wrappers included."""
+    for layer in _layers(config):
+        if _layers(layer):
+            yield from _layer_kinds(layer)
+        elif layer["class_name"] != "InputLayer":
+            yield layer["class_name"]
+            inner = layer.get("config", {}).get("layer")
+            if isinstance(inner, Mapping) and "class_name" in inner:
+                yield inner["class_name"]
+
+
+def _config_inputs(config: Mapping[str, Any]) -> Iterator[RawTensor]:
+    for layer in _layers(config):
+        settings = layer.get("config", {})
+        shape = settings.get("batch_shape") or settings.get("batch_input_shape")
+        if shape is not None:
+            kind = settings.get("dtype") or "float32"
+            dtype = kind if isinstance(kind, str) else kind.get("config", {}).get("name", "float32")
+            yield RawTensor(name=settings.get("name", "input"), dtype=dtype, shape=tuple(shape))
+
+
+def _config_outputs(config: Mapping[str, Any]) -> Iterator[str]:
+    inner = config.get("config", {})
+    named = inner.get("output_layers") if isinstance(inner, Mapping) else None
+    if not named:
+        yield _layers(config)[-1].get("config", {}).get("name", "output")
+    elif isinstance(named, list) and isinstance(named[0], str):  # one output: [layer, node, tensor]
+        yield named[0]
+    else:
+        rows = named.values() if isinstance(named, Mapping) else named
+        yield from (row[0] for row in rows)

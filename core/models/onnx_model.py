@@ -1,0 +1,58 @@
+"""Reads what an ONNX model tells of itself; its external data are checked, not loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+
+from core.errors import BrokenModel, UnsupportedModel
+from core.models.model import Signature
+from core.models.reading import Reading, most_frequent_first
+from core.onnxfile import check_external_files, dtype_name, graph_signature, op_counts, opset, read_onnx, weight_total
+
+# Value types that are no tensors, as `onnxfile` names their dtype.
+_NOT_TENSORS = ("sequence", "map", "optional", "sparse_tensor", "opaque")
+
+
+def read_onnx_model(path: Path) -> Reading:
+    """Reads an ONNX file.
+
+    Raises:
+        BrokenModel: It is damaged, or external data are missing.
+        UnsupportedModel: It takes something other than tensors.
+    """
+    model = read_onnx(path, weights=False)
+    check_external_files(model, path.parent)
+    signature = graph_signature(model)
+    _check_signature(signature)
+    producer = f"{model.producer_name} {model.producer_version}".strip()
+    return Reading(
+        signatures=(signature,),
+        producer=producer or None,
+        opset=opset(model),
+        weights=weight_total(model),
+        ops=most_frequent_first(op_counts(model)),
+        notes=tuple(_notes(model, signature)),
+    )
+
+
+def _check_signature(signature: Signature) -> None:
+    if not signature.outputs:
+        raise BrokenModel("The ONNX graph has no outputs.", hint="Export the model again, with its outputs named.")
+    if odd := [f"{spec.name} ({spec.dtype})" for spec in signature.inputs if spec.dtype in _NOT_TENSORS]:
+        raise UnsupportedModel(
+            f"The ONNX graph takes something other than tensors: {', '.join(odd)}.", hint="Export it with tensor inputs alone."
+        )
+
+
+def _notes(model: onnx.ModelProto, signature: Signature) -> Iterator[str]:
+    if odd := [f"{spec.name} ({spec.dtype})" for spec in signature.outputs if spec.dtype in _NOT_TENSORS]:
+        yield f"Some outputs are no tensors: {', '.join(odd)}."
+    if unranked := [spec.name for spec in signature.inputs if spec.shape is None]:
+        yield f"The rank of some inputs is unknown: {', '.join(unranked)}."
+    if domains := sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"}):
+        yield f"It uses ops outside ONNX's own set, which not every runtime has: {', '.join(domains)}."
+    if any(dtype_name(tensor.data_type) == "unknown" for tensor in model.graph.initializer):
+        yield "Some weights have element types that this version of onnx does not know; they are not counted."

@@ -1,0 +1,129 @@
+"""Reads TensorFlow Lite files through LiteRT's schema, which is one light module."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from core.errors import BrokenModel, Unavailable
+from core.models.axes import RawTensor, with_symbols
+from core.models.model import Signature
+from core.models.reading import Reading, most_frequent_first
+from core.models.weights import WeightTotal, is_weight
+
+IDENTIFIER = b"TFL3"
+# The name that a model without signatures has for its only callable.
+SIGNATURE_NAME = "main"
+_DEFAULT_SIGNATURE = "serving_default"
+
+
+def read_tflite(path: Path) -> Reading:
+    """Reads a `.tflite` file.
+
+    Raises:
+        BrokenModel: It is damaged.
+        Unavailable: LiteRT is not installed.
+    """
+    try:
+        from ai_edge_litert import schema_py_generated as schema
+    except ImportError as error:
+        raise Unavailable("Reading .tflite files needs LiteRT.", hint="pip install ai-edge-litert") from error
+    try:
+        return _TfliteReader(schema, path.read_bytes()).read()
+    except (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise BrokenModel(
+            f"{path.name} is cut short or damaged: its tables point outside it.", hint="Convert it again."
+        ) from error
+
+
+class _TfliteReader:
+    """One parsed file; the flatbuffer accessors raise all sorts of errors on damaged data."""
+
+    def __init__(self, schema: Any, data: bytes) -> None:
+        self.schema = schema
+        self.model = schema.Model.GetRootAs(data, 0)
+        self.dtypes = {number: name.lower() for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
+
+    def read(self) -> Reading:
+        definitions = self._definitions()
+        return Reading(
+            signatures=tuple(self._signatures(definitions)),
+            producer=self._producer(),
+            weights=self._weights(definitions[0].SubgraphIndex() if definitions else 0),
+            ops=most_frequent_first(Counter(self._ops())),
+        )
+
+    def _producer(self) -> str | None:
+        """TensorFlow's version from the metadata its converter leaves, else the file's description.
+
+        Source: tensorflow/compiler/mlir/lite/schema/conversion_metadata.fbs (environment, then tensorflow_version).
+        """
+        from flatbuffers.table import Table  # type: ignore[import-untyped]
+
+        for entry in (self.model.Metadata(index) for index in range(self.model.MetadataLength())):
+            if _text(entry.Name()) == "CONVERSION_METADATA":
+                data = self.model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
+                metadata = Table(data, struct.unpack_from("<I", data)[0])
+                environment = Table(data, metadata.Indirect(metadata.Pos + metadata.Offset(4)))
+                return f"TensorFlow {_text(environment.String(environment.Pos + environment.Offset(4)))} Lite converter"
+        return _text(self.model.Description()) or None
+
+    def _definitions(self) -> list[Any]:
+        found = [self.model.SignatureDefs(index) for index in range(self.model.SignatureDefsLength())]
+        return sorted(found, key=lambda d: (_text(d.SignatureKey()) != _DEFAULT_SIGNATURE, _text(d.SignatureKey())))
+
+    def _signatures(self, definitions: list[Any]) -> Iterator[Signature]:
+        for definition in definitions:
+            graph = self.model.Subgraphs(definition.SubgraphIndex())
+            inputs = [definition.Inputs(index) for index in range(definition.InputsLength())]
+            outputs = [definition.Outputs(index) for index in range(definition.OutputsLength())]
+            yield with_symbols(
+                _text(definition.SignatureKey()),
+                [self._raw(graph.Tensors(item.TensorIndex()), _text(item.Name())) for item in inputs],
+                [self._raw(graph.Tensors(item.TensorIndex()), _text(item.Name())) for item in outputs],
+            )
+        if not definitions:
+            graph = self.model.Subgraphs(0)
+            inputs = [graph.Tensors(graph.Inputs(index)) for index in range(graph.InputsLength())]
+            outputs = [graph.Tensors(graph.Outputs(index)) for index in range(graph.OutputsLength())]
+            yield with_symbols(SIGNATURE_NAME, map(self._raw, inputs), map(self._raw, outputs))
+
+    def _raw(self, tensor: Any, name: str = "") -> RawTensor:
+        known = tensor.ShapeSignature if tensor.ShapeSignatureLength() else tensor.Shape
+        shape = tuple(axis if (axis := int(known(index))) >= 0 else None for index in range(tensor.ShapeLength()))
+        return RawTensor(name=name or _text(tensor.Name()), dtype=self._dtype(tensor), shape=shape)
+
+    def _dtype(self, tensor: Any) -> str:
+        return str(self.dtypes.get(tensor.Type(), "unknown"))
+
+    def _weights(self, subgraph: int) -> WeightTotal:
+        """Of a subgraph: tensors with stored data, those that share a buffer once."""
+        graph = self.model.Subgraphs(subgraph)
+        total, seen = WeightTotal(), set()
+        for tensor in (graph.Tensors(index) for index in range(graph.TensorsLength())):
+            buffer = self.model.Buffers(tensor.Buffer())
+            if tensor.Buffer() in seen or not (buffer.DataLength() or buffer.Size()):
+                continue
+            seen.add(tensor.Buffer())
+            dtype, shape = self._dtype(tensor), [int(tensor.Shape(index)) for index in range(tensor.ShapeLength())]
+            quantization = tensor.Quantization()
+            # A quantized model's bias is a list of integers, and may be as short as a shape.
+            quantized = quantization is not None and quantization.ScaleLength() > 0
+            total = total.plus(dtype, shape) if is_weight(dtype, shape) or not quantized else total.plus(dtype, [1, *shape])
+        return total
+
+    def _ops(self) -> Iterator[str]:
+        names = {number: name for name, number in vars(self.schema.BuiltinOperator).items() if not name.startswith("_")}
+        for graph in (self.model.Subgraphs(index) for index in range(self.model.SubgraphsLength())):
+            for operator in (graph.Operators(index) for index in range(graph.OperatorsLength())):
+                code = self.model.OperatorCodes(operator.OpcodeIndex())
+                number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+                custom = _text(code.CustomCode())
+                yield f"custom.{custom}" if custom else names.get(number, f"builtin.{number}")
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")
