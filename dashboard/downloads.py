@@ -7,6 +7,7 @@ GET /engine-room/builds/KEY/log?token=...      the build's log
 
 from __future__ import annotations
 
+import os
 import tarfile
 import tempfile
 from pathlib import Path
@@ -70,10 +71,10 @@ def _existing(path: Path, what: str) -> Path:
 def _archived(workspace: Workspace, folder: Path, stem: str) -> Path:
     parent = workspace.root / "tmp"
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=parent, prefix="download-", suffix=".tar", delete=False) as file:
-        with tarfile.open(fileobj=file, mode="w") as archive:
-            archive.add(folder, arcname=stem)
-    return Path(file.name)
+    descriptor, name = tempfile.mkstemp(dir=parent, prefix="download-", suffix=".tar")
+    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as archive:
+        archive.add(folder, arcname=stem)
+    return Path(name)
 
 
 ROUTES = [Route("/engine-room/builds/{build}/{what}", download, methods=["GET"])]
