@@ -11,24 +11,24 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LooseNode, SourceNode
-from core.graph.onnx_source import OnnxSource
+from core.graph.fates import Nature, fate
+from core.graph.source import SourceGraph
 from core.graph.tensorrt_inspector import InspectedEngine, InspectedLayer
 from core.graph.tensorrt_names import NameParts, name_parts
 
 _MOVES_DATA = frozenset({"Reformat", "MyelinReformat", "NoOp"})
-_ELIMINATED = {
-    **dict.fromkeys(("Identity", "Dropout"), "It changes nothing at inference."),
+# TensorRT does these without a layer: as strides, as a neighbour's type or layout, as the precision of the layers around.
+_ABSORBED = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), "It only changes how the shape is read."),
     "Transpose": "It became part of a neighbour's memory layout.",
     "Cast": "It became part of a neighbour's own conversion of types.",
     "QuantizeLinear": "It became part of the precision of the layers around it.",
     "DequantizeLinear": "It became part of the precision of the layers around it.",
 }
-_ROOTS_OF_SHAPES = frozenset({"Shape", "Size"})
 NAMED_BY = "source nodes known from"
 
 
-def engine_graph(engine: InspectedEngine, source: OnnxSource) -> EngineGraph:
+def engine_graph(engine: InspectedEngine, source: SourceGraph) -> EngineGraph:
     """The engine's layers with their source nodes; every other node is loose, with its reason."""
     return _Mapping(engine, source).graph()
 
@@ -36,14 +36,14 @@ def engine_graph(engine: InspectedEngine, source: OnnxSource) -> EngineGraph:
 class _Mapping:
     """One join; `claims[i]` are the nodes found so far for layer i."""
 
-    def __init__(self, engine: InspectedEngine, source: OnnxSource) -> None:
+    def __init__(self, engine: InspectedEngine, source: SourceGraph) -> None:
         self.engine = engine
         self.source = source
         self.by_name = {node.name: node for node in source.nodes}
         self.order = {name: index for index, name in enumerate(self.by_name)}
-        self.producers = source.producers
-        self.values = {*self.producers, *source.inputs, *source.constants}
-        self.constant_nodes, self.shape_nodes = self._computed_early()
+        self.producers = {output: node for node in source.nodes for output in node.outputs}
+        self.values = {*self.producers, *source.constants, *(value for node in source.nodes for value in node.inputs)}
+        self.nature = Nature(source)
         self.parts = [name_parts(entry.told_name, self.by_name) for entry in engine.layers]
         self.claims = [self._named(entry, parts) for entry, parts in zip(engine.layers, self.parts, strict=True)]
         self.aliases = self._aliases()
@@ -94,7 +94,7 @@ class _Mapping:
             node = self.producers.get(queue.pop())
             if node is None or node.name in found or (node.name in taken and node.name not in self.claims[index]):
                 continue
-            if node.name in self.constant_nodes or node.name in self.shape_nodes:
+            if self.nature.is_derived(node):
                 continue
             found.add(node.name)
             queue += [value for value in node.inputs if value not in stops]
@@ -126,21 +126,6 @@ class _Mapping:
                 found.add(node.name)
         return found
 
-    def _computed_early(self) -> tuple[set[str], set[str]]:
-        """Names of nodes computed from constants alone, and of those computed from shapes and constants alone."""
-        constants = {*self.source.constants, ""}
-        shapes: set[str] = set()
-        constant_nodes: set[str] = set()
-        shape_nodes: set[str] = set()
-        for node in self.source.nodes:
-            if node.op == "Constant" or (node.inputs and all(value in constants for value in node.inputs)):
-                constant_nodes.add(node.name)
-                constants.update(node.outputs)
-            elif node.op in _ROOTS_OF_SHAPES or (node.inputs and all(v in constants or v in shapes for v in node.inputs)):
-                shape_nodes.add(node.name)
-                shapes.update(node.outputs)
-        return constant_nodes, shape_nodes
-
     def _with_nodes(self, layer: Layer, named: set[str], inferred: set[str]) -> Layer:
         if not named and not inferred:
             return layer
@@ -153,25 +138,10 @@ class _Mapping:
         )
 
     def _loose(self, node: SourceNode) -> LooseNode:
-        fate, reason = self._fate(node)
-        return LooseNode(name=node.name, op=node.op, fate=fate, reason=reason)
-
-    def _fate(self, node: SourceNode) -> tuple[Fate, str]:
-        if node.name in self.constant_nodes:
-            return Fate.FOLDED, "Its inputs are constants: computed while building."
-        if node.name in self.shape_nodes:
-            return Fate.FOLDED, "Shape arithmetic: done from the input shapes, outside the layers."
-        if not self._is_used(node):
-            return Fate.ELIMINATED, "Nothing uses its outputs."
-        if node.op in _ELIMINATED:
-            return Fate.ELIMINATED, _ELIMINATED[node.op]
-        return Fate.UNMAPPED, "No layer names it, and no layer's tensors enclose it."
-
-    def _is_used(self, node: SourceNode) -> bool:
-        outputs = set(node.outputs)
-        return not outputs.isdisjoint(self.source.outputs) or any(
-            not outputs.isdisjoint(other.inputs) for other in self.source.nodes
-        )
+        found = fate(node, self.source, self.nature)
+        if found.fate is Fate.UNMAPPED and node.op in _ABSORBED:
+            return replace(found, fate=Fate.ELIMINATED, reason=_ABSORBED[node.op])
+        return found
 
     def _notes(self, layers: list[Layer], named: set[str], placed: set[str]) -> tuple[str, ...]:
         notes = []
@@ -181,6 +151,4 @@ class _Mapping:
             notes.append(f"{inferred} nodes are placed by the tensors around their layer, as TensorRT does not name them.")
         if cut := sum(entry.cut for entry in self.engine.layers):
             notes.append(f"TensorRT cut the list of nodes of {cut} layers; the rest is placed by the tensors around them.")
-        if self.source.inner_nodes:
-            notes.append(f"{self.source.inner_nodes} nodes in the bodies of If, Loop and Scan are not listed one by one.")
-        return tuple(notes)
+        return (*notes, *self.source.notes)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.graph.engine_graph import Fate, SourceNode
-from core.graph.onnx_source import OnnxSource
+from core.graph.source import SourceGraph
 from core.graph.tensorrt_inspector import read_inspector
 from core.graph.tensorrt_mapping import NAMED_BY, engine_graph
 from core.graph.tensorrt_names import known_name, name_parts
@@ -15,9 +15,9 @@ from core.graph.tensorrt_names import known_name, name_parts
 GOLDEN = Path(__file__).parents[2] / "golden/tensorrt"
 
 
-def source_of(*nodes, inputs=("image",), outputs=("scores",), constants=("w",)):
+def source_of(*nodes, outputs=("scores",), constants=("w",)):
     made = (SourceNode(name=n, op=op, inputs=tuple(i.split()), outputs=tuple(o.split())) for n, op, i, o in nodes)
-    return OnnxSource(nodes=tuple(made), inputs=inputs, outputs=outputs, constants=constants)
+    return SourceGraph(nodes=tuple(made), outputs=outputs, constants=constants)
 
 
 FIVE = source_of(
@@ -49,9 +49,7 @@ def test_a_real_resnet_is_accounted_for_to_the_last_node(precision):
     folder = GOLDEN / "tensorrt-8.5.3.1-h100"
     data = json.loads((folder / "keras-resnet50.nodes.json").read_text())
     nodes = tuple(SourceNode(name=n, op=op, inputs=tuple(i), outputs=tuple(o)) for n, op, i, o in data["nodes"])
-    source = OnnxSource(
-        nodes=nodes, constants=tuple(data["constants"]), inputs=tuple(data["inputs"]), outputs=tuple(data["outputs"])
-    )
+    source = SourceGraph(nodes=nodes, constants=tuple(data["constants"]), outputs=tuple(data["outputs"]))
     engine = read_inspector((folder / f"keras-resnet50-{precision}.inspector.json").read_text())
     graph = engine_graph(engine, source)
     placed = Counter(name for layer in graph.layers for name in layer.source_nodes)
