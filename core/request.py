@@ -26,6 +26,7 @@ class BuildRequest:
         calibration: Digest of stored calibration data, for INT8 and FP8.
         inputs: Digest of the user's own parity inputs; None for seeded random ones.
         seed: Of the random inputs.
+        ranges: From (included) and to (excluded) of random inputs by name, where the default does not do.
     """
 
     model: str
@@ -40,6 +41,7 @@ class BuildRequest:
     threads: int | None = None
     protocol: Protocol = field(default_factory=Protocol)
     seed: int = 0
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -66,6 +68,11 @@ def backend_and_variant(path_id: str) -> tuple[str, str]:
     parts = path_id.split(".")
     backends = all_backends()
     return (parts[-1], "") if parts[-1] in backends else (parts[-2], parts[-1])
+
+
+def effective_options(request: BuildRequest) -> dict[str, OptionValue]:
+    """The backend's options with the request's own in place of the defaults."""
+    return {option.name: option.default for option in backend_named(request.backend).options} | request.options
 
 
 def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildRequest:

@@ -1,5 +1,5 @@
 """`python -m core.cli`, for interpreters that have no `engineroom` program."""
 
-from core.cli import main
+from core.cli.app import main
 
 main()

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from core.analysis.comparison import candidate_from, compare_candidates
 from core.backends.base import OptionValue, backend_named
 from core.benchmark.measurement import Protocol
 from core.builds import Build, Outcome, State, all_builds, load_outcome
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, size, stderr
-from core.errors import EngineRoomError, InvalidRequest, error_from_dict
-from core.models.model import Model
+from core.errors import InvalidRequest, error_from_dict
 from core.models.profile import parse_profile
-from core.paths import paths_for
 from core.pipeline import run_build
 from core.precision.kinds import Precision
 from core.progress import Progress
@@ -31,7 +26,8 @@ from core.workspace import Workspace, default_workspace
 PARITY_FAILED = 11
 
 Shapes = Annotated[
-    list[str] | None, typer.Option("--shape", help="Length of a dynamic axis: batch=8, or batch=1:8:32 as min:opt:max (repeatable).")
+    list[str] | None,
+    typer.Option("--shape", help="Length of a dynamic axis: batch=8, or batch=1:8:32 as min:opt:max (repeatable)."),
 ]
 Options = Annotated[list[str] | None, typer.Option("--option", "-o", help="A knob of the backend: name=value (repeatable).")]
 SignatureName = Annotated[str | None, typer.Option("--signature", help="Which callable of the model.")]
@@ -169,7 +165,9 @@ def show_outcome(outcome: Outcome) -> None:
     print_fields(f"{outcome.model.name} → {request.path}", fields)
     for record in build.stages:
         if record.error:
-            stderr.print(f"[bold red]{record.stage.value}:[/bold red] {record.error['message']} {record.error['hint']}", highlight=False)
+            stderr.print(
+                f"[bold red]{record.stage.value}:[/bold red] {record.error['message']} {record.error['hint']}", highlight=False
+            )
     print_notes([*(measured.warnings if measured else ()), *(outcome.prepared.notes if outcome.prepared else ())])
 
 
@@ -206,7 +204,13 @@ def bench_command(
         print_json(found)
         return
     rows = [
-        (n, f"{m.latency.median_ms:.3f}", f"{m.latency.low_ms:.3f} to {m.latency.high_ms:.3f}", m.latency.samples, " ".join(m.warnings))
+        (
+            n,
+            f"{m.latency.median_ms:.3f}",
+            f"{m.latency.low_ms:.3f} to {m.latency.high_ms:.3f}",
+            m.latency.samples,
+            " ".join(m.warnings),
+        )
         for n, m in enumerate(found, 1)
     ]
     print_table("", ["run", "median ms", "95 % interval", "samples", "warnings"], rows, numbers=["run", "median ms", "samples"])
@@ -225,7 +229,14 @@ def layers_command(
         print_json(graph)
         return
     rows = [
-        (n, layer.kind, layer.kernel, layer.precision, f"{layer.time_ms:.3f}" if layer.time_ms is not None else None, " ".join(layer.source_nodes))
+        (
+            n,
+            layer.kind,
+            layer.kernel,
+            layer.precision,
+            f"{layer.time_ms:.3f}" if layer.time_ms is not None else None,
+            " ".join(layer.source_nodes),
+        )
         for n, layer in enumerate(graph.layers, 1)
     ]
     print_table(f"{len(rows)} layers", ["", "kind", "kernel", "precision", "ms", "source nodes"], rows, numbers=["", "ms"])

@@ -27,7 +27,13 @@ def doctor_command(json: Annotated[bool, typer.Option("--json", help="Print JSON
     machine = f"{platform.machine()}, Python {platform.python_version()}"
     print_fields("This machine", [("machine", machine), ("workspace", default_workspace().root)])
     rows = [
-        (title, "yes" if found.available else "no", found.version, ", ".join(found.devices), f"{found.reason} {found.hint}".strip())
+        (
+            title,
+            "yes" if found.available else "no",
+            found.version,
+            ", ".join(found.devices),
+            f"{found.reason} {found.hint}".strip(),
+        )
         for title, found in backends.values()
     ]
     print_table("Backends", ["backend", "works", "version", "devices", "what to do"], rows)

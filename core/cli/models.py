@@ -55,7 +55,9 @@ def _sample(name: str) -> Path:
     return sample(name)
 
 
-def inspect_command(model: ModelArgument, input_name: InputNames = None, output_name: OutputNames = None, json: AsJson = False) -> None:
+def inspect_command(
+    model: ModelArgument, input_name: InputNames = None, output_name: OutputNames = None, json: AsJson = False
+) -> None:
     """Tell what a model is: format, signatures, sizes, ops."""
     found = stored_model(default_workspace(), model, input_name, output_name)
     if json:
@@ -100,7 +102,9 @@ def paths_command(model: ModelArgument, json: AsJson = False) -> None:
     workspace = default_workspace()
     paths = paths_for(stored_model(workspace, model))
     if json:
-        rows_as_data = [{"id": p.id, "title": p.title, "available": p.available, "lacks": [x.reason for x in p.lacks]} for p in paths]
+        rows_as_data = [
+            {"id": p.id, "title": p.title, "available": p.available, "lacks": [x.reason for x in p.lacks]} for p in paths
+        ]
         print_json(rows_as_data)
         return
     rows = [(p.id, p.title, "yes" if p.available else "no", " ".join(f"{x.reason} {x.hint}" for x in p.lacks)) for p in paths]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +11,9 @@ from numpy.typing import NDArray
 from core.backends.base import Array, Tensors
 from core.errors import InvalidRequest
 from core.parity.inputs import LABELS, read_npz
+from core.parity.result import Accuracy
 
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accuracy:
-    """Shares of samples whose true class is the first, or among the first five.
-
-    Attributes:
-        top5: None when there are no more than five classes.
-    """
-
-    output: str
-    samples: int
-    top1: float
-    top5: float | None
 
 
 def load_labels(path: Path) -> Array | None:

@@ -34,6 +34,20 @@ class OutputParity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """Shares of samples whose true class is the first, or among the first five.
+
+    Attributes:
+        top5: None when there are no more than five classes.
+    """
+
+    output: str
+    samples: int
+    top1: float
+    top5: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
     """An engine against the source model.
 
@@ -42,6 +56,7 @@ class Parity:
         inputs: Where the inputs came from ("random, seed 0, 4 sets" or the user's file).
         passed: All outputs within `tolerance` of relative error, nothing non-finite that was finite, nothing unequal that must be
             equal.
+        accuracy: On the user's labels, when the inputs came with some; the source model's beside it.
     """
 
     outputs: tuple[OutputParity, ...]
@@ -51,3 +66,5 @@ class Parity:
     inputs: str
     reference: str
     notes: tuple[str, ...] = ()
+    accuracy: Accuracy | None = None
+    reference_accuracy: Accuracy | None = None

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.backends.base import Engine, backend_named
-from core.errors import NotFound
 from core.benchmark.memory import peak_bytes
+from core.errors import NotFound
 from core.serialization import content_key, read_json, write_json
 from core.stages.stage import StageContext, StageName
 

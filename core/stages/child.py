@@ -7,10 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import IO, Any, Protocol
 
-from core.errors import StageCrashed, error_from_dict
+from core.errors import Cancelled, StageCrashed, error_from_dict
 from core.progress import Progress, Report
 from core.serialization import from_data
 from core.stages.__main__ import EVENTS_VARIABLE
@@ -18,6 +20,7 @@ from core.stages.stage import StageName
 
 LOG_FILE = "log.txt"
 LOG_TAIL_BYTES = 8_000
+CANCELLED = "cancelled"  # the kind of ending that is no failure
 
 # tf2onnx needs a third of the memory with protobuf's pure-Python implementation, which must be chosen before any import.
 STAGE_ENVIRONMENT: Mapping[StageName, Mapping[str, str]] = {
@@ -26,41 +29,85 @@ STAGE_ENVIRONMENT: Mapping[StageName, Mapping[str, str]] = {
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "TF_ENABLE_ONEDNN_OPTS": "1", "PYTHONUNBUFFERED": "1"}
 
 
-def run_stage(stage: StageName, folder: Path, report: Report, *, python: str = sys.executable) -> None:
+class Child(Protocol):
+    """A started stage; `subprocess.Popen` is one."""
+
+    def poll(self) -> int | None: ...
+
+    def wait(self) -> int: ...
+
+    def kill(self) -> None: ...
+
+
+class Start(Protocol):
+    """Starts a stage's command; the guard of a queued job is started by another one."""
+
+    def __call__(self, command: list[str], *, environment: dict[str, str], log: IO[bytes], events: int) -> Child: ...
+
+
+def start_child(command: list[str], *, environment: dict[str, str], log: IO[bytes], events: int) -> Child:
+    """Starts it with nothing around it."""
+    return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, pass_fds=(events,))
+
+
+def run_stage(
+    stage: StageName,
+    folder: Path,
+    report: Report,
+    *,
+    python: str = sys.executable,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    start: Start = start_child,
+) -> None:
     """Runs a stage to its end; its result is then in `folder`, its output in the folder's log.
+
+    Args:
+        python: The interpreter, of another toolchain perhaps.
+        environment: Variables on top of this process's own.
 
     Raises:
         EngineRoomError: What the stage itself reported.
+        Cancelled: The guard was told so.
         StageCrashed: Its process ended without a word.
     """
     read_end, write_end = os.pipe()
-    environment = {**os.environ, **QUIET, **STAGE_ENVIRONMENT.get(stage, {}), EVENTS_VARIABLE: str(write_end)}
+    variables = {**os.environ, **QUIET, **STAGE_ENVIRONMENT.get(stage, {}), **environment, EVENTS_VARIABLE: str(write_end)}
     command = [python, "-m", "core.stages", stage.value, str(folder)]
-    with (folder / LOG_FILE).open("ab") as log, os.fdopen(read_end, encoding="utf-8") as events:
+    told: dict[str, Any] = {}
+    with (folder / LOG_FILE).open("ab") as log, os.fdopen(read_end, encoding="utf-8", errors="replace") as events:
         try:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, pass_fds=(write_end,)
-            )
+            child = start(command, environment=variables, log=log, events=write_end)
         finally:
             os.close(write_end)
         try:
-            error = None
-            done = False
-            for line in events:
-                event = json.loads(line)
-                done = done or "done" in event
-                error = event.get("error") or error
+            for event in _read_events(events):
+                told.update(event)
                 if "progress" in event:
                     report(from_data(Progress, event["progress"]))
-            code = process.wait()
+            code = child.wait()
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    if error:
-        raise error_from_dict(error)
-    if not done:
-        raise StageCrashed(f"Stage {stage.value} {_ending(code)}.", hint="The log's end may tell why.", detail=log_tail(folder))
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    if "error" in told:
+        raise error_from_dict(told["error"])
+    if "done" in told:
+        return
+    ending = told.get("ending") or {"kind": "", "words": _ending(code)}
+    if ending["kind"] == CANCELLED:
+        raise Cancelled(f"Stage {stage.value} was cancelled.")
+    raise StageCrashed(f"Stage {stage.value} {ending['words']}.", hint="The log's end may tell why.", detail=log_tail(folder))
+
+
+def _read_events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The events; a line that a dying process left torn is none."""
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            yield event
 
 
 def _ending(code: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from core.backends.base import Array
-from core.parity.inputs import load_inputs, random_inputs
+from core.parity.inputs import describe_file, describe_random, load_inputs, random_inputs
 from core.stages.stage import StageContext
 
 RANDOM_SETS = 4
@@ -15,6 +17,6 @@ def input_sets(context: StageContext) -> tuple[list[dict[str, Array]], str]:
     signature = context.model.signature(request.signature)
     if request.inputs:
         sets = load_inputs(context.workspace.data_file(request.inputs), signature, request.profile)
-        return sets, f"your data, {len(sets)} sets"
-    sets = random_inputs(signature, request.profile, request.seed, RANDOM_SETS)
-    return sets, f"random, seed {request.seed}, {RANDOM_SETS} sets"
+        return sets, describe_file(Path("your data"), len(sets))
+    sets = random_inputs(signature, request.profile, request.seed, RANDOM_SETS, request.ranges)
+    return sets, describe_random(request.seed, RANDOM_SETS)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
-from core.backends.base import backend_named
+from core.backends.base import Array, backend_named
 from core.errors import NotFound
+from core.parity.accuracy import accuracy, load_labels
 from core.parity.compare import compare
 from core.parity.result import Parity
 from core.parity.tolerance import tolerance_for
@@ -21,11 +24,31 @@ def run(context: StageContext) -> Parity:
     folder = context.workspace.artifact(reference.artifact)
     if folder is None:
         raise NotFound("The source model's outputs were deleted.", hint="Run the build again.")
-    outputs = []
+    labels = load_labels(context.workspace.data_file(context.request.inputs)) if context.request.inputs else None
+    kept: list[dict[str, Array]] = []
     with backend_named(context.request.backend).open(built_engine(context)) as session:
-        for number in range(reference.sets):
-            context.report(Progress(message=f"Comparing set {number + 1} of {reference.sets}", fraction=number / reference.sets))
-            outputs.append(session.run(read_tensors(folder / f"inputs-{number}.zip")))
-    expected = [read_tensors(folder / f"outputs-{number}.zip") for number in range(reference.sets)]
-    found = compare(expected, outputs, tolerance_for(context.request.precision))
-    return replace(found, inputs=reference.inputs, reference=reference.title)
+
+        def run_all() -> Iterator[dict[str, Array]]:
+            for number in range(reference.sets):
+                message = f"Comparing set {number + 1} of {reference.sets}"
+                context.report(Progress(message=message, fraction=number / reference.sets))
+                outputs = session.run(read_tensors(folder / f"inputs-{number}.zip"))
+                if labels is not None:
+                    kept.append(outputs)
+                yield outputs
+
+        parity = compare(
+            _expected(folder, reference),
+            run_all(),
+            tolerance_for(context.request.precision),
+            inputs=reference.inputs,
+            reference_title=reference.title,
+        )
+    if labels is None:
+        return parity
+    return replace(parity, accuracy=accuracy(kept, labels), reference_accuracy=accuracy(_expected(folder, reference), labels))
+
+
+def _expected(folder: Path, reference: Reference) -> Iterator[dict[str, Array]]:
+    for number in range(reference.sets):
+        yield read_tensors(folder / f"outputs-{number}.zip")

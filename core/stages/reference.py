@@ -39,6 +39,7 @@ def run(context: StageContext) -> Reference:
         "signature": model.signature(request.signature),
         "profile": request.profile,
         "inputs": request.inputs or request.seed,
+        "ranges": request.ranges,
     }
     made = False
 

@@ -1,0 +1,47 @@
+"""The `engineroom` program: its groups of commands, and errors as sentences and exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from core import __version__
+from core.cli import builds, doctor, models
+from core.cli.output import fail
+from core.errors import EngineRoomError
+
+app = typer.Typer(
+    name="engineroom",
+    help="Make trained models fast, and see what happened inside.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for group in (models, builds, doctor):
+    group.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and stop."),
+) -> None:
+    """Make trained models fast, and see what happened inside.
+
+    Exit codes: 0 done, 1 failed, 2 wrong request, 3 model not readable or not found, 4 not available here, 5 conversion
+    failed, 6 build failed, 7 engine failed to run, 8 a stage crashed, 9 cancelled, 10 storage failed, 11 parity failed.
+    """
+
+
+def main() -> None:
+    """The program: errors we can name become a sentence on standard error and an exit code."""
+    try:
+        app()
+    except EngineRoomError as error:
+        sys.exit(fail(error))
