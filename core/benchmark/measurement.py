@@ -52,7 +52,7 @@ class Measurement:
         settings: What the runtime was set to: threads, spinning, wait mode.
         machine: Processor, cores, load at the start.
         warnings: Sentences about what makes this figure weak.
-        samples_ms: The latencies in the order taken, to the microsecond, thinned evenly to at most 2,000.
+        samples_ms: The latencies in the order taken, rounded, and thinned evenly to at most 2,000.
         warmup_runs: Runs before the timed ones, the first inference not counted.
         warmup_ms: How long those took.
         batch: Samples that one run carries, as `throughput` counts them.

@@ -77,11 +77,12 @@ def throughput(median_ms: float, batch: int = 1) -> float:
 
 
 def thinned(samples_ms: Samples, limit: int = KEPT_SAMPLES) -> tuple[float, ...]:
-    """At most `limit` of the samples, evenly over time, to the microsecond."""
+    """At most `limit` of the samples, evenly over time, to the microsecond; to the nanosecond below a tenth of a millisecond."""
     values = np.asarray(samples_ms, dtype=np.float64)
     if values.size > limit:
         values = values[np.linspace(0, values.size - 1, limit).round().astype(np.intp)]
-    return tuple(float(value) for value in values.round(3))
+    digits = 3 if np.median(values) >= 0.1 else 6
+    return tuple(float(value) for value in values.round(digits))
 
 
 class Winner(str, Enum):

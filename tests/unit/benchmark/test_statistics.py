@@ -90,6 +90,7 @@ def test_thinning_keeps_the_ends_the_order_and_microseconds() -> None:
     assert kept[-1] == round(12_344 / 7, 3)
     assert list(kept) == sorted(kept)
     assert thinned([1.23456, 2.0]) == (1.235, 2.0)
+    assert thinned([0.00512345, 0.0054]) == (0.005123, 0.0054)
 
 
 def test_twice_as_fast_is_seen() -> None:

@@ -1,0 +1,171 @@
+"""Compares two engines of one source graph, layer by layer, although they fuse differently.
+
+Layers of both engines and the source nodes they carry out form a bipartite graph. A connected component of it is the smallest
+set of nodes that both engines carry out with layers of their own, so the times of its layers may be set against each other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from core.analysis.layers import sum_times
+from core.graph.engine_graph import EngineGraph, Layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiffRow:
+    """Source nodes that both engines carry out within layers of their own.
+
+    Attributes:
+        title: The nodes' ops in source order ("Conv + Relu").
+        source_nodes: Empty for layers that carry out no source node, which make one row an engine.
+        a_layers, b_layers: Names in execution order; empty where that engine folded or dropped the nodes.
+        a_ms, b_ms: Of those layers; 0 without layers in an engine that was timed, None where nothing was timed.
+        regrouped: The engines group these nodes into layers differently.
+    """
+
+    title: str
+    source_nodes: tuple[str, ...]
+    a_layers: tuple[str, ...]
+    b_layers: tuple[str, ...]
+    a_ms: float | None
+    b_ms: float | None
+    a_precisions: tuple[str, ...] = ()
+    b_precisions: tuple[str, ...] = ()
+    regrouped: bool = False
+
+    @property
+    def delta_ms(self) -> float | None:
+        """What B takes more than A."""
+        return self.b_ms - self.a_ms if self.a_ms is not None and self.b_ms is not None else None
+
+    @property
+    def ratio(self) -> float | None:
+        """B's time over A's; None where either is not measured or A's is 0."""
+        return self.b_ms / self.a_ms if self.a_ms and self.b_ms is not None else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineDiff:
+    """Rows, the largest difference first.
+
+    Attributes:
+        shared_nodes: Source nodes that both graphs have.
+        notes: Sentences about what makes the comparison weak.
+    """
+
+    rows: tuple[DiffRow, ...]
+    shared_nodes: int
+    notes: tuple[str, ...] = ()
+
+
+class _Groups:
+    """Disjoint sets of node names (union-find with path halving)."""
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+
+    def find(self, name: str) -> str:
+        parent = self._parent
+        parent.setdefault(name, name)
+        while parent[name] != name:
+            parent[name] = name = parent[parent[name]]
+        return name
+
+    def join(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._parent[self.find(name)] = self.find(names[0])
+
+
+def diff_engines(a: EngineGraph, b: EngineGraph) -> EngineDiff:
+    """Sets two engines against each other on the source nodes that they share."""
+    groups = _Groups()
+    for layer in (*a.layers, *b.layers):
+        if layer.source_nodes:
+            groups.join(layer.source_nodes)
+    ops = {node.name: node.op for graph in (b, a) for node in graph.source_nodes}
+    order = {name: position for position, name in enumerate(dict.fromkeys(n.name for g in (a, b) for n in g.source_nodes))}
+    members: dict[str, list[str]] = {}
+    carried = dict.fromkeys(node for layer in (*a.layers, *b.layers) for node in layer.source_nodes)
+    for name in sorted(carried, key=lambda name: order.get(name, len(order))):
+        members.setdefault(groups.find(name), []).append(name)
+    a_layers, b_layers = _by_group(a.layers, groups), _by_group(b.layers, groups)
+    rows = [
+        _row(_title(ops.get(name, "?") for name in names), tuple(names), a_layers.get(root, []), b_layers.get(root, []), (a, b))
+        for root, names in members.items()
+    ]
+    rows += [_row("No source node", (), *own, (a, b)) for own in _without_source(a, b)]
+    shared = len({node.name for node in a.source_nodes} & {node.name for node in b.source_nodes})
+    return EngineDiff(rows=tuple(sorted(rows, key=_weight, reverse=True)), shared_nodes=shared, notes=_notes(a, b, shared))
+
+
+def _by_group(layers: Iterable[Layer], groups: _Groups) -> dict[str, list[Layer]]:
+    found: dict[str, list[Layer]] = {}
+    for layer in layers:
+        if layer.source_nodes:
+            found.setdefault(groups.find(layer.source_nodes[0]), []).append(layer)
+    return found
+
+
+def _without_source(a: EngineGraph, b: EngineGraph) -> list[tuple[list[Layer], list[Layer]]]:
+    """Reformats and the like of both engines, set against each other as one row."""
+    own_a = [layer for layer in a.layers if not layer.source_nodes]
+    own_b = [layer for layer in b.layers if not layer.source_nodes]
+    return [(own_a, own_b)] if own_a or own_b else []
+
+
+def _row(title: str, nodes: tuple[str, ...], a: list[Layer], b: list[Layer], graphs: tuple[EngineGraph, EngineGraph]) -> DiffRow:
+    return DiffRow(
+        title=title,
+        source_nodes=nodes,
+        a_layers=tuple(layer.name for layer in a),
+        b_layers=tuple(layer.name for layer in b),
+        a_ms=_time(a, graphs[0]),
+        b_ms=_time(b, graphs[1]),
+        a_precisions=_precisions(a),
+        b_precisions=_precisions(b),
+        regrouped=bool(nodes)
+        and {frozenset(layer.source_nodes) for layer in a} != {frozenset(layer.source_nodes) for layer in b},
+    )
+
+
+def _time(layers: list[Layer], graph: EngineGraph) -> float | None:
+    if not layers:
+        return 0.0 if any(layer.time_ms is not None for layer in graph.layers) else None
+    return sum_times(layer.time_ms for layer in layers)
+
+
+def _precisions(layers: list[Layer]) -> tuple[str, ...]:
+    return tuple(sorted({layer.precision for layer in layers if layer.precision}))
+
+
+def _title(ops: Iterable[str]) -> str:
+    """Ops in order, few of them spelled out and many counted."""
+    names = list(ops)
+    if len(names) <= 4:
+        return " + ".join(names)
+    return ", ".join(f"{count} {op}" if count > 1 else op for op, count in Counter(names).most_common(4)) + (
+        " and others" if len(set(names)) > 4 else ""
+    )
+
+
+def _weight(row: DiffRow) -> tuple[float, float]:
+    return abs(row.delta_ms or 0.0), max(row.a_ms or 0.0, row.b_ms or 0.0)
+
+
+def _notes(a: EngineGraph, b: EngineGraph, shared: int) -> tuple[str, ...]:
+    notes = []
+    if not shared:
+        notes.append(
+            "The engines share no source node: they were built from different graphs, and no layer can be set against another."
+        )
+    elif shared < max(len(a.source_nodes), len(b.source_nodes)):
+        notes.append(f"Source nodes in both graphs: {shared}, of {len(a.source_nodes)} in A and {len(b.source_nodes)} in B.")
+    for name, graph in (("A", a), ("B", b)):
+        if not any(layer.time_ms is not None for layer in graph.layers):
+            notes.append(f"Engine {name} has no layer times.")
+        if graph.unmapped:
+            notes.append(f"Engine {name} could not place {len(graph.unmapped)} nodes: their time may stand in another row.")
+    return tuple(notes)

@@ -1,0 +1,203 @@
+"""The comparison: rows, and a verdict that says so when something is not worth it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.analysis.comparison import Candidate, ComparisonRow, Standing, compare_candidates, percent, summary
+from core.benchmark.measurement import Measurement, Protocol
+from core.benchmark.statistics import latency, thinned, throughput
+from core.graph.engine_graph import EngineGraph, Fate, Layer, LooseNode, SourceNode
+from core.parity.compare import compare
+from core.parity.result import Parity
+from core.precision.kinds import Precision
+
+
+def measured(median_ms: float, seed: int = 0, batch: int = 1) -> Measurement:
+    """A measurement of 200 samples that scatter by 5 %."""
+    samples = np.random.default_rng(seed).gamma(400, median_ms / 400, size=200)
+    figures = latency(samples)
+    return Measurement(
+        latency=figures,
+        throughput=throughput(figures.median_ms, batch),
+        load_ms=12.0,
+        first_ms=30.0,
+        peak_memory_bytes=300,
+        baseline_memory_bytes=100,
+        shapes={"x": (batch, 3)},
+        protocol=Protocol(),
+        samples_ms=thinned(samples),
+        warnings=("Noisy.",),
+    )
+
+
+def parity(error: float, tolerance: float = 1e-3) -> Parity:
+    return compare([{"y": np.array([1.0, 2.0])}], [{"y": np.array([1.0, 2.0 + 2 * error])}], tolerance)
+
+
+def candidate(key: str, median_ms: float | None = None, **changes: object) -> Candidate:
+    seed = sum(key.encode())
+    made = Candidate(
+        key=key,
+        title=key.title(),
+        path=f"savedmodel.{key}",
+        measurement=measured(median_ms, seed) if median_ms else None,
+        parity=parity(1e-6),
+    )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def rows(*candidates: Candidate, baseline: str | None = None) -> list[ComparisonRow]:
+    return compare_candidates(candidates, baseline=baseline, frozen_bytes=1000)
+
+
+def test_faster_with_its_interval() -> None:
+    base, fast = rows(candidate("tensorflow", 21.0), candidate("openvino", 10.0))
+    assert (base.standing, base.verdict) == (Standing.BASELINE, "the baseline")
+    assert base.speedup is None
+    assert fast.standing is Standing.FASTER
+    assert fast.speedup == pytest.approx(2.1, rel=0.02)
+    assert fast.speedup_low is not None
+    assert fast.speedup_high is not None
+    assert fast.speedup_low < fast.speedup < fast.speedup_high
+    assert fast.verdict == f"2.1x faster ({fast.speedup_low:.1f} to {fast.speedup_high:.1f})"
+
+
+def test_slower_is_not_worth_it() -> None:
+    found = rows(candidate("tensorflow", 10.0), candidate("xla", 14.0))[1]
+    assert found.standing is Standing.SLOWER
+    assert found.verdict.startswith("not worth it: 1.4")
+    assert "slower (" in found.verdict
+    assert found.verdict.endswith("than Tensorflow")
+
+
+def test_the_same_is_no_clear_difference() -> None:
+    found = rows(candidate("tensorflow", 10.0), candidate("frozen", 10.05))[1]
+    assert found.standing is Standing.SAME
+    assert found.verdict.startswith("no clear difference (")
+
+
+def test_wrong_comes_before_fast() -> None:
+    found = rows(candidate("tensorflow", 10.0), candidate("openvino", 1.0, parity=parity(0.12)))[1]
+    assert (found.standing, found.verdict) == (Standing.WRONG, "wrong: output y is 12 % off, 0.1 % is allowed")
+    assert found.parity_passed is False
+    assert found.max_rel == pytest.approx(0.12)
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "words"),
+    [
+        ([1.0, 2.0], [1.0, np.nan], "output y has 1 NaN or infinite elements"),
+        ([1, 2], [1, 3], "output y differs in 1 of 2 elements"),
+        ([1.0, 2.0], [1.0], "output y: Its shape is [1] here and [2]"),
+        ([0.0, 0.0], [0.0, 0.5], "output y is 0.5 off where the source model gives only zeros"),
+    ],
+)
+def test_what_is_wrong_is_said(expected: list[float], got: list[float], words: str) -> None:
+    bad = compare([{"y": np.array(expected)}], [{"y": np.array(got)}], 1e-3)
+    found = rows(candidate("tensorflow", 10.0), candidate("other", 5.0, parity=bad))[1]
+    assert words in found.verdict
+
+
+def test_a_failing_output_is_named_before_one_that_only_has_a_larger_error() -> None:
+    reference = {"count": np.array([1, 2]), "broken": np.array([1.0, 2.0])}
+    bad = compare([reference], [{"count": np.array([1, 3]), "broken": np.array([1.0, np.inf])}], 1e-3)
+    assert "broken" in rows(candidate("tensorflow", 10.0), candidate("other", 5.0, parity=bad))[1].verdict
+
+
+def test_failed_and_not_measured_are_told_apart() -> None:
+    found = rows(
+        candidate("tensorflow", 10.0), candidate("xla", error="Op Foo is unsupported.", parity=None), candidate("waiting")
+    )
+    assert (found[1].standing, found[1].verdict) == (Standing.FAILED, "failed: Op Foo is unsupported.")
+    assert (found[2].standing, found[2].verdict) == (Standing.NOT_MEASURED, "not measured")
+    assert found[1].median_ms is None
+
+
+def test_an_unchecked_parity_is_said() -> None:
+    found = rows(candidate("tensorflow", 10.0), candidate("openvino", 5.0, parity=None))[1]
+    assert found.standing is Standing.FASTER
+    assert found.verdict.endswith("), parity not checked")
+
+
+def test_a_lower_precision_must_beat_fp32_on_its_own_path() -> None:
+    base, wide = candidate("tensorflow", 20.0), candidate("openvino", 10.0)
+    idle = candidate("half", 10.0, path=wide.path, precision=Precision.FP16)
+    useful = candidate("int8", 5.0, path=wide.path, precision=Precision.INT8)
+    found = rows(base, wide, idle, useful)
+    assert [row.standing for row in found] == [Standing.BASELINE, Standing.FASTER, Standing.SLOWER, Standing.FASTER]
+    assert found[2].verdict.startswith("not worth it: 1.98x faster (")
+    assert found[2].verdict.endswith("but so is the same path in fp32")
+    # Where fp32 is wrong or missing there is nothing to prefer it for.
+    assert rows(base, replace(wide, parity=parity(0.5)), idle)[2].standing is Standing.FASTER
+    assert rows(base, idle)[1].standing is Standing.FASTER
+
+
+def test_other_shapes_are_not_compared() -> None:
+    found = rows(candidate("tensorflow", 10.0), candidate("batched", measurement=measured(5.0, batch=8)))[1]
+    assert found.standing is Standing.NOT_COMPARABLE
+    assert found.speedup is None
+    assert "other shapes than Tensorflow" in found.verdict
+
+
+def test_the_baseline_is_the_first_right_measured_one_or_the_one_asked_for() -> None:
+    wrong = candidate("wrong", 1.0, parity=parity(0.5))
+    a, b = candidate("a", 10.0), candidate("b", 20.0)
+    assert [row.standing for row in rows(candidate("unmeasured"), wrong, a, b)][2] is Standing.BASELINE
+    chosen = rows(a, b, baseline="b")
+    assert [row.standing for row in chosen] == [Standing.FASTER, Standing.BASELINE]
+    found = rows(wrong, a, baseline="wrong")
+    assert found[0].standing is Standing.BASELINE
+    assert "and wrong: output y is 50 % off" in found[0].verdict
+    missing = rows(a, b, baseline="gone")
+    assert {row.standing for row in missing} == {Standing.NOT_COMPARABLE}
+
+
+def test_figures_are_carried_over() -> None:
+    nodes = tuple(SourceNode(name=f"n{i}", op="Conv") for i in range(4))
+    graph = EngineGraph(
+        layers=(Layer(name="l0", kind="Conv", source_nodes=("n0", "n1")), Layer(name="l1", kind="Conv", source_nodes=("n2",))),
+        source_nodes=nodes,
+        loose_nodes=(LooseNode(name="n3", op="Conv", fate=Fate.UNMAPPED, reason="?"),),
+    )
+    row = rows(candidate("tensorflow", 10.0, graph=graph, size_bytes=1500, build_seconds=3.5))[0]
+    assert (row.layers, row.fused_layers, row.source_nodes, row.unmapped) == (2, 1, 4, 1)
+    assert (row.size_bytes, row.size_ratio, row.build_seconds) == (1500, 1.5, 3.5)
+    assert (row.memory_bytes, row.load_ms, row.first_ms) == (200, 12.0, 30.0)
+    assert row.p90_ms is not None
+    assert row.p99_ms is None
+    assert row.worst_output == "y"
+    assert row.notes == ("Noisy.",)
+
+
+def test_measurements_without_samples_are_compared_by_their_intervals() -> None:
+    def bare(one: Measurement) -> Measurement:
+        return replace(one, samples_ms=())
+
+    found = rows(candidate("a", measurement=bare(measured(10.0))), candidate("b", measurement=bare(measured(5.0, 1))))[1]
+    assert found.standing is Standing.FASTER
+    assert found.speedup == pytest.approx(2.0, rel=0.03)
+
+
+def test_the_summary_is_plain() -> None:
+    a, b, c = candidate("tensorflow", 20.0), candidate("openvino", 5.0), candidate("litert", 10.0)
+    assert summary(rows(a, b, c)).startswith("Openvino is the fastest that is right: 4.")
+    assert (
+        summary(rows(a, candidate("xla", 40.0)))
+        == "Nothing here is worth more than Tensorflow: no other path is faster and right."
+    )
+    assert "is worth more" in summary(rows(a, replace(b, parity=parity(0.3))))
+    assert summary(rows(candidate("tensorflow"))) == "Nothing was measured, so nothing can be compared."
+    assert summary([]) == "Nothing was measured, so nothing can be compared."
+    half = replace(b, precision=Precision.FP16)
+    assert summary(rows(a, half)).startswith("Openvino in fp16 is the fastest")
+
+
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.12, "12 %"), (0.001, "0.1 %"), (2e-7, "2e-05 %"), (1.0, "100 %"), (12.0, "1200 %")]
+)
+def test_percents_read_well(share: float, text: str) -> None:
+    assert percent(share) == text
