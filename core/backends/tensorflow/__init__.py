@@ -1,0 +1,166 @@
+"""TensorFlow's own runtime: the model as loaded, frozen, or compiled by XLA."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.availability import Availability
+from core.backends._inputs import as_text, check_inputs
+from core.backends.base import Array, BuildConfig, Engine, Option, Session, Tensors, Variant, folder_bytes
+from core.backends.tensorflow import _executed, _frozen, _profile, _runtime, _xla
+from core.backends.tensorflow._loading import concrete, format_of, load
+from core.backends.tensorflow._runtime import told_as
+from core.backends.tensorflow._shapes import infer_shapes
+from core.backends.tensorflow._source_graph import Naming, source_nodes
+from core.errors import BuildFailed, RunFailed
+from core.graph.engine_graph import EngineGraph, SourceNode
+from core.models.model import Format, Signature, Source
+from core.models.profile import ShapeProfile
+from core.precision.kinds import Precision
+from core.progress import Progress, Report
+from core.serialization import read_json, write_json
+
+_FROZEN = "frozen"
+_SOURCE_GRAPH = "source_graph.json"
+
+
+class TensorFlowBackend:
+    name = "tensorflow"
+    title = "TensorFlow"
+    accepts: tuple[Format, ...] = (Format.SAVEDMODEL, Format.KERAS, Format.GRAPHDEF)
+    variants: tuple[Variant, ...] = (
+        Variant(name="signature", title="TensorFlow, as loaded"),
+        Variant(name="frozen", title="TensorFlow, frozen graph"),
+        Variant(name="xla", title="TensorFlow, XLA"),
+    )
+    options: tuple[Option, ...] = ()
+    precisions: tuple[Precision, ...] = (Precision.FP32,)
+
+    def availability(self) -> Availability:
+        return _runtime.availability()
+
+    def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
+        tf = _runtime.start(config.device, config.threads)
+        report(Progress(message="Loading the model into TensorFlow"))
+        with told_as(BuildFailed, "Loading the model"), tf.device(_runtime.device_name(config.device)):
+            function = load(tf, source, as_loaded=config.variant == "signature")
+            traced = concrete(tf, function, source.signature)
+        write_json(folder / _SOURCE_GRAPH, source_nodes(traced.graph.as_graph_def()))
+        if config.variant == "frozen":
+            report(Progress(message="Freezing variables into constants"))
+            with told_as(BuildFailed, "Freezing"):
+                _frozen.save(_frozen.freeze(traced), folder / _FROZEN)
+            artifact = _FROZEN
+        else:
+            artifact = _linked(source, folder)
+        if config.variant == "xla":
+            report(Progress(message="Compiling with XLA"))
+            with told_as(BuildFailed, "Compiling with XLA"), tf.device(_runtime.device_name(config.device)):
+                _xla.compile_now(_xla.compiled(tf, function, source.signature), _samples(tf, source.signature, config.profile))
+        return Engine(
+            folder=folder,
+            backend=self.name,
+            config=config,
+            signature=source.signature,
+            artifact=artifact,
+            size_bytes=folder_bytes(folder, [artifact]),
+            versions=_runtime.versions(),
+            notes=("XLA compiles when the engine is opened, and again for every new shape.",) if config.variant == "xla" else (),
+        )
+
+    @contextmanager
+    def open(self, engine: Engine) -> Iterator[Session]:
+        tf = _runtime.start(engine.config.device, engine.config.threads)
+        with told_as(RunFailed, "Loading the engine"), tf.device(_runtime.device_name(engine.config.device)):
+            session = _Session(tf, engine, _function(tf, engine))
+            if engine.config.variant == "xla":
+                _xla.compile_now(session.function, _samples(tf, engine.signature, engine.config.profile))
+        yield session
+
+    def describe(self, engine: Engine) -> EngineGraph:
+        tf = _runtime.start(engine.config.device, engine.config.threads)
+        source = list(read_json(tuple[SourceNode, ...], engine.folder / _SOURCE_GRAPH))
+        with told_as(RunFailed, "Inspecting the engine"), tf.device(_runtime.device_name(engine.config.device)):
+            function = _function(tf, engine)
+            tensors = _samples(tf, engine.signature, engine.config.profile)
+            if engine.config.variant == "xla":
+                return _xla.engine_graph(source, _xla.optimised_hlo(function, tensors), device=engine.config.device)
+            nodes = _executed.executed_graph(function, tensors)
+            shapes = infer_shapes(tf, nodes, function, tensors)
+        frozen = engine.config.variant == "frozen"
+        return _executed.engine_graph(source, nodes, shapes, weights_are_constants=frozen, device=engine.config.device)
+
+    def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
+        if engine.config.device != "cpu":
+            return {}  # the host's trace would tell how long launches took, not the work
+        source = read_json(tuple[SourceNode, ...], engine.folder / _SOURCE_GRAPH)
+        with self.open(engine) as session:
+            session.run(inputs)
+            times = _profile.node_times(_runtime.start("cpu", None), lambda: session.run(inputs), runs)
+        naming = Naming(dict.fromkeys([*(node.name for node in source), *times]))
+        return {naming(name): time for name, time in times.items()}
+
+
+class _Session:
+    """A function with its variables on the device."""
+
+    def __init__(self, tf: Any, engine: Engine, function: Callable[..., Sequence[Any]]) -> None:
+        self._tf = tf
+        self._signature = engine.signature
+        self._device = _runtime.device_name(engine.config.device)
+        self.function = function
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        arrays = check_inputs(self._signature, inputs)
+        with told_as(RunFailed, "Running the engine"), self._tf.device(self._device):
+            tensors = [self._tf.constant(arrays[spec.name], self._tf.as_dtype(spec.dtype)) for spec in self._signature.inputs]
+            results = [np.asarray(result) for result in self.function(*tensors)]
+        named = zip(self._signature.outputs, results, strict=True)
+        return {spec.name: as_text(array) if array.dtype == object else array for spec, array in named}
+
+
+def _function(tf: Any, engine: Engine) -> Any:
+    """The engine's callable, not called yet."""
+    path = engine.folder / engine.artifact
+    if engine.config.variant == "frozen":
+        return _frozen.load(tf, path)
+    source = Source(path=path, format=format_of(path), signature=engine.signature)
+    if engine.config.variant == "xla":
+        return _xla.compiled(tf, load(tf, source, as_loaded=False), engine.signature)
+    return concrete(tf, load(tf, source, as_loaded=True), engine.signature)
+
+
+def _samples(tf: Any, signature: Signature, profile: ShapeProfile) -> list[Any]:
+    """Tensors at the profile's opt point, all ones or empty texts: their shapes matter, their values do not."""
+    return [
+        tf.fill(profile.shape(spec), "") if spec.dtype == "string" else tf.cast(tf.ones(profile.shape(spec)), spec.dtype)
+        for spec in signature.inputs
+    ]
+
+
+def _linked(source: Source, folder: Path) -> str:
+    """The model's own file or folder below `folder`, hard-linked where the file system can."""
+    if source.path.is_dir():
+        shutil.copytree(source.path, folder / "saved_model", copy_function=_link)
+        return "saved_model"
+    name = f"model{source.path.suffix}"
+    _link(str(source.path), str(folder / name))
+    return name
+
+
+def _link(origin: str, target: str) -> None:
+    real = os.path.realpath(origin)
+    try:
+        os.link(real, target)
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(real, target)
+
+
+BACKEND = TensorFlowBackend()

@@ -1,0 +1,151 @@
+"""A SavedModel, a Keras file or a GraphDef as one flat callable, in the signature's own order."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.errors import BuildFailed, InvalidRequest
+from core.models.model import Format, Signature, Source, TensorSpec
+
+# Takes the signature's inputs in their order, gives its outputs in theirs.
+Flat = Callable[..., list[Any]]
+
+_REFERENCE_VARIABLES = ("VariableV2", "Variable")
+
+
+def load(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
+    """The model's callable.
+
+    Args:
+        as_loaded: Keep TensorFlow 1's reference variables, which can neither be compiled nor frozen inside a call;
+            otherwise they become constants here.
+
+    Raises:
+        InvalidRequest: The model has no such signature, input or output.
+        BuildFailed: The model cannot be loaded.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if source.format is Format.KERAS:
+            return _keras(tf, source)
+        return _graphdef(tf, source) if source.format is Format.GRAPHDEF else _savedmodel(tf, source, as_loaded=as_loaded)
+
+
+def concrete(tf: Any, function: Flat, signature: Signature) -> Any:
+    """The callable traced once, at the signature's symbolic shapes."""
+    return tf.function(function, input_signature=input_specs(tf, signature), autograph=False).get_concrete_function()
+
+
+def input_specs(tf: Any, signature: Signature) -> list[Any]:
+    return [tf.TensorSpec(symbolic_shape(spec), tf.as_dtype(spec.dtype), name=spec.name) for spec in signature.inputs]
+
+
+def symbolic_shape(spec: TensorSpec) -> list[int | None] | None:
+    return None if spec.shape is None else [axis if isinstance(axis, int) else None for axis in spec.shape]
+
+
+def format_of(path: Path) -> Format:
+    if path.is_dir():
+        return Format.SAVEDMODEL
+    return Format.GRAPHDEF if path.suffix == ".pb" else Format.KERAS
+
+
+def _savedmodel(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
+    serving = _serving_graph(source.path)
+    loaded = tf.saved_model.load(str(source.path), tags=list(serving.meta_info_def.tags))
+    name = source.signature.name
+    if name not in loaded.signatures:
+        known = ", ".join(loaded.signatures) or "none"
+        raise InvalidRequest(f"The SavedModel has no signature {name!r}.", hint=f"It has: {known}.")
+    function = loaded.signatures[name]
+    _require("inputs", [spec.name for spec in source.signature.inputs], function.structured_input_signature[1])
+    _require("outputs", [spec.name for spec in source.signature.outputs], function.structured_outputs)
+    if not as_loaded and any(node.op in _REFERENCE_VARIABLES for node in function.graph.as_graph_def().node):
+        return _without_references(tf, source.signature, function, serving.signature_def[name])
+
+    def call(*tensors: Any) -> list[Any]:
+        fed = {spec.name: tensor for spec, tensor in zip(source.signature.inputs, tensors, strict=True)}
+        results = loaded.signatures[name](**fed)  # by way of `loaded`, which holds the variables
+        return [results[spec.name] for spec in source.signature.outputs]
+
+    return call
+
+
+def _serving_graph(path: Path) -> Any:
+    """The `MetaGraphDef` for serving, of the several that a SavedModel can hold."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    graphs = SavedModel.FromString((path / "saved_model.pb").read_bytes()).meta_graphs
+    return min(graphs, key=lambda graph: ("serve" not in graph.meta_info_def.tags, len(graph.meta_info_def.tags)))
+
+
+def _without_references(tf: Any, signature: Signature, function: Any, definition: Any) -> Flat:
+    """A signature of TensorFlow 1 with its variables as constants; `definition` maps its keys to tensors of the graph."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    graph = convert_variables_to_constants_v2(function).graph.as_graph_def()
+    feeds = [definition.inputs[spec.name].name for spec in signature.inputs]
+    return _flat(wrap_graph(tf, graph, feeds, [definition.outputs[spec.name].name for spec in signature.outputs]))
+
+
+def _keras(tf: Any, source: Source) -> Flat:
+    import keras
+
+    model = keras.models.load_model(str(source.path), compile=False)
+    names = [tensor.name.split(":")[0] for tensor in model.inputs]
+    wanted = [spec.name for spec in source.signature.inputs]
+    if len(names) != len(wanted):
+        raise InvalidRequest(f"The Keras model takes {len(names)} inputs, the signature has {len(wanted)}.")
+    order = [wanted.index(name) for name in names] if set(names) == set(wanted) else range(len(wanted))
+
+    def call(*tensors: Any) -> list[Any]:
+        fed = [tensors[index] for index in order]
+        results = model(fed if len(fed) > 1 else fed[0], training=False)
+        outputs = [spec.name for spec in source.signature.outputs]
+        if isinstance(results, dict) and set(results) == set(outputs):
+            return [results[name] for name in outputs]
+        return list(tf.nest.flatten(results))
+
+    return call
+
+
+def _graphdef(tf: Any, source: Source) -> Flat:
+    graph = tf.compat.v1.GraphDef.FromString(source.path.read_bytes())
+    feeds = [_tensor_name(spec.name) for spec in source.signature.inputs]
+    return _flat(wrap_graph(tf, graph, feeds, [_tensor_name(spec.name) for spec in source.signature.outputs]))
+
+
+def _flat(function: Any) -> Flat:
+    def call(*tensors: Any) -> list[Any]:
+        return list(function(*tensors))
+
+    return call
+
+
+def wrap_graph(tf: Any, graph: Any, feeds: list[str], fetches: list[str]) -> Any:
+    """A GraphDef between named tensors, as a concrete function.
+
+    Raises:
+        InvalidRequest: The graph has no tensor of one of those names.
+        BuildFailed: The graph cannot be imported.
+    """
+    try:
+        wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+        ends = [[wrapped.graph.as_graph_element(name) for name in names] for names in (feeds, fetches)]
+    except KeyError as error:
+        raise InvalidRequest(f"The graph has no such tensor: {error.args[0]}", hint="Inspect the model for its names.") from error
+    except ValueError as error:
+        raise BuildFailed(f"TensorFlow cannot import the graph: {error}") from error
+    return wrapped.prune(*ends)
+
+
+def _tensor_name(name: str) -> str:
+    return name if ":" in name else f"{name}:0"
+
+
+def _require(what: str, wanted: list[str], have: Any) -> None:
+    if missing := [name for name in wanted if name not in have]:
+        raise InvalidRequest(f"The signature has no {what} {', '.join(missing)}.", hint=f"It has: {', '.join(have)}.")
