@@ -20,7 +20,7 @@ from core.workspace import Workspace
 
 T = TypeVar("T")
 
-BUILD_FILE = "build.json"
+BUILD_FILE = "record.json"
 
 
 class State(str, Enum):

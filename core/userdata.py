@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from core.errors import NotFound
-from core.models.digest import file_digest
+from core.hashing import file_sha256
 from core.workspace import Workspace
 
 
@@ -19,7 +19,7 @@ def store_data(workspace: Workspace, path: Path) -> str:
     """
     if not path.is_file():
         raise NotFound(f"There is no data file {path}.", hint="Give an .npz keyed by input name (numpy.savez).")
-    digest = file_digest(path)
+    digest = file_sha256(path)
     with workspace.partial_folder("data-") as partial:
         shutil.copyfile(path, partial / "data.npz")
         workspace.settle(partial, workspace.root / "data" / digest)

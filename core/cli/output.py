@@ -19,8 +19,10 @@ from core.progress import Progress as Step
 from core.progress import Report
 from core.serialization import to_data
 
-stdout = Console()
-stderr = Console(stderr=True)
+WIDE = 240  # columns where output is no terminal: files and pipes need no folding
+
+stdout = Console(width=None if sys.stdout.isatty() else WIDE)
+stderr = Console(stderr=True, width=None if sys.stderr.isatty() else WIDE)
 
 
 def print_json(value: Any) -> None:
@@ -69,12 +71,12 @@ def size(count: int | None) -> str | None:
     """Bytes in decimal units, as file managers show them."""
     if count is None:
         return None
-    value = float(count)
-    for unit in ("kB", "MB", "GB"):
-        value /= 1000
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB"):
         if value < 1000:
             break
-    return f"{value:.1f} {unit}" if count >= 1000 else f"{count} B"
+        value, unit = value / 1000, larger
+    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
 @contextmanager

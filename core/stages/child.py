@@ -20,13 +20,20 @@ from core.stages.stage import StageName
 
 LOG_FILE = "log.txt"
 LOG_TAIL_BYTES = 8_000
-CANCELLED = "cancelled"  # the kind of ending that is no failure
+
+# Kinds of ending, as the guard of a queued job tells them, that are no failure of the stage.
+CANCELLED = "cancelled"
+INTERRUPTED = ("lease", "orphaned")
 
 # tf2onnx needs a third of the memory with protobuf's pure-Python implementation, which must be chosen before any import.
 STAGE_ENVIRONMENT: Mapping[StageName, Mapping[str, str]] = {
     StageName.CONVERT: {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
 }
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "TF_ENABLE_ONEDNN_OPTS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+class Interrupted(BaseException):
+    """The stage ended for a reason outside of the build; nothing of it may be recorded, and it must run again."""
 
 
 class Child(Protocol):
@@ -69,6 +76,7 @@ def run_stage(
         EngineRoomError: What the stage itself reported.
         Cancelled: The guard was told so.
         StageCrashed: Its process ended without a word.
+        Interrupted: The guard ended it because this process was cut off.
     """
     read_end, write_end = os.pipe()
     variables = {**os.environ, **QUIET, **STAGE_ENVIRONMENT.get(stage, {}), **environment, EVENTS_VARIABLE: str(write_end)}
@@ -96,6 +104,8 @@ def run_stage(
     ending = told.get("ending") or {"kind": "", "words": _ending(code)}
     if ending["kind"] == CANCELLED:
         raise Cancelled(f"Stage {stage.value} was cancelled.")
+    if ending["kind"] in INTERRUPTED:
+        raise Interrupted(f"Stage {stage.value} {ending['words']}.")
     raise StageCrashed(f"Stage {stage.value} {ending['words']}.", hint="The log's end may tell why.", detail=log_tail(folder))
 
 

@@ -30,8 +30,7 @@ def run(context: StageContext) -> Parity:
 
         def run_all() -> Iterator[dict[str, Array]]:
             for number in range(reference.sets):
-                message = f"Comparing set {number + 1} of {reference.sets}"
-                context.report(Progress(message=message, fraction=number / reference.sets))
+                context.report(Progress(message="Running the engine", fraction=number / reference.sets))
                 outputs = session.run(read_tensors(folder / f"inputs-{number}.zip"))
                 if labels is not None:
                     kept.append(outputs)

@@ -54,7 +54,7 @@ def run(context: StageContext) -> Reference:
         engine = backend.build(source, config, engine_folder, silent)
         with backend.open(engine) as session:
             for number, inputs in enumerate(sets):
-                context.report(Progress(message=f"Running the source model, set {number + 1} of {len(sets)}"))
+                context.report(Progress(message="Running the source model", fraction=number / len(sets)))
                 write_tensors(folder / f"inputs-{number}.zip", inputs)
                 write_tensors(folder / f"outputs-{number}.zip", session.run(inputs))
 

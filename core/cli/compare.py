@@ -1,0 +1,129 @@
+"""`compare`: every path of a model on one table."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from core.analysis.comparison import ComparisonRow, candidate_from, compare_candidates, percent, summary
+from core.builds import Outcome
+from core.cli.models import AsJson, ModelArgument, stored_model
+from core.cli.output import print_json, print_notes, print_table, size, stderr, stdout
+from core.cli.requests import (
+    DEFAULT_PROTOCOL,
+    Device,
+    Force,
+    Inputs,
+    Ranges,
+    Seconds,
+    Seed,
+    Shapes,
+    SignatureName,
+    Threads,
+    exit_code,
+    make_request,
+    run_in_foreground,
+)
+from core.errors import EngineRoomError, Unavailable
+from core.paths import paths_for
+from core.precision.kinds import Precision
+from core.workspace import default_workspace
+
+COLUMNS = ["path", "precision", "ms", "95 % interval", "size", "rel. error", "top-1", "layers", "fused", "built in", "verdict"]
+NUMBERS = ["ms", "size", "rel. error", "top-1", "layers", "fused", "built in"]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("compare")(compare_command)
+
+
+def compare_command(
+    model: ModelArgument,
+    path: Annotated[list[str] | None, typer.Option("--path", "-p", help="Only this path (repeatable).")] = None,
+    precision: Annotated[list[Precision] | None, typer.Option("--precision", help="fp32 unless given (repeatable).")] = None,
+    shape: Shapes = None,
+    signature: SignatureName = None,
+    inputs: Inputs = None,
+    ranges: Ranges = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    seconds: Seconds = DEFAULT_PROTOCOL.min_seconds,
+    seed: Seed = 0,
+    force: Force = False,
+    json: AsJson = False,
+) -> None:
+    """Build every path of a model that works here, and set them side by side with a verdict."""
+    workspace = default_workspace()
+    found = stored_model(workspace, model)
+    wanted = path or [p.id for p in paths_for(found) if p.available]
+    outcomes: list[Outcome] = []
+    skipped: list[str] = []
+    for path_id in wanted:
+        for kind in precision or [Precision.FP32]:
+            try:
+                request = make_request(
+                    workspace,
+                    found,
+                    path_id,
+                    precision=kind,
+                    shape=shape,
+                    signature=signature,
+                    inputs=inputs,
+                    ranges=ranges,
+                    device=device,
+                    threads=threads,
+                    seconds=seconds,
+                    seed=seed,
+                )
+            except EngineRoomError as error:
+                if len(wanted) * len(precision or [0]) == 1:
+                    raise
+                skipped.append(f"{path_id} in {kind.value} was left out: {error}")
+                continue
+            outcomes.append(run_in_foreground(workspace, request, force=force))
+    if not outcomes:
+        raise Unavailable(f"No path of {found.name} works here.", hint="`engineroom doctor` tells what to install.")
+    rows = compare_candidates([candidate_from(outcome) for outcome in outcomes], frozen_bytes=found.frozen_bytes)
+    if json:
+        print_json(rows)
+    else:
+        print_table(
+            f"{found.name}, {size(found.frozen_bytes)} of frozen weights", COLUMNS, [_cells(r) for r in rows], numbers=NUMBERS
+        )
+        stdout.print(summary(rows), highlight=False)
+        stdout.print(_conditions(outcomes), style="dim", highlight=False)
+        print_notes(list(dict.fromkeys(note for row in rows for note in row.notes)))
+        for line in skipped:
+            stderr.print(line, style="yellow", highlight=False)
+    codes = [exit_code(outcome) for outcome in outcomes]
+    raise typer.Exit(next((code for code in codes if code), 0))
+
+
+def _cells(row: ComparisonRow) -> tuple[object, ...]:
+    return (
+        row.title,
+        row.precision.value,
+        None if row.median_ms is None else f"{row.median_ms:.3f}",
+        None if row.low_ms is None else f"{row.low_ms:.3f} to {row.high_ms:.3f}",
+        size(row.size_bytes),
+        None if row.max_rel is None else f"{row.max_rel:.1e}",
+        None if row.top1 is None else percent(row.top1),
+        row.layers,
+        row.fused_layers,
+        None if row.build_seconds is None else f"{row.build_seconds:.1f} s",
+        row.verdict,
+    )
+
+
+def _conditions(outcomes: list[Outcome]) -> str:
+    """How the figures were taken, from the first build that has any."""
+    measured = next((outcome.measurement for outcome in outcomes if outcome.measurement), None)
+    if measured is None:
+        return ""
+    shapes = ", ".join(f"{name} {list(shape)}" for name, shape in measured.shapes.items())
+    protocol = measured.protocol
+    return (
+        f"{shapes}; at least {protocol.min_seconds:g} s and {protocol.min_samples} runs after warm-up, one at a time, "
+        f"host to host; {measured.machine.get('processor', 'processor unknown')}, {measured.settings.get('threads')} threads"
+    )

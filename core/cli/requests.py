@@ -1,0 +1,137 @@
+"""What `build`, `compare` and `submit` share: the options of a request, and running it in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from core.backends.base import OptionValue, backend_named
+from core.benchmark.measurement import Protocol
+from core.builds import Build, Outcome, State, load_outcome
+from core.cli.output import progress_bar, stderr
+from core.errors import InvalidRequest, NotFound, error_from_dict
+from core.models.model import Model
+from core.models.profile import parse_profile
+from core.parity.inputs import parse_ranges
+from core.pipeline import run_build
+from core.precision.kinds import Precision
+from core.progress import Progress
+from core.request import BuildRequest, backend_and_variant, checked
+from core.userdata import store_data
+from core.workspace import Workspace
+
+T = TypeVar("T")
+
+PARITY_FAILED = 11
+DEFAULT_PROTOCOL = Protocol()
+
+Shapes = Annotated[
+    list[str] | None,
+    typer.Option("--shape", help="Length of a dynamic axis: batch=8, or batch=1:8:32 as min:opt:max (repeatable)."),
+]
+Options = Annotated[list[str] | None, typer.Option("--option", "-o", help="A knob of the backend: name=value (repeatable).")]
+SignatureName = Annotated[str | None, typer.Option("--signature", help="Which callable of the model.")]
+Inputs = Annotated[
+    Path | None, typer.Option("--inputs", help="Your own inputs: an .npz keyed by input name; `labels` may be in it.")
+]
+Ranges = Annotated[list[str] | None, typer.Option("--range", help="Of a random input: input_ids=0:30522 (repeatable).")]
+Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the runtime; all cores when not given.")]
+Seconds = Annotated[float, typer.Option("--seconds", min=0.1, help="Measure latency for at least so long.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of the random inputs.")]
+Force = Annotated[bool, typer.Option("--force", help="Build again although it was built before.")]
+
+
+def make_request(
+    workspace: Workspace,
+    model: Model,
+    path: str,
+    *,
+    precision: Precision = Precision.FP32,
+    shape: list[str] | None = None,
+    option: list[str] | None = None,
+    signature: str | None = None,
+    inputs: Path | None = None,
+    ranges: list[str] | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+    seconds: float = DEFAULT_PROTOCOL.min_seconds,
+    seed: int = 0,
+) -> BuildRequest:
+    """The checked request that these options ask for.
+
+    Raises:
+        InvalidRequest: An option does not fit the model or the backend.
+        Unavailable: The path does not work here.
+    """
+    request = BuildRequest(
+        model=model.digest,
+        path=path,
+        precision=precision,
+        signature=signature,
+        profile=parse_profile(shape or []),
+        options=read_options(path, option),
+        inputs=store_data(workspace, inputs) if inputs else None,
+        ranges=parse_ranges(ranges or []),
+        device=device,
+        threads=threads,
+        protocol=Protocol(min_seconds=seconds),
+        seed=seed,
+    )
+    return checked(request, model)
+
+
+def read_options(path_id: str, texts: list[str] | None) -> dict[str, OptionValue]:
+    """`name=value` texts as values of the type that the backend's option has.
+
+    Raises:
+        InvalidRequest: A text has no such form, or the value is of another type.
+    """
+    known = {option.name: option for option in backend_named(backend_and_variant(path_id)[0]).options}
+    found: dict[str, OptionValue] = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise InvalidRequest(f"Could not read the option {text!r}.", hint="Write name=value.")
+        default = known[name].default if name in known else ""
+        try:
+            found[name] = value.lower() in ("1", "true", "yes", "on") if isinstance(default, bool) else type(default)(value)
+        except ValueError:
+            raise InvalidRequest(f"{name} takes a {type(default).__name__}, not {value!r}.") from None
+    return found
+
+
+def run_in_foreground(workspace: Workspace, request: BuildRequest, *, force: bool = False) -> Outcome:
+    """Builds with a progress bar; a failed build is an Outcome too."""
+    with progress_bar(request.path) as report:
+
+        def show(build: Build, progress: Progress | None) -> None:
+            running = next((record.stage.value for record in build.stages if record.state is State.RUNNING), None)
+            if running and (stderr.is_terminal or progress is None):
+                message = f"{running}: {progress.message}" if progress else running
+                report(Progress(message=message, fraction=progress.fraction if progress else None))
+
+        build = run_build(workspace, request, on_change=show, force=force)
+    return load_outcome(workspace, build.key)
+
+
+def exit_code(outcome: Outcome) -> int:
+    """0 when built and on par, PARITY_FAILED when built and not, else the error's."""
+    if outcome.build.state is State.CANCELLED:
+        return 9
+    if outcome.build.state is State.FAILED and outcome.build.error:
+        return error_from_dict(outcome.build.error).exit_code
+    return 0 if outcome.parity is None or outcome.parity.passed else PARITY_FAILED
+
+
+def require(found: T | None) -> T:
+    """What a build has.
+
+    Raises:
+        NotFound: That stage has not finished.
+    """
+    if found is None:
+        raise NotFound("That build has no such result.", hint="It failed or is not finished: see `engineroom builds`.")
+    return found
