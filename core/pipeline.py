@@ -50,7 +50,7 @@ def open_build(workspace: Workspace, request: BuildRequest, *, force: bool = Fal
     """
     folder = workspace.build_folder(request.key)
     if force:
-        _forget(workspace, folder)
+        forget_build(workspace, request.key)
     if (folder / BUILD_FILE).exists():
         return read_json(Build, folder / BUILD_FILE)
     model = workspace.model(request.model)
@@ -66,7 +66,9 @@ def open_build(workspace: Workspace, request: BuildRequest, *, force: bool = Fal
     return build
 
 
-def _forget(workspace: Workspace, folder: Path) -> None:
+def forget_build(workspace: Workspace, key: str) -> None:
+    """Deletes a build's folder and its engine; models that other builds share stay."""
+    folder = workspace.build_folder(key)
     built = result_file(folder, StageName.BUILD)
     if built.exists():
         shutil.rmtree(workspace.artifacts / read_json(Built, built).artifact, ignore_errors=True)
@@ -87,7 +89,8 @@ def run_build(
     if build.state is State.DONE:
         return build
     folder = workspace.build_folder(build.key)
-    build = replace(build, state=State.RUNNING, finished_at=None)
+    again = tuple(record if record.state is State.DONE else StageRecord(stage=record.stage) for record in build.stages)
+    build = replace(build, state=State.RUNNING, stages=again, finished_at=None)
 
     def update(record: StageRecord) -> Build:
         stages = tuple(record if old.stage is record.stage else old for old in build.stages)

@@ -20,12 +20,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from core.errors import EngineRoomError, InvalidRequest, StoreFailed, Unavailable
+from core.errors import EngineRoomError, InvalidRequest, NotFound, StoreFailed, Unavailable
 from core.request import BuildRequest
-from core.serialization import from_data, to_data
-from core.workspace import Workspace
+from core.serialization import from_data, read_json, to_data
+from core.stages.build import Built
+from core.stages.stage import StageName, result_file
+from core.workspace import STORE_VARIABLE, Workspace
 
-STORE_VARIABLE = "ENGINEROOM_STORE"
 CHUNK_BYTES = 4 * 1024 * 1024
 
 
@@ -98,6 +99,8 @@ class Store:
         if kind is not Kind.BUILD and self.has(kind, name):
             return
         folder = workspace.root / kind.value / name
+        if not folder.is_dir():
+            raise NotFound(f"There is nothing to share at {kind.value}/{name[:12]}.", hint="It was deleted meanwhile.")
         paths = sorted(path for path in folder.rglob("*") if not path.name.endswith(".partial"))
         files = tuple(self._push_file(path, folder) for path in paths if path.is_file())
         folders = tuple(str(path.relative_to(folder)) for path in paths if path.is_dir())
@@ -158,6 +161,14 @@ class Store:
         for artifact in artifacts_of(workspace.build_folder(key)) if artifacts else ():
             self.pull(workspace, Kind.ARTIFACT, artifact)
         return True
+
+    def forget_build(self, workspace: Workspace, key: str) -> None:
+        """Forgets a build and its engine, so that it can be made anew; its folder is then in the workspace."""
+        self.pull(workspace, Kind.BUILD, key)
+        built = result_file(workspace.build_folder(key), StageName.BUILD)
+        if built.exists():
+            self.delete(Kind.ARTIFACT, read_json(Built, built).artifact)
+        self.delete(Kind.BUILD, key)
 
     def delete(self, kind: Kind, name: str) -> None:
         """Forgets a folder; its bytes go with the next `sweep`."""

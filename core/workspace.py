@@ -3,13 +3,14 @@
 models/<digest>/model.json, content/...   what was uploaded
 artifacts/<key>/                          what a step made, by the key of its inputs; whole or absent
 builds/<key>/request.json, <stage>.json   what a build found, and its log
-tmp/                                      partial work; swept when stale
+tmp/                                      partial work, named by host and process; swept when stale
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from core.models.model import Model
 from core.serialization import read_json
 
 ENVIRONMENT_VARIABLE = "ENGINEROOM_WORKSPACE"
+STORE_VARIABLE = "ENGINEROOM_STORE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class Workspace:
         Raises:
             StoreFailed: The workspace is full or not writable.
         """
-        if found := self.artifact(key):
+        if found := self.artifact(key) or _shared_artifact(self, key):
             return found
         with self.partial_folder(f"artifact-{key[:12]}-") as partial:
             make(partial)
@@ -97,7 +99,7 @@ class Workspace:
         parent = self.root / "tmp"
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{socket.gethostname()}.{os.getpid()}-", dir=parent))
         except OSError as error:
             raise StoreFailed(
                 f"The workspace {self.root} is not writable: {error.strerror}.",
@@ -123,6 +125,16 @@ class Workspace:
             if not final.is_dir():
                 raise
         return final
+
+
+def _shared_artifact(workspace: Workspace, key: str) -> Path | None:
+    """The artifact as another host left it in the shared store, when there is one."""
+    if not os.environ.get(STORE_VARIABLE):
+        return None
+    from core.store import Kind, store_named
+
+    store = store_named()
+    return workspace.artifact(key) if store and store.pull(workspace, Kind.ARTIFACT, key) else None
 
 
 def default_workspace() -> Workspace:

@@ -19,6 +19,12 @@ from core.builds import Build, StageRecord
 from core.progress import Progress
 from core.request import BuildRequest
 from core.stages.stage import StageName
+from core.toolchains import Toolchain
+
+# How the job engine knows our workflow and what it tells.
+WORKFLOW = "build"
+STATUS_EVENT = "status"
+LOG_STREAM = "log"
 
 
 class JobState(str, Enum):
@@ -107,17 +113,6 @@ class LogText:
     text: str
     offset: int
     finished: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Toolchain:
-    """An interpreter a worker can run stages in, and what works there."""
-
-    name: str
-    python: str
-    version: str
-    backends: dict[str, Availability] = field(default_factory=dict)
-    conversions: dict[str, Availability] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,21 @@ from core.errors import EngineRoomError, InvalidRequest, NotFound, StageCrashed,
 from core.jobs.database import APPLICATION, database_url, dbos_module, is_local, prepare, told
 from core.jobs.estimate import remaining_seconds
 from core.jobs.heartbeats import Heartbeats
-from core.jobs.job import Answer, Ending, Job, JobState, LogText, Priority, Snapshot, Submitted, Ticket, Worker
+from core.jobs.job import (
+    LOG_STREAM,
+    STATUS_EVENT,
+    WORKFLOW,
+    Answer,
+    Ending,
+    Job,
+    JobState,
+    LogText,
+    Priority,
+    Snapshot,
+    Submitted,
+    Ticket,
+    Worker,
+)
 from core.models.model import Model
 from core.paths import path_named
 from core.pipeline import plan
@@ -21,9 +35,6 @@ from core.serialization import from_data, read_json, to_data
 from core.store import Store, store_named
 from core.workspace import Workspace
 
-WORKFLOW = "build"
-STATUS_EVENT = "status"
-LOG_STREAM = "log"
 HISTORY = 200  # finished jobs that estimates look back on
 
 # A worker silent for so long is dead. Its builds have been ended by then: their lease is half of this.

@@ -1,0 +1,186 @@
+"""Carries one job out in the worker: holds the device, runs the build's stages, and tells everyone how it goes."""
+
+from __future__ import annotations
+
+import codecs
+import contextvars
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from core.builds import Build, State
+from core.errors import Cancelled, EngineRoomError, error_to_dict
+from core.jobs.database import dbos_module
+from core.jobs.device import Device, exclusive
+from core.jobs.job import LOG_STREAM, STATUS_EVENT, Ending, Snapshot, Ticket
+from core.jobs.supervisor import Lease, StageLimits, Supervisor
+from core.pipeline import run_build
+from core.progress import Progress
+from core.serialization import to_data
+from core.stages.child import LOG_FILE, Interrupted
+from core.store import Store
+from core.toolchains import Toolchain
+from core.workspace import STORE_VARIABLE, Workspace
+
+TICK_SECONDS = 0.2
+TELL_SECONDS = 0.6  # between two snapshots or pieces of log in the database
+LOG_CHUNK_BYTES = 64 * 1024
+LOG_LIMIT_BYTES = 1024 * 1024  # of one attempt in the database; the build's own log has everything
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What a worker carries its jobs out with."""
+
+    workspace: Workspace
+    store: Store | None
+    device: Device
+    toolchains: Sequence[Toolchain]
+    core_folder: Path
+    limits: StageLimits
+    lease: Lease
+
+
+def carry_out(bench: Bench, job: str, ticket: Ticket, attempt: str) -> Ending:
+    """Runs a job to its end.
+
+    Raises:
+        Interrupted: This worker was cut off; somebody else may be at the job.
+    """
+    voice = Voice(bench, job, ticket, attempt)
+    voice.start()
+    try:
+        return _carry_out(bench, ticket, voice)
+    except EngineRoomError as error:
+        return Ending(error=error_to_dict(error))
+    finally:
+        voice.stop()
+
+
+def _carry_out(bench: Bench, ticket: Ticket, voice: Voice) -> Ending:
+    workspace, request, store = bench.workspace, ticket.request, bench.store
+    if store:
+        voice.say(Snapshot(progress=Progress(message="Fetching the model")))
+        store.pull_inputs(workspace, request)
+        if not workspace.build_folder(request.key).exists():
+            store.pull_build(workspace, request.key)
+    pushed = 0
+
+    def on_change(build: Build, progress: Progress | None) -> None:
+        nonlocal pushed
+        voice.say(Snapshot(build=build, progress=progress))
+        finished = sum(record.state not in (State.WAITING, State.RUNNING) for record in build.stages)
+        if store and finished > pushed:
+            pushed = finished
+            store.push_build(workspace, build.key)
+
+    with exclusive(bench.device, voice.wait_for_device) as lock:
+        supervisor = Supervisor(
+            request=request,
+            model=workspace.model(request.model),
+            toolchains=bench.toolchains,
+            core_folder=bench.core_folder,
+            limits=bench.limits,
+            lease=bench.lease,
+            device_lock=lock,
+            environment={**bench.device.environment, **({STORE_VARIABLE: store.address} if store else {})},
+        )
+        voice.supervisor = supervisor
+        build = run_build(workspace, request, on_change=on_change, runner=supervisor.run)
+    return Ending(build=build)
+
+
+class Voice(threading.Thread):
+    """Tells the database where the job is and what it logs, and hears from there whether it was cancelled."""
+
+    def __init__(self, bench: Bench, job: str, ticket: Ticket, attempt: str) -> None:
+        super().__init__(name=f"voice-{job}", daemon=True)
+        self.supervisor: Supervisor | None = None
+        self._bench = bench
+        self._job = job
+        self._dbos: Any = dbos_module().DBOS
+        self._step = contextvars.copy_context()  # what this thread writes belongs to the step that made it
+        self._snapshot: Snapshot | None = Snapshot()
+        self._log = LogReader(bench.workspace.build_folder(ticket.request.key) / LOG_FILE, attempt)
+        self._over = threading.Event()
+        self._cancelled = threading.Event()
+        self._lost = threading.Event()
+
+    def say(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def wait_for_device(self) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled("The job was cancelled.")
+        if self._lost.is_set() or not self._bench.lease.valid:
+            raise Interrupted("This worker no longer has the job.")
+        if self._snapshot is None:
+            return
+        self._snapshot = replace(self._snapshot, progress=Progress(message=f"Waiting for {self._bench.device}: it is in use"))
+
+    def run(self) -> None:
+        ticks = 0
+        while not self._over.wait(TICK_SECONDS):
+            with suppress(Exception):  # the lease decides what a failing database means
+                self._listen()
+            if self.supervisor:
+                self.supervisor.tick()
+            if ticks % round(TELL_SECONDS / TICK_SECONDS) == 0:
+                self._tell()
+            ticks += 1
+        self._tell()
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+    def _listen(self) -> None:
+        rows = self._dbos.list_workflows(workflow_ids=[self._job], load_input=False, load_output=False)
+        if rows and rows[0].status == "PENDING":
+            return
+        lost = rows and rows[0].status == "ENQUEUED"
+        (self._lost if lost else self._cancelled).set()
+        if supervisor := self.supervisor:
+            (supervisor.abandon if lost else supervisor.cancel)()
+
+    def _tell(self) -> None:
+        snapshot, self._snapshot = self._snapshot, None
+        with suppress(Exception):  # no longer ours to tell: cancelled, or given to another worker
+            if snapshot:
+                self._step.run(self._dbos.set_event, STATUS_EVENT, to_data(snapshot))
+            for text in self._log.new_text():
+                self._step.run(self._dbos.write_stream, LOG_STREAM, text)
+
+
+class LogReader:
+    """The part of a growing log file that this attempt writes."""
+
+    def __init__(self, path: Path, headline: str) -> None:
+        self._path = path
+        self._position = path.stat().st_size if path.exists() else 0
+        self._end = self._position + LOG_LIMIT_BYTES
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._headline = headline
+
+    def new_text(self) -> list[str]:
+        """What was written since the last call, in pieces."""
+        texts = [self._headline] if self._headline else []
+        self._headline = ""
+        while self._position < self._end and (chunk := self._read()):
+            self._position += len(chunk)
+            text = self._decoder.decode(chunk).replace("\0", "\N{REPLACEMENT CHARACTER}")  # Postgres keeps no NUL
+            texts.append(text)
+            if self._position >= self._end:
+                texts.append("\n... The rest is in the build's own log.\n")
+        return texts
+
+    def _read(self) -> bytes:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                return file.read(min(LOG_CHUNK_BYTES, self._end - self._position))
+        except FileNotFoundError:
+            return b""

@@ -1,0 +1,196 @@
+"""The guard: starts one stage, watches its whole process tree, and says how it ended.
+
+`python -m core.jobs.guard LIMITS COMMAND...` where LIMITS is JSON, see `Limits`. It ends every process of the stage, detached
+grandchildren too, when
+
+- the control pipe says `cancel`, or closes because the worker died;
+- the lease runs out because the worker froze or lost the database;
+- the time limit or the memory limit is passed;
+- the stage's own process ends.
+
+Only then it ends itself, so whatever it holds (the device's lock) is free only when the last process is gone. If something
+kills the guard, the kernel kills the stage's process with it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from core.jobs.processes import GUARD_VARIABLE, boot_seconds, descendants, end, identity, reap, resident_bytes
+
+POLL_SECONDS = 0.1
+STUBBORN_SECONDS = 30.0  # a process in an uninterruptible system call outlives SIGKILL for a while
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_CHILD_SUBREAPER = 36
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the guard is told.
+
+    Attributes:
+        control: File descriptor on which the worker writes `lease <boot seconds>` and `cancel`, a line each.
+        events: File descriptor of the stage's events, where the ending is told as {"ending": {"kind", "words"}}.
+        lease_seconds: The stage is ended so long after the time that the last `lease` line names.
+        memory_bytes: Resident memory of all processes together.
+    """
+
+    control: int
+    events: int
+    lease_seconds: float
+    time_seconds: float
+    memory_bytes: int
+
+
+class Ending(str, Enum):
+    EXITED = "exited"
+    SIGNALLED = "signalled"
+    CANCELLED = "cancelled"
+    TIME = "time"
+    MEMORY = "memory"
+    LEASE = "lease"
+    ORPHANED = "orphaned"
+
+
+def become_subreaper() -> None:
+    """Detached descendants become children of this process, not of init."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def main(limits: Limits, command: list[str]) -> int:
+    become_subreaper()
+    wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wake_write)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)  # the worker ends a stage through the control pipe, whatever a terminal sends
+    os.set_inheritable(limits.control, False)
+    os.set_blocking(limits.control, False)
+    kernel_kills = out_of_memory_kills()
+    child = _start(command)
+    ending, words, status = _watch(limits, child, wake_read)
+    gone, left = _end_tree(child)
+    if status is None:
+        status = gone
+    elif left:
+        print(f"{left} processes that the stage left behind were ended.", file=sys.stderr, flush=True)
+    if ending is Ending.EXITED and status is not None:
+        ending, words = _judge(status, kernel_kills)
+    if ending is not Ending.EXITED:
+        print(f"The stage {words}.", file=sys.stderr, flush=True)
+    os.set_blocking(limits.events, False)
+    with suppress(BrokenPipeError, BlockingIOError):  # the worker is gone, or frozen with a full pipe
+        text = json.dumps({"ending": {"kind": ending.value, "words": words}})
+        os.write(limits.events, f"\n{text}\n".encode())  # the stage may have been cut off in the middle of a line
+    return 0
+
+
+def _start(command: list[str]) -> int:
+    guard = os.getpid()
+    os.environ[GUARD_VARIABLE] = identity(guard)
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.setsid()
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != guard:
+            os._exit(1)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_DFL)
+        Path("/proc/self/oom_score_adj").write_text("1000")  # the kernel takes a build first, never the worker
+        os.execvp(command[0], command)  # noqa: S606
+    except OSError as error:
+        print(f"Could not start {command[0]}: {error.strerror}.", file=sys.stderr, flush=True)
+    os._exit(127)
+
+
+def _watch(limits: Limits, child: int, wake: int) -> tuple[Ending, str, int | None]:
+    """Waits until something ends the stage; the wait status when it was the stage itself."""
+    started = time.monotonic()
+    leased_at = boot_seconds()
+    control = b""
+    poller = select.poll()
+    poller.register(limits.control, select.POLLIN)
+    poller.register(wake, select.POLLIN)
+    while True:
+        ended = reap()
+        if child in ended:
+            return Ending.EXITED, "", ended[child]
+        ready = dict(poller.poll(POLL_SECONDS * 1000))
+        if wake in ready:
+            os.read(wake, 4096)
+        if limits.control in ready:
+            received = os.read(limits.control, 65536)
+            if not received:
+                return Ending.ORPHANED, "was ended because its worker died", None
+            *lines, control = (control + received).split(b"\n")
+            for line in lines:
+                if line == b"cancel":
+                    return Ending.CANCELLED, "was cancelled", None
+                leased_at = float(line.removeprefix(b"lease "))
+        if boot_seconds() - leased_at > limits.lease_seconds:
+            words = f"was ended because its worker gave no sign of life for {limits.lease_seconds:g} s"
+            return Ending.LEASE, words, None
+        if time.monotonic() - started > limits.time_seconds:
+            return Ending.TIME, f"was ended after {limits.time_seconds:g} s, its time limit", None
+        if (used := resident_bytes(descendants(os.getpid()))) > limits.memory_bytes:
+            words = (
+                f"was ended when it used {used / 1e9:.2f} GB of memory, more than its limit of {limits.memory_bytes / 1e9:.2f} GB"
+            )
+            return Ending.MEMORY, words, None
+
+
+def _end_tree(child: int) -> tuple[int | None, int]:
+    """Ends all that is left; the stage's wait status if it was collected here, and how many others there were."""
+    status = None
+    seen: set[int] = set()
+    deadline = time.monotonic() + STUBBORN_SECONDS
+    while time.monotonic() < deadline:
+        status = reap().get(child, status)
+        if not (left := descendants(os.getpid())):
+            break
+        seen.update(left)
+        end(left)
+        time.sleep(0.005)
+    return status, len(seen - {child})
+
+
+def _judge(status: int, kernel_kills: int) -> tuple[Ending, str]:
+    """The ending in words, from a wait status."""
+    if not os.WIFSIGNALED(status):
+        return Ending.EXITED, f"ended with exit code {os.WEXITSTATUS(status)} and no answer"
+    number = os.WTERMSIG(status)
+    if number == signal.SIGKILL and out_of_memory_kills() > kernel_kills:
+        return Ending.SIGNALLED, "was ended by the kernel because the host ran out of memory (SIGKILL)"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    explained = {"SIGSEGV": "a fault in native code", "SIGABRT": "native code gave up", "SIGILL": "an instruction this CPU lacks"}
+    return Ending.SIGNALLED, f"was ended by {name}" + (f": {explained[name]}" if name in explained else "")
+
+
+def out_of_memory_kills() -> int:
+    """How often the kernel has ended a process for want of memory since the host started; 0 if it does not tell."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+
+
+if __name__ == "__main__":
+    told: dict[str, Any] = json.loads(sys.argv[1])
+    sys.exit(main(Limits(**told), sys.argv[2:]))

@@ -1,0 +1,173 @@
+"""Runs a job's stages under the guard, from the worker's side."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from core.jobs.guard import STUBBORN_SECONDS
+from core.jobs.processes import boot_seconds, end_orphans
+from core.models.model import Model
+from core.progress import Report
+from core.request import BuildRequest
+from core.stages.child import Child, Interrupted, run_stage
+from core.stages.stage import StageName
+from core.toolchains import Toolchain, python_path, toolchain_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageLimits:
+    """What one stage may use: wall time, and resident memory of all its processes."""
+
+    time_seconds: float
+    memory_bytes: int
+
+
+class Lease:
+    """How long this worker may act without the database's word that it still counts as alive."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.renewed_at = boot_seconds()
+
+    @property
+    def valid(self) -> bool:
+        return boot_seconds() - self.renewed_at < self.seconds
+
+
+class GuardedChild:
+    """A stage under its guard; `kill` ends the whole tree."""
+
+    def __init__(
+        self, command: list[str], *, environment: dict[str, str], log: IO[bytes], limits: dict[str, float], fds: Sequence[int]
+    ):
+        self._writing = threading.Lock()  # nobody may write to a number that was closed and given to another file
+        control_read, self._control = os.pipe()
+        os.set_blocking(self._control, False)
+        guard = [sys.executable, "-m", "core.jobs.guard", json.dumps({**limits, "control": control_read}), *command]
+        try:
+            self._guard = subprocess.Popen(
+                guard,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                pass_fds=(control_read, *fds),
+                start_new_session=True,
+            )
+        except OSError:
+            os.close(self._control)
+            raise
+        finally:
+            os.close(control_read)
+
+    def tell(self, word: str) -> None:
+        with self._writing, suppress(BrokenPipeError, BlockingIOError):  # the guard has ended, or is frozen
+            if self._control >= 0:
+                os.write(self._control, f"{word}\n".encode())
+
+    def poll(self) -> int | None:
+        return self._guard.poll()
+
+    def wait(self) -> int:
+        return self._guard.wait()
+
+    def kill(self) -> None:
+        self.close()
+        try:
+            self._guard.wait(STUBBORN_SECONDS + 5)
+        except subprocess.TimeoutExpired:
+            self._guard.kill()
+
+    def close(self) -> None:
+        with self._writing:
+            if self._control >= 0:
+                os.close(self._control)
+            self._control = -1
+
+
+class Supervisor:
+    """Runs the stages of one job; `run` is a `core.pipeline.StageRunner`.
+
+    Args:
+        device_lock: File descriptor that holds the device; every process of the build inherits it.
+    """
+
+    def __init__(
+        self,
+        *,
+        request: BuildRequest,
+        model: Model,
+        toolchains: Sequence[Toolchain],
+        core_folder: Path,
+        limits: StageLimits,
+        lease: Lease,
+        device_lock: int,
+        environment: dict[str, str],
+    ) -> None:
+        self._request = request
+        self._model = model
+        self._toolchains = toolchains
+        self._core_folder = core_folder
+        self._limits = limits
+        self._lease = lease
+        self._device_lock = device_lock
+        self._environment = environment
+        self._child: GuardedChild | None = None
+        self._cancelled = False
+
+    def run(self, stage: StageName, folder: Path, report: Report) -> None:
+        """Runs one stage.
+
+        Raises:
+            EngineRoomError: The stage failed, or was cancelled.
+            Interrupted: This worker was cut off; somebody else may be at the job.
+        """
+        if not self._lease.valid:
+            raise Interrupted("The lease has run out.")
+        chain = toolchain_for(stage, self._request, self._model, self._toolchains)
+        environment = {**self._environment, **python_path(chain.python, self._core_folder)}
+        try:
+            run_stage(stage, folder, report, python=chain.python, environment=environment, start=self._start)
+        finally:
+            if self._child:
+                self._child.close()
+            self._child = None
+
+    def _start(self, command: list[str], *, environment: dict[str, str], log: IO[bytes], events: int) -> Child:
+        limits = {
+            "events": events,
+            "lease_seconds": self._lease.seconds,
+            "time_seconds": self._limits.time_seconds,
+            "memory_bytes": self._limits.memory_bytes,
+        }
+        self._child = GuardedChild(command, environment=environment, log=log, limits=limits, fds=(events, self._device_lock))
+        if self._cancelled:
+            self._child.tell("cancel")
+        return self._child
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        if child := self._child:
+            child.tell("cancel")
+
+    def tick(self) -> None:
+        """To be called several times a second: hands the lease on, and cleans up should something kill the guard."""
+        if not (child := self._child):
+            return
+        child.tell(f"lease {self._lease.renewed_at}")
+        if child.poll():
+            end_orphans()
+
+    def abandon(self) -> None:
+        """Ends what runs, because this worker stops."""
+        if child := self._child:
+            child.close()

@@ -1,0 +1,258 @@
+"""A worker: takes the jobs of its device's type, one at a time, and says that it is alive."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import core
+from core.errors import EngineRoomError, InvalidRequest, StoreFailed
+from core.jobs.carry import Bench, carry_out
+from core.jobs.database import APPLICATION, APPLICATION_VERSION, database_url, dbos_module, prepare, shown
+from core.jobs.device import Device, try_lock
+from core.jobs.guard import become_subreaper
+from core.jobs.heartbeats import Heartbeats
+from core.jobs.job import WORKFLOW, Ticket, WorkerCard
+from core.jobs.processes import boot_seconds
+from core.jobs.supervisor import Lease, StageLimits
+from core.pipeline import forget_build
+from core.serialization import content_key, from_data, to_data
+from core.stages.child import Interrupted
+from core.store import store_named
+from core.toolchains import OWN, Toolchain, link_core, probe
+from core.workspace import Workspace
+
+POLL_SECONDS = 0.2  # for new jobs
+BEATS_PER_LEASE = 5
+DEAD_AFTER_LEASES = 2
+MAX_ATTEMPTS = 10
+RESTARTED = "ENGINEROOM_WORKER_RESTARTED"
+RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerOptions:
+    """How a worker is set up.
+
+    Attributes:
+        toolchains: Names and interpreters besides the worker's own; one named "default" takes its place.
+        lease_seconds: Without the database's word for so long, a worker ends its build; after twice that, its jobs
+            go to others. Must be the same for all workers of a database.
+    """
+
+    workspace: Workspace
+    device: Device
+    limits: StageLimits
+    database: str | None = None
+    store: str | None = None
+    toolchains: Sequence[tuple[str, str]] = ()
+    lease_seconds: float = 10.0
+
+
+class WorkerIsRunning(InvalidRequest):
+    """A worker for this device and workspace runs on this host already."""
+
+
+def run_worker(options: WorkerOptions) -> None:
+    """Works until it is told to stop by SIGTERM or SIGINT.
+
+    Raises:
+        WorkerIsRunning: Another one does.
+        StoreFailed: The database cannot be reached or written.
+        Unavailable: A toolchain does not work.
+    """
+    if (lock := try_lock(worker_lock_file(options.workspace, options.device))) is None:
+        raise WorkerIsRunning(f"A worker for {options.device} is running here already.", hint="`engineroom workers` lists it.")
+    os.set_inheritable(lock, False)
+    _prepare_patiently(database_url(options.workspace, options.database))
+    _Worker(options).run()
+
+
+def worker_lock_file(workspace: Workspace, device: Device) -> Path:
+    return workspace.root / "workers" / f"{socket.gethostname()}-{device.type}-{device.index}.lock"
+
+
+def _prepare_patiently(url: str) -> None:
+    """A worker that ran before waits for its database; one that is started tells at once what is wrong."""
+    while True:
+        try:
+            return prepare(url)
+        except StoreFailed as error:
+            if RESTARTED not in os.environ:
+                raise
+            print(f"{error} Trying again in {RETRY_SECONDS:g} s.", file=sys.stderr, flush=True)
+            time.sleep(RETRY_SECONDS)
+
+
+class _Worker:
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options = options
+        self._url = database_url(options.workspace, options.database)
+        # Jobs are given away by this name, so a name is never used twice.
+        self._home = f"{socket.gethostname()}/{options.device}/{content_key(str(options.workspace.root))[:8]}"
+        self._id = f"{self._home}/{secrets.token_hex(4)}"
+        self._lease = Lease(options.lease_seconds)
+        self._beats = Heartbeats(self._url)
+        self._job: str | None = None
+        self._idle_with_work = 0
+        self._stop = threading.Event()
+        self._restart = False
+
+    def run(self) -> None:
+        become_subreaper()
+        bench = self._set_up()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        self._beats.join(self._card(bench))
+        self._lease.renewed_at = boot_seconds()
+        threading.Thread(target=self._beat_on, name="heartbeat", daemon=True).start()
+        dbos = self._launch(bench)
+        where = shown(self._url)
+        print(f"Worker {self._id} takes {self._options.device.type} jobs from {where}.", file=sys.stderr, flush=True)
+        while not self._stop.is_set():
+            try:
+                self._give_away_dead_workers_jobs(dbos)
+            except EngineRoomError as error:
+                print(error, file=sys.stderr, flush=True)
+            except Exception as error:  # the job engine's own; the lease decides what a failing database means
+                print(f"The job database failed: {error}", file=sys.stderr, flush=True)
+            self._stop.wait(self._lease.seconds / 2)
+        self._leave()
+
+    def _set_up(self) -> Bench:
+        options = self._options
+        core_folder = link_core(options.workspace.root / "workers" / "core")
+        named = dict(options.toolchains)
+        interpreters = {OWN: named.pop(OWN, sys.executable), **named}
+        return Bench(
+            workspace=options.workspace,
+            store=store_named(options.store),
+            device=options.device,
+            toolchains=[probe(name, python, core_folder) for name, python in interpreters.items()],
+            core_folder=core_folder,
+            limits=options.limits,
+            lease=self._lease,
+        )
+
+    def _card(self, bench: Bench) -> WorkerCard:
+        chains: list[Toolchain] = list(bench.toolchains)
+        return WorkerCard(
+            id=self._id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            device=str(bench.device),
+            device_type=bench.device.type,
+            device_name=bench.device.title,
+            versions={"engine-room": core.__version__, "python": platform.python_version(), "dbos": version("dbos")},
+            toolchains=tuple(chains),
+        )
+
+    def _launch(self, bench: Bench) -> Any:
+        """Starts the job engine, which then calls `build` for each job."""
+        module = dbos_module()
+        dbos = module.DBOS
+        dbos(
+            config={
+                "name": APPLICATION,
+                "system_database_url": self._url,
+                "application_version": APPLICATION_VERSION,
+                "executor_id": self._id,
+                "serializer": module.DBOSPortableJSONSerializer(),
+                "sys_db_pool_size": 2,
+                "max_executor_threads": 4,
+                "run_migrations": False,
+                "use_listen_notify": False,
+                "log_level": "WARNING",
+            }
+        )
+
+        def forget(ticket: Ticket) -> None:
+            if bench.store:
+                bench.store.forget_build(bench.workspace, ticket.request.key)
+            forget_build(bench.workspace, ticket.request.key)
+
+        def carry(ticket: Ticket) -> Any:
+            self._job = dbos.workflow_id
+            try:
+                headline = f"--- {time.strftime('%Y-%m-%d %H:%M:%S %Z')} on {self._id}\n"
+                return to_data(carry_out(bench, self._job or "", ticket, headline))
+            except Interrupted as reason:
+                self._start_over(str(reason))
+                threading.Event().wait()  # until the process is replaced: no outcome may be recorded
+            finally:
+                self._job = None
+
+        @dbos.workflow(name=WORKFLOW, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]
+        def build(data: Any) -> Any:
+            ticket = from_data(Ticket, data)
+            if ticket.force:
+                dbos.run_step({"name": "forget"}, forget, ticket)
+            return dbos.run_step({"name": "carry out"}, carry, ticket)
+
+        dbos.listen_queues([self._options.device.type])
+        dbos.launch()
+        dbos.register_queue(self._options.device.type, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
+        return dbos
+
+    def _beat_on(self) -> None:
+        while not self._stop.wait(self._lease.seconds / BEATS_PER_LEASE):
+            asked_at = boot_seconds()
+            try:
+                alive = self._beats.beat(self._id, self._job)
+            except StoreFailed as error:
+                print(error, file=sys.stderr, flush=True)
+                alive = True
+            else:
+                self._lease.renewed_at = asked_at
+            if not alive:
+                self._start_over("The others gave this worker up for dead.")
+            elif not self._lease.valid:
+                self._start_over("The database could not be reached in time.")
+
+    def _give_away_dead_workers_jobs(self, dbos: Any) -> None:
+        """Puts the jobs of workers that are gone back into their queues."""
+        silent = DEAD_AFTER_LEASES * self._lease.seconds
+        workers = self._beats.workers(silent)
+        for worker in workers:
+            own_past = worker.card.id.startswith(f"{self._home}/") and worker.card.id != self._id  # we hold its lock
+            if own_past or not worker.alive:
+                self._beats.remove(worker.card.id, silent_for=0.0 if own_past else silent)
+        known = {worker.card.id for worker in self._beats.workers(silent)}
+        rows = dbos.list_workflows(name=WORKFLOW, status="PENDING", load_input=False, load_output=False)
+        holders = {row.executor_id for row in rows}
+        if gone := sorted(holder for holder in holders - known if holder):
+            # Internal but atomic: it moves a job only while that very worker still has it. See docs/decisions.
+            dbos._recover_pending_workflows(gone)
+        # A job we have but do not work on is one whose end could not be recorded: the disk was full.
+        self._idle_with_work = self._idle_with_work + 1 if self._id in holders and self._job is None else 0
+        if self._idle_with_work > 2:
+            self._start_over("A finished job could not be recorded.")
+
+    def _start_over(self, reason: str) -> None:
+        """Goes on as a new worker with a new name: this one's jobs may be somebody else's by now."""
+        print(f"{reason} Starting over.", file=sys.stderr, flush=True)
+        self._restart = True
+        self._stop.set()
+
+    def _leave(self) -> None:
+        if self._restart:
+            os.environ[RESTARTED] = "1"
+            os.execv(sys.executable, sys.orig_argv)  # noqa: S606
+        # The guard ends the build when this process is gone; with the row gone, others take the job at once.
+        try:
+            self._beats.remove(self._id)
+        except StoreFailed as error:
+            print(error, file=sys.stderr, flush=True)
+        sys.stderr.flush()
+        os._exit(0)

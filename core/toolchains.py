@@ -1,0 +1,146 @@
+"""Toolchains: the interpreters that a worker can run stages in, and what works in each.
+
+`python -m core.toolchains` describes the interpreter it runs under, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path
+
+from pydantic import ValidationError
+
+import core
+from core.availability import Availability
+from core.errors import EngineRoomError, InvalidRequest, Unavailable
+from core.models.model import Model
+from core.paths import conversion_between, path_named
+from core.request import BuildRequest
+from core.serialization import from_data, to_data
+from core.stages.stage import StageName
+
+OWN = "default"
+PROBE_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toolchain:
+    """An interpreter that stages can run in, and what works there.
+
+    Attributes:
+        python: Path of the interpreter.
+        version: Of that Python.
+        backends, conversions: By name.
+    """
+
+    name: str
+    python: str
+    version: str
+    backends: dict[str, Availability] = field(default_factory=dict)
+    conversions: dict[str, Availability] = field(default_factory=dict)
+
+
+def describe() -> Toolchain:
+    """This interpreter."""
+    from core.backends.base import all_backends
+    from core.conversion.base import all_conversions
+
+    return Toolchain(
+        name=OWN,
+        python=sys.executable,
+        version=platform.python_version(),
+        backends={name: backend.availability() for name, backend in all_backends().items()},
+        conversions={conversion.name: conversion.availability() for conversion in all_conversions()},
+    )
+
+
+def parse_toolchain(text: str) -> tuple[str, str]:
+    """Reads `tftrt=/path/to/python3.10`.
+
+    Raises:
+        InvalidRequest: It is not of that form, or no program is there.
+    """
+    name, _, python = text.partition("=")
+    if not name or not python:
+        raise InvalidRequest(f"Could not read the toolchain {text!r}.", hint="Write name=/path/to/python.")
+    if not os.access(python, os.X_OK) or os.path.isdir(python):
+        raise InvalidRequest(f"Toolchain {name}: {python} is not a program.", hint="Give the path of its python.")
+    return name, python
+
+
+def probe(name: str, python: str, core_folder: Path) -> Toolchain:
+    """Asks an interpreter what works in it.
+
+    Args:
+        core_folder: As `link_core` made it.
+
+    Raises:
+        Unavailable: It cannot import `core`.
+    """
+    environment = {**os.environ, **python_path(python, core_folder)}
+    try:
+        done = subprocess.run(
+            [python, "-m", "core.toolchains"], capture_output=True, text=True, timeout=PROBE_SECONDS, env=environment, check=True
+        )
+        return replace(from_data(Toolchain, json.loads(done.stdout)), name=name, python=python)
+    except (OSError, subprocess.SubprocessError, ValueError, ValidationError) as error:
+        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        raise Unavailable(
+            f"Toolchain {name} cannot run stages: {said[-1] if said else error}",
+            hint=f"{python} -m pip install numpy onnx psutil pydantic",
+        ) from error
+
+
+def link_core(folder: Path) -> Path:
+    """A folder that holds this `core` and nothing else, so that another interpreter finds no package of ours beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / "core"
+    target = Path(core.__file__).parent
+    if not link.is_symlink() or link.resolve() != target.resolve():
+        fresh = folder / f"core.{os.getpid()}"
+        fresh.symlink_to(target)
+        fresh.replace(link)
+    return folder
+
+
+def python_path(python: str, core_folder: Path) -> dict[str, str]:
+    """The environment in which an interpreter finds `core`; our own finds it without."""
+    return {} if python == sys.executable else {"PYTHONPATH": str(core_folder)}
+
+
+def toolchain_for(stage: StageName, request: BuildRequest, model: Model, toolchains: Sequence[Toolchain]) -> Toolchain:
+    """The first toolchain in which the stage can work; the first of all when none can, whose stage then says why."""
+    backends, conversions = _needs(stage, request, model)
+    for chain in toolchains:
+        offers = [chain.backends.get(name) for name in backends] + [chain.conversions.get(name) for name in conversions]
+        if all(offer and offer.available for offer in offers):
+            return chain
+    return toolchains[0]
+
+
+def _needs(stage: StageName, request: BuildRequest, model: Model) -> tuple[list[str], list[str]]:
+    """Names of the backends and of the conversions that a stage works with."""
+    if stage is StageName.CONVERT:
+        formats = path_named(model, request.path).formats
+        return [], [conversion_between(source, target).name for source, target in pairwise(formats)]
+    if stage is StageName.REFERENCE:
+        from core.parity.references import reference_for
+
+        return [reference_for(model.format).backend], []
+    if stage in (StageName.BUILD, StageName.INSPECT, StageName.PARITY, StageName.MEASURE):
+        return [request.backend], []
+    return [], []
+
+
+if __name__ == "__main__":
+    try:
+        print(json.dumps(to_data(describe())))
+    except EngineRoomError as problem:
+        sys.exit(str(problem))
