@@ -38,7 +38,8 @@ def measure(
         open_session: Opens the engine; entering it is the load time.
         inputs: One set of inputs; every run gets the same arrays.
         batch: Samples of the batch in `inputs`, for the throughput.
-        settings: What the runtime was set to (threads, spinning), for the record.
+        settings: What the runtime was asked for (threads, spinning), for the record; what the session's own `settings` tells,
+            where it has any, is kept before it.
 
     Raises:
         InvalidRequest: The protocol allows no measurement.
@@ -67,6 +68,7 @@ def measure(
         samples_ns = _timed_runs(session, feed, protocol, report)
         after = machine.counters()
         peak = memory.peak_bytes()
+        told: Mapping[str, str] = getattr(session, "settings", {})
     samples_ms = np.frombuffer(samples_ns, dtype=np.int64) / 1e6
     figures = statistics.latency(samples_ms)
     disturbed, warnings = machine.disturbances(before, after, len(machine.usable_cpus()))
@@ -81,7 +83,7 @@ def measure(
         baseline_memory_bytes=baseline,
         shapes={name: tuple(int(length) for length in value.shape) for name, value in feed.items()},
         protocol=protocol,
-        settings=dict(settings or {}),
+        settings={**(settings or {}), **told},
         machine={**facts, **disturbed},
         warnings=(*weaknesses(figures, samples_ms, protocol), *warnings),
         samples_ms=statistics.thinned(samples_ms),

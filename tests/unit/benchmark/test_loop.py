@@ -150,6 +150,13 @@ def test_a_measurement_survives_json() -> None:
     assert found.machine["processor"]
 
 
+def test_what_the_session_was_really_set_to_is_recorded() -> None:
+    session = Sleeper(0.001)
+    session.settings = {"spinning": "off"}  # type: ignore[attr-defined]
+    found = measure(session.opened, INPUTS, QUICK, silent, settings={"threads": "2", "spinning": "False"})
+    assert found.settings == {"threads": "2", "spinning": "off"}
+
+
 def test_memory_of_the_engine_is_seen_above_the_baseline() -> None:
     class Hungry(Sleeper):
         def run(self, inputs: Tensors) -> dict[str, Array]:
