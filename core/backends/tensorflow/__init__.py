@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from core.availability import Availability
+from core.backends._config import checked_options
 from core.backends._inputs import as_text, check_inputs
+from core.backends._trial import zeros
 from core.backends.base import Array, BuildConfig, Engine, Option, Session, Tensors, Variant, folder_bytes
 from core.backends.tensorflow import _executed, _frozen, _profile, _runtime, _xla
 from core.backends.tensorflow._loading import concrete, format_of, load
@@ -42,11 +44,13 @@ class TensorFlowBackend:
     )
     options: tuple[Option, ...] = ()
     precisions: tuple[Precision, ...] = (Precision.FP32,)
+    simplifies = False
 
     def availability(self) -> Availability:
         return _runtime.availability()
 
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
+        checked_options(self, config, ["cpu", "cuda"])
         tf = _runtime.start(config.device, config.threads)
         report(Progress(message="Loading the model into TensorFlow"))
         with told_as(BuildFailed, "Loading the model"), tf.device(_runtime.device_name(config.device)):
@@ -116,12 +120,12 @@ class _Session:
         self._signature = engine.signature
         self._device = _runtime.device_name(engine.config.device)
         self.function = function
+        self.settings = _runtime.settings(tf, engine.config.device)
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
         arrays = check_inputs(self._signature, inputs)
         with told_as(RunFailed, "Running the engine"), self._tf.device(self._device):
-            tensors = [self._tf.constant(arrays[spec.name], self._tf.as_dtype(spec.dtype)) for spec in self._signature.inputs]
-            results = [np.asarray(result) for result in self.function(*tensors)]
+            results = [np.asarray(result) for result in self.function(*_tensors(self._tf, self._signature, arrays))]
         named = zip(self._signature.outputs, results, strict=True)
         return {spec.name: as_text(array) if array.dtype == object else array for spec, array in named}
 
@@ -138,11 +142,12 @@ def _function(tf: Any, engine: Engine) -> Any:
 
 
 def _samples(tf: Any, signature: Signature, profile: ShapeProfile) -> list[Any]:
-    """Tensors at the profile's opt point, all ones or empty texts: their shapes matter, their values do not."""
-    return [
-        tf.fill(profile.shape(spec), "") if spec.dtype == "string" else tf.cast(tf.ones(profile.shape(spec)), spec.dtype)
-        for spec in signature.inputs
-    ]
+    """Tensors at the profile's opt point, whose shapes matter and values do not."""
+    return _tensors(tf, signature, zeros(signature, profile))
+
+
+def _tensors(tf: Any, signature: Signature, arrays: Tensors) -> list[Any]:
+    return [tf.constant(arrays[spec.name], tf.as_dtype(spec.dtype)) for spec in signature.inputs]
 
 
 def _linked(source: Source, folder: Path) -> str:

@@ -55,6 +55,18 @@ def start(device: str, threads: int | None) -> Any:
     return tf
 
 
+def settings(tf: Any, device: str) -> dict[str, str]:
+    """What this process runs with, for the record of a measurement."""
+    intra, inter = (
+        str(count or "all cores")
+        for count in (
+            tf.config.threading.get_intra_op_parallelism_threads(),
+            tf.config.threading.get_inter_op_parallelism_threads(),
+        )
+    )
+    return {"intra_op_threads": intra, "inter_op_threads": inter, "device": device}
+
+
 def device_name(device: str) -> str:
     return "/CPU:0" if device == "cpu" else "/GPU:0"
 

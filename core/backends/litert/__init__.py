@@ -1,0 +1,149 @@
+"""LiteRT (TensorFlow Lite's runtime) on the CPU, with XNNPACK's kernels or its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.availability import Availability, from_packages, installed_version
+from core.backends._config import checked_options, first_line
+from core.backends._inputs import as_text, check_inputs
+from core.backends._trial import zeros
+from core.backends.base import Array, BuildConfig, Engine, Option, Session, Tensors, Variant
+from core.backends.litert._graph import engine_graph
+from core.errors import BuildFailed, InvalidRequest, RunFailed
+from core.graph.engine_graph import EngineGraph
+from core.models.model import Format, Source
+from core.precision.kinds import Precision
+from core.progress import Progress, Report
+
+_MODEL = "model.tflite"
+_PACKAGE = "ai-edge-litert"
+
+
+class LiteRTBackend:
+    name = "litert"
+    title = "LiteRT"
+    accepts: tuple[Format, ...] = (Format.TFLITE,)
+    variants: tuple[Variant, ...] = (Variant(name="", title="LiteRT"),)
+    options: tuple[Option, ...] = (
+        Option(name="xnnpack", default=True, help="Run what XNNPACK can on its kernels.", choices=(True, False)),
+    )
+    precisions: tuple[Precision, ...] = (Precision.FP32,)
+    simplifies = False
+
+    def availability(self) -> Availability:
+        return from_packages(self.title, _PACKAGE)
+
+    def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
+        checked_options(self, config, ["cpu"])
+        model = folder / _MODEL
+        shutil.copyfile(source.path, model)
+        engine = Engine(
+            folder=folder,
+            backend=self.name,
+            config=config,
+            signature=source.signature,
+            artifact=_MODEL,
+            size_bytes=model.stat().st_size,
+            versions={_PACKAGE: installed_version(_PACKAGE) or "", "numpy": np.__version__},
+        )
+        report(Progress(message="Preparing the model for LiteRT"))
+        try:
+            with self.open(engine) as session:
+                session.run(zeros(source.signature, config.profile))
+        except RunFailed as error:
+            raise BuildFailed(error.message, hint=error.hint or _hint(error.detail), detail=error.detail) from error
+        return engine
+
+    @contextmanager
+    def open(self, engine: Engine) -> Iterator[Session]:
+        yield _Session(engine, _interpreter(engine))
+
+    def describe(self, engine: Engine) -> EngineGraph:
+        interpreter = _interpreter(engine)
+        _Session(engine, interpreter).run(zeros(engine.signature, engine.config.profile))
+        return engine_graph(interpreter, engine.folder / engine.artifact, engine.signature.name)
+
+    def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
+        return {}  # LiteRT's Python interface has no profiler
+
+
+class _Session:
+    """An interpreter and the way to call the signature on it."""
+
+    def __init__(self, engine: Engine, interpreter: Any) -> None:
+        self._signature = engine.signature
+        self.settings = {"threads": str(_threads(engine)), "xnnpack": str(_uses_xnnpack(engine)).lower()}
+        names = interpreter.get_signature_list()
+        name = engine.signature.name
+        if names and name not in names:
+            raise InvalidRequest(f"The model has no signature {name!r}.", hint=f"It has: {', '.join(names)}.")
+        self._call: Callable[..., dict[str, Any]] = interpreter.get_signature_runner(name) if names else _by_tensor(interpreter)
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        arrays = check_inputs(self._signature, inputs)
+        try:
+            results = self._call(**arrays)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise RunFailed(f"LiteRT could not run the model: {first_line(error)}", detail=str(error)) from error
+        named = ((spec.name, np.array(results[spec.name])) for spec in self._signature.outputs)
+        return {name: as_text(array) if array.dtype.kind in "OSU" else array for name, array in named}
+
+
+def _by_tensor(interpreter: Any) -> Callable[..., dict[str, Any]]:
+    """Calls a model without signatures by the names of its tensors."""
+    feeds = {detail["name"]: detail["index"] for detail in interpreter.get_input_details()}
+    fetches = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
+
+    def call(**arrays: Array) -> dict[str, Any]:
+        for name, array in arrays.items():
+            interpreter.resize_tensor_input(feeds[name], array.shape)
+        interpreter.allocate_tensors()
+        for name, array in arrays.items():
+            interpreter.set_tensor(feeds[name], array)
+        interpreter.invoke()
+        return {name: interpreter.get_tensor(index) for name, index in fetches.items()}
+
+    return call
+
+
+def _interpreter(engine: Engine) -> Any:
+    """An interpreter of the engine's model.
+
+    Raises:
+        RunFailed: LiteRT cannot read the model, or has no kernel for one of its ops.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    resolver = OpResolverType.AUTO if _uses_xnnpack(engine) else plain
+    path = str(engine.folder / engine.artifact)
+    try:
+        return Interpreter(path, num_threads=_threads(engine), experimental_op_resolver_type=resolver)
+    except (RuntimeError, ValueError) as error:
+        raise RunFailed(f"LiteRT cannot load the model: {first_line(error)}", detail=str(error)) from error
+
+
+def _threads(engine: Engine) -> int:
+    return engine.config.threads or len(os.sched_getaffinity(0))
+
+
+def _uses_xnnpack(engine: Engine) -> bool:
+    return bool(engine.config.options.get("xnnpack", True))
+
+
+def _hint(detail: str) -> str:
+    if "Select TensorFlow op" in detail or "Flex" in detail:
+        return "Its TensorFlow ops need the Flex delegate, which LiteRT's package lacks: convert with built-in ops alone."
+    return "The model uses a custom op." if "custom op" in detail.lower() else ""
+
+
+BACKEND = LiteRTBackend()
