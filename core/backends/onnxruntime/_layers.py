@@ -1,0 +1,245 @@
+"""ONNX Runtime's optimised graph as layers: what each carries out, and what a profiled run tells of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from core.backends.base import Tensors
+from core.backends.onnxruntime._sessions import OnnxRuntimeSession
+from core.graph.engine_graph import EngineGraph, Layer, LayerTensor, SourceNode
+from core.graph.fates import PASSING_OPS
+from core.graph.mapping import with_sources
+from core.graph.source import SourceGraph
+from core.models.model import Signature
+from core.models.profile import Point, ShapeProfile
+
+_WARM_UP_RUNS = 3
+# Layouts with channels in blocks, written by ops of this domain.
+_BLOCKED_DOMAIN = "com.microsoft.nchwc"
+# What such an op's name has after the tensor's, for convolutions and for what else was turned into one.
+_BLOCKED_NAME = re.compile(r"(_bn|_mul)?_nchwc$")
+# What a fusion puts after the name of one of the nodes that it replaces.
+_FUSION_NAME = re.compile(r"/\w+Fusion/.*$")
+_REORDERS = frozenset({"ReorderInput", "ReorderOutput"})
+_CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
+# ONNX Runtime's type names that are not NumPy's.
+_DTYPES = {"float": "float32", "double": "float64"}
+_SUM_OPS = frozenset({"Add", "Sum"})
+_SUM_INPUT = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One layer in a profiled run: how long each pass took, and its outputs.
+
+    Attributes:
+        index: The node's place in the graph.
+        times_us: Microseconds, one entry a pass.
+        outputs: Type and shape of each output that there is.
+    """
+
+    index: int
+    provider: str
+    times_us: list[int] = field(default_factory=list)
+    inputs: list[tuple[str, tuple[int, ...]]]
+    outputs: list[tuple[str, tuple[int, ...]]]
+
+
+def fixed_axes(model: onnx.ModelProto, signature: Signature, profile: ShapeProfile) -> dict[str, int]:
+    """The file's own symbols of dynamic axes for which the profile allows one length only."""
+    specs = {spec.name: spec.shape for spec in signature.inputs if spec.shape is not None}
+    found = {}
+    for value in model.graph.input:
+        for axis, dim in zip(specs.get(value.name, ()), value.type.tensor_type.shape.dim, strict=False):
+            if isinstance(axis, str) and dim.dim_param and profile.length(axis, Point.MIN) == profile.length(axis, Point.MAX):
+                found[str(dim.dim_param)] = profile.length(axis)
+    return found
+
+
+def engine_graph(
+    graph: onnx.GraphProto, source: SourceGraph, signature: Signature, seen: Sequence[Seen], notes: tuple[str, ...]
+) -> EngineGraph:
+    """Layers in the order in which they ran, with the source nodes in each.
+
+    Args:
+        graph: The optimised graph, as saved.
+        seen: What a trial run at the profile's opt point showed; empty when it failed.
+    """
+    names = layer_names(graph)
+    by_index = {layer.index: layer for layer in seen}
+    known = _tensors(graph, signature, by_index)
+    order = [layer.index for layer in seen] or list(range(len(graph.node)))
+    order += [index for index in range(len(graph.node)) if index not in set(order)]
+    layers = [_layer(names[index], graph.node[index], by_index.get(index), known) for index in order]
+    claims = _Claims(source, graph)
+    return with_sources(layers, source, {names[index]: claims.of(node) for index, node in enumerate(graph.node)}, notes)
+
+
+def layer_names(graph: onnx.GraphProto) -> list[str]:
+    """A unique name for each node of the optimised graph, its own where it has one."""
+    names: list[str] = []
+    taken = set()
+    for index, node in enumerate(graph.node):
+        name = node.name or f"{node.op_type}_{index}"
+        while name in taken:
+            name = f"{name}#{index}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _layer(name: str, node: onnx.NodeProto, seen: Seen | None, known: Mapping[str, LayerTensor]) -> Layer:
+    attributes = {"domain": node.domain or "ai.onnx"}
+    if seen:
+        attributes["provider"] = seen.provider
+    attributes.update(_told(attribute) for attribute in node.attribute if not attribute.HasField("g"))
+    outputs = tuple(known[tensor] for tensor in node.output if tensor)
+    return Layer(
+        name=name,
+        kind=node.op_type,
+        precision=_precision(seen),
+        inputs=tuple(known[tensor] for tensor in dict.fromkeys(node.input) if tensor in known),
+        outputs=outputs,
+        attributes=attributes,
+    )
+
+
+def _told(attribute: onnx.AttributeProto) -> tuple[str, str]:
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return attribute.name, value.decode(errors="replace")
+    if isinstance(value, onnx.TensorProto):
+        return attribute.name, f"tensor {list(value.dims)}"
+    return attribute.name, str(list(value) if attribute.type == onnx.AttributeProto.INTS else value)
+
+
+def _precision(seen: Seen | None) -> str | None:
+    """The type it computes in: that of its first input when this is quantized, else of its output."""
+    if seen is None or not seen.outputs:
+        return None
+    first = seen.inputs[0][0] if seen.inputs else ""
+    return first if first in ("int8", "uint8") else seen.outputs[0][0]
+
+
+def _tensors(graph: onnx.GraphProto, signature: Signature, seen: Mapping[int, Seen]) -> dict[str, LayerTensor]:
+    """Everything that layers hand to each other, by name; weights are not among them."""
+    known = {spec.name: LayerTensor(name=spec.name, dtype=spec.dtype) for spec in signature.inputs}
+    for index, node in enumerate(graph.node):
+        outputs = [tensor for tensor in node.output if tensor]
+        told = seen[index].outputs if index in seen else []
+        blocked = node.domain == _BLOCKED_DOMAIN and node.op_type != "ReorderOutput"
+        for place, tensor in enumerate(outputs):
+            dtype, shape = told[place] if len(told) == len(outputs) else (None, None)
+            known[tensor] = LayerTensor(name=tensor, dtype=dtype, shape=shape, format="NCHWc" if blocked else None)
+        if index in seen and len(seen[index].inputs) == len([tensor for tensor in node.input if tensor]):
+            for tensor, (dtype, shape) in zip((t for t in node.input if t), seen[index].inputs, strict=True):
+                if tensor in known and known[tensor].shape is None:
+                    known[tensor] = LayerTensor(name=tensor, dtype=dtype, shape=shape, format=known[tensor].format)
+    return known
+
+
+class _Claims:
+    """The source nodes that a node of the optimised graph carries out for certain.
+
+    ONNX Runtime keeps a tensor's name through every rewrite but that to blocked layouts. There, a convolution is called
+    after the tensor that it wrote, takes over a later sum and activation without a new name, and the other nodes keep
+    their own names (onnxruntime/core/optimizer/nchwc_transformer.cc).
+    """
+
+    def __init__(self, source: SourceGraph, graph: onnx.GraphProto) -> None:
+        self._nodes = {node.name: node for node in source.nodes}
+        self._producer = {tensor: node for node in source.nodes for tensor in node.outputs}
+        self._readers: dict[str, list[SourceNode]] = defaultdict(list)
+        for node in source.nodes:
+            for tensor in node.inputs:
+                self._readers[tensor].append(node)
+        # A tensor in a blocked layout by the source tensor that it is turned back into.
+        self._plain = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "ReorderOutput"}
+
+    def of(self, node: onnx.NodeProto) -> set[str]:
+        if node.domain == _BLOCKED_DOMAIN and node.op_type in _REORDERS:
+            return set()
+        if node.domain == _BLOCKED_DOMAIN and (made_by := self._producer.get(_BLOCKED_NAME.sub("", node.name))):
+            return {found.name for found in self._followed(made_by, node)}
+        written = (self._producer.get(self._plain.get(tensor, tensor)) for tensor in node.output)
+        found = {self._past_passing(made_by, node.op_type).name for made_by in written if made_by}
+        if found:
+            return found
+        named = _FUSION_NAME.sub("", node.name)
+        return {named} & self._nodes.keys()
+
+    def _past_passing(self, made_by: SourceNode, op: str) -> SourceNode:
+        """The node that truly makes a tensor which a layer of another kind writes under a no-op's name."""
+        while made_by.op in PASSING_OPS and made_by.op != op and made_by.inputs[0] in self._producer:
+            made_by = self._producer[made_by.inputs[0]]
+        return made_by
+
+    def _followed(self, made_by: SourceNode, node: onnx.NodeProto) -> Iterator[SourceNode]:
+        yield made_by
+        if len(node.input) > _SUM_INPUT and node.input[_SUM_INPUT]:
+            added = self._reader(made_by, _SUM_OPS)
+            if added is None:
+                return
+            made_by = added
+            yield made_by
+        activation = next((a.s.decode() for a in node.attribute if a.name == "activation"), "")
+        if activation and made_by.op != activation and (active := self._reader(made_by, frozenset({activation}))):
+            yield active
+
+    def _reader(self, node: SourceNode, ops: frozenset[str]) -> SourceNode | None:
+        return next((reader for tensor in node.outputs for reader in self._readers[tensor] if reader.op in ops), None)
+
+
+def profiled(load: Callable[[Path], OnnxRuntimeSession], inputs: Tensors, runs: int) -> list[Seen]:
+    """Layers in the order in which they ran first, with the times of the last `runs` runs and a few before."""
+    with tempfile.TemporaryDirectory(prefix="ort-profile-") as folder:
+        session = load(Path(folder) / "profile")
+        try:
+            for _ in range(runs + _WARM_UP_RUNS):
+                session.run(inputs)
+            events = json.loads(session.end_profiling().read_text(encoding="utf-8"))
+        finally:
+            session.close()
+    return list(_layers_seen(events))
+
+
+def mean_times(graph: onnx.GraphProto, seen: Sequence[Seen], runs: int) -> dict[str, float]:
+    """Mean milliseconds of the last `runs` runs, by layer name."""
+    names = layer_names(graph)
+    return {names[layer.index]: sum(layer.times_us[-runs:]) / len(layer.times_us[-runs:]) / 1000 for layer in seen}
+
+
+def _layers_seen(events: Sequence[Mapping[str, Any]]) -> Iterator[Seen]:
+    kernels = [event for event in events if event.get("cat") == "Node" and str(event["name"]).endswith("_kernel_time")]
+    kernels.sort(key=lambda event: (event["ts"], -event["dur"]))
+    found: dict[int, Seen] = {}
+    inside_until = -1
+    for event in kernels:
+        told = event["args"]
+        if event["ts"] < inside_until:  # a node of the branch or the body that a control flow node runs
+            continue
+        if told["op_name"] in _CONTROL_FLOW:
+            inside_until = event["ts"] + event["dur"]
+        index = int(told["node_index"])
+        if index not in found:
+            found[index] = Seen(
+                index=index,
+                provider=told["provider"],
+                inputs=_types_and_shapes(told.get("input_type_shape", [])),
+                outputs=_types_and_shapes(told.get("output_type_shape", [])),
+            )
+        found[index].times_us.append(event["dur"])
+    yield from found.values()
+
+
+def _types_and_shapes(told: Sequence[Mapping[str, Sequence[int]]]) -> list[tuple[str, tuple[int, ...]]]:
+    return [(_DTYPES.get(dtype, dtype), tuple(shape)) for entry in told for dtype, shape in entry.items()]

@@ -1,0 +1,120 @@
+"""The source graph: what a backend was given, as far as the mapping to layers needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import onnx
+
+from core.graph.engine_graph import SourceNode
+from core.onnxfile import name_nodes
+from core.precision.view import captured
+
+_STANDARD_DOMAINS = ("", "ai.onnx")
+_RANDOM_OPS = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
+_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinear", "MatMulInteger", "ConvInteger", "QGemm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceGraph:
+    """Nodes in an order in which every node comes after those it reads from.
+
+    Attributes:
+        constants: Tensors whose values the model holds.
+        outputs: Tensors that the model gives back.
+        repeats: Nodes that do again what an earlier node does on the same tensors, with the name of that node.
+        random: Nodes that give other values each time.
+        notes: Sentences about what the nodes leave out.
+    """
+
+    nodes: tuple[SourceNode, ...]
+    constants: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    repeats: dict[str, str] = field(default_factory=dict)
+    random: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def nodes_of_onnx(model: onnx.ModelProto) -> SourceGraph:
+    """The main graph of an ONNX model; names unnamed nodes in place.
+
+    What a branch or a loop's body holds counts as part of the node that owns it; so do the tensors it reads from outside.
+    """
+    name_nodes(model)
+    graph = model.graph
+    constants = [tensor.name for tensor in graph.initializer]
+    constants += [tensor.values.name for tensor in graph.sparse_initializer]
+    return SourceGraph(
+        nodes=tuple(
+            SourceNode(
+                name=node.name,
+                op=op_name(node.domain, node.op_type),
+                inputs=tuple(dict.fromkeys(name for name in (*node.input, *captured(node)) if name)),
+                outputs=tuple(name for name in node.output if name),
+            )
+            for node in graph.node
+        ),
+        constants=tuple(constants),
+        outputs=tuple(value.name for value in graph.output),
+        repeats=dict(_repeats(graph.node)),
+        random=tuple(node.name for node in graph.node if node.op_type in _RANDOM_OPS),
+        notes=tuple(_notes(graph.node)),
+    )
+
+
+def drop_fed_weights(model: onnx.ModelProto) -> bool:
+    """Takes weights off the graph's inputs, in place.
+
+    There, a caller could feed others, so a runtime may not fold them; and once folded, they would have to be fed.
+
+    Returns:
+        Whether there were any.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    fed = [value for value in model.graph.input if value.name not in weights]
+    if len(fed) == len(model.graph.input):
+        return False
+    del model.graph.input[:]
+    model.graph.input.extend(fed)
+    return True
+
+
+def op_name(domain: str, op: str) -> str:
+    return op if domain in _STANDARD_DOMAINS else f"{domain}.{op}"
+
+
+def is_quantized(op: str) -> bool:
+    """Whether an op, written as `op_name` does, computes in or converts to integers of few bits."""
+    return op.rsplit(".", 1)[-1].startswith(_QUANTIZED)
+
+
+def _repeats(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str]]:
+    first: dict[tuple[object, ...], onnx.NodeProto] = {}
+    same: dict[str, str] = {}
+    for node in nodes:
+        if (
+            node.op_type in _RANDOM_OPS
+            or node.op_type == "Constant"
+            or any(attribute.HasField("g") for attribute in node.attribute)
+        ):
+            continue
+        attributes = tuple(sorted(attribute.SerializeToString() for attribute in node.attribute))
+        key = (node.domain, node.op_type, tuple(same.get(name, name) for name in node.input), attributes, len(node.output))
+        twin = first.setdefault(key, node)
+        if twin is not node:
+            same.update(zip(node.output, twin.output, strict=True))
+            yield node.name, twin.name
+
+
+def _notes(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
+    for node in nodes:
+        inside = sum(_size(graph) for attribute in node.attribute for graph in [attribute.g, *attribute.graphs])
+        if inside:
+            yield f"{node.op_type} {node.name} holds {inside} nodes of its own; they count as part of it."
+
+
+def _size(graph: onnx.GraphProto) -> int:
+    return sum(
+        1 + sum(_size(inner) for attribute in node.attribute for inner in [attribute.g, *attribute.graphs]) for node in graph.node
+    )
