@@ -1,0 +1,143 @@
+"""The backend: what it takes, and how build, run and inspection come together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from core.availability import Availability, installed_version
+from core.backends._config import checked_options
+from core.backends._inputs import check_inputs
+from core.backends.base import BuildConfig, Engine, Option, Tensors, Variant, folder_bytes
+from core.backends.tensorrt import _availability, _cuda
+from core.backends.tensorrt._build import BuildFacts, Job, build_plan, check_gpu
+from core.backends.tensorrt._execution import Execution
+from core.backends.tensorrt._inspect import inspector_json, layer_times
+from core.backends.tensorrt._log import Log
+from core.backends.tensorrt._measure import gpu_times
+from core.backends.tensorrt._options import OPTIONS, read_settings
+from core.backends.tensorrt._session import PLAN, TensorRTSession, loaded, opened
+from core.backends.tensorrt._versions import device_memory_bytes, features, parse_version
+from core.benchmark.gpu import GpuTimes
+from core.benchmark.measurement import Protocol
+from core.graph.engine_graph import EngineGraph
+from core.graph.source import SourceGraph, nodes_of_onnx
+from core.graph.tensorrt_inspector import read_inspector
+from core.graph.tensorrt_mapping import engine_graph
+from core.models.model import Format, Source
+from core.onnxfile import read_onnx, save_onnx
+from core.precision.kinds import Precision
+from core.progress import Progress, Report
+from core.serialization import read_json, write_json
+
+INSPECTOR, SOURCE, FACTS, LOG = "inspector.json", "source.json", "build.json", "build.log"
+
+
+class TensorRT:
+    """Builds in `build`, which also keeps the inspector's answer; `describe` then needs no GPU."""
+
+    name: str = "tensorrt"
+    title: str = "TensorRT"
+    accepts: tuple[Format, ...] = (Format.ONNX,)
+    variants: tuple[Variant, ...] = (Variant(name="", title="TensorRT"),)
+    precisions: tuple[Precision, ...] = tuple(Precision)
+    simplifies: bool = True
+    options: tuple[Option, ...] = OPTIONS
+
+    def availability(self) -> Availability:
+        return _availability.availability()
+
+    def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
+        options = checked_options(self, config, ("cuda",))
+        report(Progress(message="Starting TensorRT"))
+        import tensorrt as trt
+
+        version = features(parse_version(trt.__version__))
+        settings = read_settings(options, config.profile, source.signature, version)
+        check_gpu(config.precision, version)
+        path, graph = named_graph(source.path, folder)
+        write_json(folder / SOURCE, graph)
+        job = Job(
+            path=path, source=graph, signature=source.signature, precision=config.precision, settings=settings, version=version
+        )
+        log = Log(folder / LOG)
+        try:
+            plan, facts = build_plan(trt, job, log, report)
+        finally:
+            log.save()
+            if path != source.path:
+                for file in folder.glob(f"{path.name}*"):
+                    file.unlink()
+        (folder / PLAN).write_bytes(plan)
+        write_json(folder / FACTS, facts)
+        report(Progress(message="Reading the layers"))
+        engine = Engine(
+            folder=folder,
+            backend=self.name,
+            config=config,
+            signature=source.signature,
+            artifact=PLAN,
+            size_bytes=folder_bytes(folder, [PLAN]),
+            versions=_versions(trt.__version__),
+        )
+        with loaded(engine) as (_, read, _):
+            (folder / INSPECTOR).write_text(inspector_json(trt, read, source.signature, config.profile), encoding="utf-8")
+            memory = device_memory_bytes(read)
+        return with_notes(engine, facts, memory)
+
+    @contextmanager
+    def open(self, engine: Engine) -> Iterator[TensorRTSession]:
+        with opened(engine) as session:
+            yield session
+
+    def describe(self, engine: Engine) -> EngineGraph:
+        inspected = read_inspector((engine.folder / INSPECTOR).read_text(encoding="utf-8"))
+        return engine_graph(inspected, read_json(SourceGraph, engine.folder / SOURCE))
+
+    def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
+        arrays = check_inputs(engine.signature, inputs)
+        with loaded(engine) as (trt, read, _):
+            execution = Execution(trt, read)
+            try:
+                return layer_times(execution, arrays, runs)
+            finally:
+                execution.close()
+
+    def gpu_times(self, engine: Engine, inputs: Tensors, protocol: Protocol, report: Report) -> GpuTimes:
+        """What the GPU itself spends, by CUDA events and with trtexec's method; besides the host-to-host latency."""
+        arrays = check_inputs(engine.signature, inputs)
+        _cuda.wait_by(spin=True)
+        with loaded(engine) as (trt, read, _):
+            return gpu_times(trt, read, arrays, protocol, report)
+
+
+def named_graph(path: Path, folder: Path) -> tuple[Path, SourceGraph]:
+    """The model's file and graph; a copy in `folder` when nodes had to be named, so that TensorRT tells the same names."""
+    model = read_onnx(path, weights=False)
+    before = [node.name for node in model.graph.node]
+    graph = nodes_of_onnx(model)
+    if before == [node.name for node in model.graph.node]:
+        return path, graph
+    whole = read_onnx(path)
+    nodes_of_onnx(whole)
+    save_onnx(whole, folder / "named.onnx")
+    return folder / "named.onnx", graph
+
+
+def with_notes(engine: Engine, facts: BuildFacts, memory_bytes: int) -> Engine:
+    """The engine with what its build found."""
+    notes = [
+        f"Built on {facts.gpu} (compute capability {facts.compute_capability}) in {facts.build_seconds:.1f} s "
+        f"from {facts.network_layers} network layers.",
+        f"Needs {memory_bytes / 2**20:.1f} MiB of the GPU's memory for activations.",
+    ]
+    if facts.timing_cache_bytes and facts.timing_cache_bytes[0]:
+        notes.append(f"Found {facts.timing_cache_bytes[0] / 1024:.0f} KiB of kernel timings from earlier builds.")
+    return replace(engine, notes=tuple(notes))
+
+
+def _versions(tensorrt: str) -> dict[str, str]:
+    found = {name: installed_version(name) for name in ("onnx", "numpy", "cuda-bindings")}
+    return {"tensorrt": tensorrt, **{name: version for name, version in found.items() if version}, **_cuda.versions()}

@@ -1,0 +1,225 @@
+"""Builds a serialized engine from an ONNX graph whose precision is in the graph."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.backends.tensorrt import _cuda, _timing_cache
+from core.backends.tensorrt._log import Log, build_failure, make_logger, start_failure
+from core.backends.tensorrt._options import Settings
+from core.backends.tensorrt._parse import parse
+from core.backends.tensorrt._plugins import load_plugins
+from core.backends.tensorrt._progress import Watch, watched
+from core.backends.tensorrt._versions import Features, flags_for, network_flags
+from core.errors import InvalidRequest, Unavailable
+from core.graph.source import SourceGraph
+from core.models.model import Signature
+from core.models.profile import Point, ShapeProfile
+from core.precision.kinds import Precision
+from core.progress import Progress, Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildFacts:
+    """What the builder was set to and what it took.
+
+    Attributes:
+        network_layers: Layers after parsing, before optimizing.
+        flags: `BuilderFlag`s that were on.
+        timing_cache_bytes: Of timings found before the build and kept after it; None when the cache was off.
+    """
+
+    gpu: str
+    compute_capability: str
+    network_layers: int
+    flags: tuple[str, ...]
+    parse_seconds: float
+    build_seconds: float
+    timing_cache_bytes: tuple[int, int] | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to build, and from what."""
+
+    path: Path
+    source: SourceGraph
+    signature: Signature
+    precision: Precision
+    settings: Settings
+    version: Features
+
+
+def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, BuildFacts]:
+    """The serialized engine, and how it came about.
+
+    Raises:
+        Unavailable: There is no GPU or no driver that this TensorRT can use.
+        UnsupportedOps: TensorRT has no translation for some nodes.
+        BuildFailed: The builder refused.
+        InvalidRequest: An option is not this GPU's.
+        Cancelled: `report` said so.
+    """
+    logger = make_logger(trt, log)
+    load_plugins(trt, logger, os.pathsep.join(map(str, job.settings.plugins)), job.version)
+    try:
+        builder = trt.Builder(logger)
+    except TypeError as error:  # pybind11: the factory returned nothing
+        raise start_failure(log, "start its builder") from error
+    report(Progress(message="Reading the graph"))
+    started = time.perf_counter()
+    network = builder.create_network(network_flags(trt, job.version))
+    parse(trt, network, logger, log, job.path, job.source, job.version)
+    fix_axes(network, job.signature, job.settings.profiles)
+    parsed = time.perf_counter()
+    config = builder.create_builder_config()
+    configure(trt, builder, network, config, job)
+    gpu = _cuda.device_name()
+    watch = Watch()
+    if job.version.progress_monitor:
+        monitor = watch.monitor(trt)
+        config.progress_monitor = monitor
+    with _timings(config, job.settings, _timing_cache.cache_path(gpu, trt.__version__)) as cache_bytes:
+        serialized = watched(
+            lambda: builder.build_serialized_network(network, config), watch, log, report, can_stop=job.version.progress_monitor
+        )
+        if serialized is None:
+            raise build_failure(log, job.path.name, _cuda.memory_bytes()[0])
+    warnings = tuple(dict.fromkeys(log.warnings))
+    facts = BuildFacts(
+        gpu=gpu,
+        compute_capability=".".join(map(str, _cuda.compute_capability())),
+        network_layers=network.num_layers,
+        flags=tuple(name for name, member in trt.BuilderFlag.__members__.items() if config.get_flag(member)),
+        parse_seconds=round(parsed - started, 3),
+        build_seconds=round(time.perf_counter() - parsed, 3),
+        timing_cache_bytes=(cache_bytes[0], cache_bytes[1]) if job.settings.timing_cache else None,
+        warnings=warnings,
+    )
+    return bytes(serialized), facts
+
+
+def fix_axes(network: Any, signature: Signature, profiles: Sequence[ShapeProfile]) -> None:
+    """Writes a dynamic axis that has one length in every profile into the network, which then needs no shape arithmetic."""
+    specs = {spec.name: spec for spec in signature.inputs}
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        spec = specs.get(tensor.name)
+        if spec is None or spec.shape is None:
+            continue
+        ends = [profile.shape(spec, point) for profile in profiles for point in (Point.MIN, Point.MAX)]
+        now = tuple(tensor.shape)
+        fixed = tuple(
+            ends[0][axis] if length < 0 and len({end[axis] for end in ends}) == 1 else length for axis, length in enumerate(now)
+        )
+        if fixed != now:
+            tensor.shape = fixed
+
+
+def configure(trt: Any, builder: Any, network: Any, config: Any, job: Job) -> None:
+    """Sets every option on the builder's config.
+
+    Raises:
+        InvalidRequest: This version or GPU does not have what an option asks for.
+    """
+    settings = job.settings
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if settings.workspace_bytes:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace_bytes)
+    flags = flags_for(job.precision, job.version)
+    flags |= {"REFIT": settings.refit, "SPARSE_WEIGHTS": settings.sparsity, "VERSION_COMPATIBLE": settings.version_compatible}
+    for name, wanted in flags.items():
+        member = trt.BuilderFlag.__members__.get(name)
+        if member is not None:
+            (config.set_flag if wanted else config.clear_flag)(member)
+        elif wanted:
+            raise InvalidRequest(f"{job.version.name} has no builder flag {name}.", hint="Use a newer TensorRT, or leave it out.")
+    if settings.optimization_level is not None:
+        config.builder_optimization_level = settings.optimization_level
+    if settings.aux_streams is not None:
+        config.max_aux_streams = settings.aux_streams
+    if settings.tactic_sources:
+        config.set_tactic_sources(sum(1 << int(_member(trt.TacticSource, n, job.version)) for n in settings.tactic_sources))
+    if settings.hardware_compatibility:
+        level = _member(trt.HardwareCompatibilityLevel, settings.hardware_compatibility, job.version)
+        config.hardware_compatibility_level = level
+    if settings.version_compatible and settings.plugins:
+        config.plugins_to_serialize = [str(path) for path in settings.plugins]
+    if settings.dla_core is not None:
+        _use_dla(trt, builder, config, settings.dla_core)
+    _add_profiles(builder, network, config, job)
+
+
+def _use_dla(trt: Any, builder: Any, config: Any, core: int) -> None:
+    if builder.num_DLA_cores <= core:
+        raise InvalidRequest(
+            f"This machine has {builder.num_DLA_cores} DLA cores; core {core} was asked for.",
+            hint="Only Jetson and DRIVE boards have them: leave dla_core at -1.",
+        )
+    config.default_device_type = trt.DeviceType.DLA
+    config.DLA_core = core
+    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+
+
+def _add_profiles(builder: Any, network: Any, config: Any, job: Job) -> None:
+    specs = {spec.name: spec for spec in job.signature.inputs}
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    if unknown := [tensor.name for tensor in inputs if tensor.name not in specs]:
+        raise InvalidRequest(f"The graph has inputs that the signature does not know: {', '.join(unknown)}.")
+    if not any(length < 0 for tensor in inputs for length in tensor.shape) and not any(t.is_shape_tensor for t in inputs):
+        return
+    for shapes in job.settings.profiles:
+        profile = builder.create_optimization_profile()
+        for tensor in inputs:
+            if tensor.is_shape_tensor:
+                raise InvalidRequest(
+                    f"Input {tensor.name} decides about shapes, which a profile of axis lengths cannot bound.",
+                    hint="Export the model with that input as a constant.",
+                )
+            low, opt, high = (shapes.shape(specs[tensor.name], point) for point in Point)
+            profile.set_shape(tensor.name, low, opt, high)
+        config.add_optimization_profile(profile)
+
+
+def _member(kind: Any, name: str, version: Features) -> Any:
+    found = kind.__members__.get(name.upper())
+    if found is None:
+        known = ", ".join(member.lower() for member in kind.__members__)
+        raise InvalidRequest(f"{version.name} has no {kind.__name__} {name!r}.", hint=f"It has: {known}.")
+    return found
+
+
+@contextmanager
+def _timings(config: Any, settings: Settings, path: Path) -> Iterator[list[int]]:
+    """The timing cache around a build; gives a list that ends as its bytes before and after."""
+    sizes: list[int] = []
+    if not settings.timing_cache:
+        yield sizes
+        return
+    sizes.append(_timing_cache.attach(config, path))
+    yield sizes
+    sizes.append(_timing_cache.keep(config, path))
+
+
+def check_gpu(precision: Precision, version: Features) -> None:
+    """Refuses a precision that this GPU or version does not compute in.
+
+    Raises:
+        Unavailable: It does not, or there is no GPU.
+    """
+    from core.precision.target import TENSORRT, Device, Target, advise
+
+    target = Target(runtime=TENSORRT, version=version.version)
+    device = Device(kind="cuda", compute_capability=_cuda.compute_capability())
+    advice = next(advice for advice in advise(target, device) if advice.precision is precision)
+    if not advice.supported:
+        raise Unavailable(
+            f"{precision.value.upper()} cannot be built here. {advice.reason}", hint="Choose another precision or device."
+        )

@@ -1,0 +1,204 @@
+"""The few calls of the CUDA runtime that running an engine needs, each checked, over cuda-bindings 11 to 13."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import RunFailed, Unavailable
+
+_OUT_OF_MEMORY = 2
+_HOST_TO_DEVICE, _DEVICE_TO_HOST = 1, 2
+_NON_BLOCKING_STREAM = 1
+_SPIN, _BLOCKING_SYNC = 1, 4
+_MAJOR, _MINOR, _PCI_BUS, _PCI_DEVICE = 75, 76, 33, 34
+
+
+@lru_cache(maxsize=1)
+def runtime() -> ModuleType:
+    """The module of the CUDA runtime: `cuda.bindings.runtime` since 12.6, `cuda.cudart` before.
+
+    Raises:
+        Unavailable: cuda-bindings is not installed, or finds no driver.
+    """
+    try:
+        from cuda.bindings import runtime as module
+    except ImportError:
+        try:
+            from cuda import cudart as module
+        except ImportError as error:
+            raise Unavailable(
+                "cuda-bindings is not installed, which runs the engines.", hint="pip install cuda-bindings", detail=str(error)
+            ) from error
+    found: ModuleType = module
+    return found
+
+
+def call(name: str, *arguments: Any) -> Any:
+    """Calls a function of the runtime and returns what it gives besides its error code.
+
+    Raises:
+        RunFailed: It gave an error.
+    """
+    error, *results = getattr(runtime(), name)(*arguments)
+    if int(error) != 0:
+        raise failure(name, error)
+    return results[0] if len(results) == 1 else tuple(results) or None
+
+
+def failure(name: str, error: Any) -> RunFailed:
+    if int(error) == _OUT_OF_MEMORY:
+        return RunFailed(
+            "The GPU's memory is full.", hint="Stop what else uses the GPU, or lower the batch.", detail=f"{name}: {error}"
+        )
+    return RunFailed(
+        f"CUDA failed in {name}: {error}.",
+        hint="The engine or its inputs broke a kernel; `nvidia-smi` must list the GPU healthy.",
+    )
+
+
+class HostBuffer:
+    """Page-locked host memory seen as one NumPy array, so that copies to the GPU need no detour."""
+
+    def __init__(self, count: int, dtype: np.dtype[Any]) -> None:
+        self.nbytes = max(1, count * dtype.itemsize)
+        self.address = int(call("cudaHostAlloc", self.nbytes, 0))
+        memory = memoryview((ctypes.c_ubyte * self.nbytes).from_address(self.address))
+        self.flat: NDArray[Any] = np.frombuffer(memory, dtype=np.uint8)[: count * dtype.itemsize].view(dtype)
+
+    def free(self) -> None:
+        if self.address:
+            self.flat = np.empty(0, dtype=self.flat.dtype)
+            call("cudaFreeHost", self.address)
+            self.address = 0
+
+
+class DeviceBuffer:
+    """GPU memory."""
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes = max(1, nbytes)
+        self.address = int(call("cudaMalloc", self.nbytes))
+
+    def free(self) -> None:
+        if self.address:
+            call("cudaFree", self.address)
+            self.address = 0
+
+
+class Event:
+    """A point in a stream; two of them tell the time that the GPU spent between."""
+
+    def __init__(self, *, timing: bool = True) -> None:
+        self.handle = call("cudaEventCreateWithFlags", 0 if timing else 2)
+
+    def record(self, stream: Any) -> None:
+        call("cudaEventRecord", self.handle, stream)
+
+    def wait(self) -> None:
+        call("cudaEventSynchronize", self.handle)
+
+    def milliseconds_since(self, start: Event) -> float:
+        return float(call("cudaEventElapsedTime", start.handle, self.handle))
+
+    def free(self) -> None:
+        call("cudaEventDestroy", self.handle)
+
+
+class Graph:
+    """A captured sequence of work that one call launches."""
+
+    def __init__(self, executable: Any) -> None:
+        self.executable = executable
+
+    def launch(self, stream: Any) -> None:
+        call("cudaGraphLaunch", self.executable, stream)
+
+    def free(self) -> None:
+        call("cudaGraphExecDestroy", self.executable)
+
+
+@contextmanager
+def capturing(stream: Any, made: list[Graph]) -> Iterator[None]:
+    """What is put into the stream inside the block becomes a graph, appended to `made`, instead of running."""
+    mode = runtime().cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+    call("cudaStreamBeginCapture", stream, mode)
+    try:
+        yield
+    except BaseException:
+        runtime().cudaStreamEndCapture(stream)
+        raise
+    graph = call("cudaStreamEndCapture", stream)
+    try:
+        made.append(Graph(call("cudaGraphInstantiate", graph, 0)))
+    finally:
+        call("cudaGraphDestroy", graph)
+
+
+def new_stream() -> Any:
+    return call("cudaStreamCreateWithFlags", _NON_BLOCKING_STREAM)
+
+
+def free_stream(stream: Any) -> None:
+    call("cudaStreamDestroy", stream)
+
+
+def synchronize(stream: Any) -> None:
+    call("cudaStreamSynchronize", stream)
+
+
+def copy_to_device(target: DeviceBuffer, source: HostBuffer, nbytes: int, stream: Any) -> None:
+    kind = runtime().cudaMemcpyKind(_HOST_TO_DEVICE)
+    call("cudaMemcpyAsync", target.address, source.address, nbytes, kind, stream)
+
+
+def copy_to_host(target: HostBuffer, source: int, nbytes: int, stream: Any) -> None:
+    kind = runtime().cudaMemcpyKind(_DEVICE_TO_HOST)
+    call("cudaMemcpyAsync", target.address, source, nbytes, kind, stream)
+
+
+def wait_by(spin: bool) -> None:
+    """How `synchronize` waits: a busy loop (lowest latency) or the operating system's. Before the first use of the GPU."""
+    call("cudaSetDeviceFlags", _SPIN if spin else _BLOCKING_SYNC)
+
+
+def memory_bytes() -> tuple[int, int]:
+    """Free and total memory of the GPU."""
+    free, total = call("cudaMemGetInfo")
+    return int(free), int(total)
+
+
+def compute_capability() -> tuple[int, int]:
+    return _attribute(_MAJOR), _attribute(_MINOR)
+
+
+def pci_bus_id() -> str:
+    """The GPU's address as NVML names it: `0000:3b:00.0`."""
+    found = call("cudaDeviceGetPCIBusId", 32, _device())
+    return (found.decode() if isinstance(found, bytes) else str(found)).rstrip("\0").strip()
+
+
+def device_name() -> str:
+    name = call("cudaGetDeviceProperties", _device()).name
+    return (name.decode() if isinstance(name, bytes) else str(name)).rstrip("\0").strip()
+
+
+def versions() -> dict[str, str]:
+    """The CUDA runtime's version and the newest that the driver supports."""
+    numbers = {"cuda runtime": call("cudaRuntimeGetVersion"), "cuda driver": call("cudaDriverGetVersion")}
+    return {name: f"{number // 1000}.{number % 1000 // 10}" for name, number in numbers.items()}
+
+
+def _device() -> int:
+    return int(call("cudaGetDevice"))
+
+
+def _attribute(number: int) -> int:
+    return int(call("cudaDeviceGetAttribute", runtime().cudaDeviceAttr(number), _device()))

@@ -1,0 +1,283 @@
+"""One execution context of an engine with its stream and buffers: what sessions and measurements run on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.backends.base import Array
+from core.backends.tensorrt import _cuda
+from core.backends.tensorrt._versions import dtype_name
+from core.errors import InvalidRequest, RunFailed
+
+
+@dataclass(slots=True)
+class Binding:
+    """One input or output tensor of an engine; its buffers grow and never shrink.
+
+    Attributes:
+        on_host: TensorRT reads or writes it in host memory: the values decide about shapes.
+        shape: Of the current run; None for an output whose shape only the run tells.
+    """
+
+    name: str
+    is_input: bool
+    dtype: np.dtype[Any]
+    on_host: bool
+    host: _cuda.HostBuffer
+    device: _cuda.DeviceBuffer | None = None
+    shape: tuple[int, ...] | None = None
+    allocator: Any = None
+
+    @property
+    def count(self) -> int:
+        return int(np.prod(self.shape or (), dtype=np.int64))
+
+    @property
+    def nbytes(self) -> int:
+        return self.count * self.dtype.itemsize
+
+    def view(self) -> NDArray[Any]:
+        """The host buffer in the tensor's shape."""
+        return self.host.flat[: self.count].reshape(self.shape or ())
+
+    def make_room(self) -> int:
+        """Buffers large enough for the shape; returns the address that TensorRT is given."""
+        if self.host.nbytes < self.nbytes:
+            self.host.free()
+            self.host = _cuda.HostBuffer(self.count, self.dtype)
+        if not self.on_host and (self.device is None or self.device.nbytes < self.nbytes):
+            self._free_device()
+            self.device = _cuda.DeviceBuffer(self.nbytes)
+        return self.host.address if self.device is None else self.device.address
+
+    def upload(self, stream: Any) -> None:
+        if self.device is not None:
+            _cuda.copy_to_device(self.device, self.host, self.nbytes, stream)
+
+    def download(self, stream: Any) -> None:
+        if self.device is not None and self.shape is not None:
+            _cuda.copy_to_host(self.host, self.device.address, self.nbytes, stream)
+
+    def free(self) -> None:
+        if self.allocator is not None:
+            self.allocator.free()
+        self.host.free()
+        self._free_device()
+
+    def _free_device(self) -> None:
+        if self.device is not None:
+            self.device.free()
+            self.device = None
+
+
+class Execution:
+    """A context ready to run; `close` gives back everything it holds on the GPU."""
+
+    def __init__(self, trt: Any, engine: Any) -> None:
+        self.trt = trt
+        self.engine = engine
+        self.stream = _cuda.new_stream()
+        self.context = engine.create_execution_context()
+        if self.context is None:
+            _cuda.free_stream(self.stream)
+            free, _ = _cuda.memory_bytes()
+            raise RunFailed(
+                f"The GPU has no memory left for this engine's activations ({free / 2**30:.1f} GiB are free).",
+                hint="Stop what else uses the GPU, or lower the profile's largest shapes.",
+            )
+        names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+        self.bindings = {name: self._binding(name) for name in names}
+        self.inputs = [binding for binding in self.bindings.values() if binding.is_input]
+        self.outputs = [binding for binding in self.bindings.values() if not binding.is_input]
+        self.shapes: dict[str, tuple[int, ...]] | None = None
+        self.profile = 0
+
+    def prepare(self, arrays: Mapping[str, Array]) -> bool:
+        """Makes the context ready for inputs of these shapes.
+
+        Returns:
+            Whether anything changed; captured graphs are then void.
+
+        Raises:
+            InvalidRequest: The shapes fit no optimization profile.
+        """
+        shapes = {binding.name: arrays[binding.name].shape for binding in self.inputs}
+        if shapes == self.shapes and not any(binding.on_host for binding in self.inputs):
+            return False
+        self._choose_profile(shapes)
+        for binding in self.inputs:
+            shape = shapes[binding.name]
+            if not self.context.set_input_shape(binding.name, shape):
+                raise InvalidRequest(f"TensorRT refused the shape {list(shape)} of input {binding.name}.")
+            binding.shape = shape
+            self._make_room(binding)
+            if binding.on_host:
+                np.copyto(binding.view(), arrays[binding.name], casting="unsafe")
+        self.context.infer_shapes()
+        for binding in self.outputs:
+            told = tuple(self.context.get_tensor_shape(binding.name))
+            binding.shape = told if all(length >= 0 for length in told) else None
+            if binding.shape is not None:
+                self._make_room(binding)
+            elif binding.allocator is None:
+                binding.allocator = _make_allocator(self.trt)
+                self.context.set_output_allocator(binding.name, binding.allocator)
+        self.shapes = shapes
+        return True
+
+    def fill(self, arrays: Mapping[str, Array]) -> None:
+        """Copies the inputs into page-locked memory, in the engine's types."""
+        for binding in self.inputs:
+            np.copyto(binding.view(), arrays[binding.name], casting="unsafe")
+
+    def upload(self) -> None:
+        for binding in self.inputs:
+            binding.upload(self.stream)
+
+    def enqueue(self) -> None:
+        if not self.context.execute_async_v3(int(self.stream)):
+            raise RunFailed("TensorRT refused to run the engine.", hint="The log tells why; check the inputs' shapes.")
+
+    def download(self) -> None:
+        for binding in self.outputs:
+            binding.download(self.stream)
+
+    def synchronize(self) -> None:
+        _cuda.synchronize(self.stream)
+
+    def results(self) -> dict[str, Array]:
+        """Copies of the outputs, after `synchronize`."""
+        return {binding.name: self._result(binding) for binding in self.outputs}
+
+    @property
+    def graph_possible(self) -> bool:
+        """A graph holds fixed addresses and shapes, so every output's shape must be known before the run."""
+        return all(binding.shape is not None for binding in self.outputs)
+
+    def capture(self, *, transfers: bool) -> _cuda.Graph:
+        """One run as a CUDA graph.
+
+        Args:
+            transfers: Whether copying inputs in and outputs out belongs to it.
+        """
+        self.enqueue()  # loads kernels and settles what a first run does
+        self.synchronize()
+        made: list[_cuda.Graph] = []
+        with _cuda.capturing(self.stream, made):
+            if transfers:
+                self.upload()
+            self.enqueue()
+            if transfers:
+                self.download()
+        return made[0]
+
+    def close(self) -> None:
+        self.synchronize()
+        self.context = None
+        for binding in self.bindings.values():
+            binding.free()
+        _cuda.free_stream(self.stream)
+
+    def _binding(self, name: str) -> Binding:
+        member = self.engine.get_tensor_dtype(name).name
+        dtype = dtype_name(member)
+        if dtype is None:
+            raise RunFailed(
+                f"Tensor {name} is of type {member}, which no array holds.", hint="Cast it to INT8 or FP16 in the graph."
+            )
+        return Binding(
+            name=name,
+            is_input=self.engine.get_tensor_mode(name) == self.trt.TensorIOMode.INPUT,
+            dtype=numpy_dtype(dtype),
+            host=_cuda.HostBuffer(0, numpy_dtype(dtype)),
+            on_host=self.engine.get_tensor_location(name) == self.trt.TensorLocation.HOST,
+        )
+
+    def _make_room(self, binding: Binding) -> None:
+        if not self.context.set_tensor_address(binding.name, binding.make_room()):
+            raise RunFailed(f"TensorRT refused the memory of tensor {binding.name}.")
+
+    def _choose_profile(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        count = self.engine.num_optimization_profiles
+        fitting = [index for index in range(count) if not self._misfits(index, shapes)]
+        if not fitting:
+            raise InvalidRequest(
+                "The engine was not built for these shapes: " + "; ".join(self._misfits(0, shapes)) + ".",
+                hint="Build it with a wider profile, such as batch=1:8:32.",
+            )
+        if self.profile not in fitting:
+            self.profile = fitting[0]
+            self.context.set_optimization_profile_async(self.profile, int(self.stream))
+            self.synchronize()
+
+    def _misfits(self, index: int, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+        wrong = []
+        for name, shape in shapes.items():
+            if self.bindings[name].on_host:
+                continue
+            low, _, high = (tuple(limit) for limit in self.engine.get_tensor_profile_shape(name, index))
+            if len(low) != len(shape) or not all(a <= n <= b for a, n, b in zip(low, shape, high, strict=True)):
+                wrong.append(f"{name} is {list(shape)}, not between {list(low)} and {list(high)}")
+        return wrong
+
+    def _result(self, binding: Binding) -> Array:
+        if binding.shape is not None:
+            return binding.view().copy()
+        found: Array = binding.allocator.read(binding.dtype, self.stream)
+        return found
+
+
+def numpy_dtype(name: str) -> np.dtype[Any]:
+    """NumPy's type of that name, or ml_dtypes'."""
+    try:
+        return np.dtype(name)
+    except TypeError:
+        import ml_dtypes
+
+        found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
+        return found
+
+
+def _make_allocator(trt: Any) -> Any:
+    """An `IOutputAllocator` for outputs whose shape depends on values (NonZero, NonMaxSuppression)."""
+
+    class OutputAllocator(trt.IOutputAllocator):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IOutputAllocator.__init__(self)
+            self.buffer: _cuda.DeviceBuffer | None = None
+            self.shape: tuple[int, ...] = ()
+
+        def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:
+            if self.buffer is None or self.buffer.nbytes < size:
+                self.free()
+                self.buffer = _cuda.DeviceBuffer(size)
+            return self.buffer.address
+
+        def reallocate_output_async(self, tensor_name: str, memory: int, size: int, alignment: int, stream: int) -> int:
+            return self.reallocate_output(tensor_name, memory, size, alignment)
+
+        def notify_shape(self, tensor_name: str, shape: Any) -> None:
+            self.shape = tuple(shape)
+
+        def read(self, dtype: np.dtype[Any], stream: Any) -> Array:
+            host = _cuda.HostBuffer(int(np.prod(self.shape, dtype=np.int64)), dtype)
+            try:
+                if self.buffer is not None and host.flat.size:
+                    _cuda.copy_to_host(host, self.buffer.address, host.flat.nbytes, stream)
+                    _cuda.synchronize(stream)
+                result: Array = host.flat.reshape(self.shape).copy()
+                return result
+            finally:
+                host.free()
+
+        def free(self) -> None:
+            if self.buffer is not None:
+                self.buffer.free()
+                self.buffer = None
+
+    return OutputAllocator()

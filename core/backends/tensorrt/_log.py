@@ -1,0 +1,117 @@
+"""TensorRT's log: kept, counted for progress, and turned into a sentence when something fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.errors import BuildFailed, EngineRoomError, Unavailable
+
+_LEVELS = ("internal error", "error", "warning", "info", "verbose")
+_CUDA_ERRORS = {
+    "35": (
+        "The NVIDIA driver is missing or older than this TensorRT needs.",
+        "Update the driver; `nvidia-smi` tells its version.",
+    ),
+    "100": ("No NVIDIA GPU was found.", "Use a machine with a GPU; in a container, start it with --gpus all."),
+    "101": ("The GPU that was asked for does not exist.", "Check CUDA_VISIBLE_DEVICES."),
+    "999": ("The NVIDIA driver failed to start.", "Restart the machine or reload the driver; `nvidia-smi` must work first."),
+}
+# TensorRT says how far a build is only in its log, before version 10.
+_COSTS = "Computing costs for"
+_COUNTS = re.compile(r"After .*?: (\d+) layers")
+
+
+class Log:
+    """What TensorRT said. `logger` is handed to TensorRT, which calls it from its own threads."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self.errors: list[str] = []
+        self.warnings: list[str] = []
+        self.layers = 0
+        self.timed = 0
+        self._lines: list[str] = []
+
+    def take(self, level: int, text: str) -> None:
+        """Takes one message; `level` is `ILogger.Severity`, 0 the worst."""
+        if level <= 1:
+            self.errors.append(text)
+        elif level == 2:
+            self.warnings.append(text)
+        if _COSTS in text:
+            self.timed += 1
+        elif found := _COUNTS.search(text):
+            self.layers = int(found.group(1))
+        if level <= 3:
+            self._lines.append(f"[{_LEVELS[level]}] {text}")
+
+    @property
+    def fraction(self) -> float | None:
+        """Share of the layers whose kernels have been timed; None before TensorRT has counted them."""
+        return min(0.99, self.timed / self.layers) if self.layers and self.timed else None
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._lines)
+
+    def save(self) -> None:
+        if self.path:
+            self.path.write_text(self.text + "\n", encoding="utf-8")
+
+    def tail(self, lines: int = 30) -> str:
+        return "\n".join(self._lines[-lines:])
+
+
+def make_logger(trt: Any, log: Log) -> Any:
+    """An `ILogger` that writes into `log`."""
+
+    class Logger(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            log.take(int(severity), message)
+
+    return Logger()
+
+
+def start_failure(log: Log, what: str) -> EngineRoomError:
+    """Why TensorRT could not even start on this machine."""
+    text = "\n".join(log.errors)
+    if found := re.search(r"CUDA initialization failure with error: (\d+)", text):
+        reason, hint = _CUDA_ERRORS.get(found.group(1), (f"CUDA failed with error {found.group(1)}.", "Check `nvidia-smi`."))
+        return Unavailable(reason, hint=hint, detail=log.tail())
+    return Unavailable(f"TensorRT could not {what} on this machine.", hint="The log's end may tell why.", detail=log.tail())
+
+
+def build_failure(log: Log, name: str, free_bytes: int | None = None) -> EngineRoomError:
+    """Why TensorRT gave no engine back."""
+    text = "\n".join(log.errors + log.warnings)
+    if re.search(r"out of memory|OutOfMemory|requested.*bytes.*(?:failed|could not)", text, re.IGNORECASE):
+        free = f" ({free_bytes / 2**30:.1f} GiB are free)" if free_bytes is not None else ""
+        return BuildFailed(
+            f"The GPU's memory was not enough to build {name}{free}.",
+            hint="Stop what else uses the GPU, set workspace_mb, lower the profile's largest shapes or the optimization level.",
+            detail=log.tail(),
+        )
+    if re.search(r"Could not find any implementation for node", text):
+        node = _first(r"Could not find any implementation for node (.+?)\.?$", log.errors)
+        return BuildFailed(
+            f"TensorRT has no kernel on this GPU for {node}.",
+            hint="Allow more workspace, more tactic sources or another precision.",
+            detail=log.tail(),
+        )
+    said = clean(log.errors[0]) if log.errors else "it gave no reason"
+    return BuildFailed(f"TensorRT could not build {name}: {said}", hint="The log's end tells more.", detail=log.tail())
+
+
+def clean(text: str) -> str:
+    """A message without the source file and line that TensorRT puts in front."""
+    return re.sub(r"^(?:\d+: )?(?:\[[^\]]*\] )?(?:Error Code \d+: )?", "", text.strip().splitlines()[0]).strip()
+
+
+def _first(pattern: str, lines: Sequence[str]) -> str:
+    return next((found.group(1) for line in lines if (found := re.search(pattern, line))), "a layer")

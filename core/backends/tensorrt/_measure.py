@@ -1,0 +1,284 @@
+"""Times an engine on the GPU as trtexec does, both protocols, and host to host.
+
+The method of trtexec (samples/common/sampleInference.cpp): warm up, then at least 10 runs and 3 seconds, the next run queued
+before the last one is waited for, CUDA events around copies and kernels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from core.backends.base import Array
+from core.backends.tensorrt import _cuda, _nvml
+from core.backends.tensorrt._execution import Execution
+from core.benchmark import statistics
+from core.benchmark.gpu import (
+    BatchPoint,
+    GpuRun,
+    GpuTimes,
+    StreamPoint,
+    clock_warnings,
+    knee_of,
+    run_warnings,
+    sweep_batches,
+)
+from core.benchmark.measurement import Latency, Protocol
+from core.errors import RunFailed
+from core.progress import Progress, Report
+
+_STREAMS = (1, 2, 4)
+_QUEUED = 2
+_STREAM_SECONDS = 0.5
+_SWEEP_SECONDS = 0.3
+_MOST_RUNS = 100_000
+
+
+def gpu_times(trt: Any, engine: Any, arrays: Mapping[str, Array], protocol: Protocol, report: Report) -> GpuTimes:
+    """Takes every figure of `GpuTimes`.
+
+    Args:
+        engine: An `ICudaEngine`.
+        arrays: One set of inputs; each run gets it.
+        protocol: Warm-up and the minima of each of the up to four protocols.
+    """
+    execution = Execution(trt, engine)
+    notes = []
+    runs: list[GpuRun] = []
+    try:
+        execution.prepare(arrays)
+        execution.fill(arrays)
+        execution.upload()
+        with _nvml.clocks(_cuda.pci_bus_id()) as clocks:
+            clocks.sample("before")
+            for transfers in (False, True):
+                for graph in (False, True):
+                    if graph and not execution.graph_possible:
+                        continue
+                    report(Progress(message=f"Timing on the GPU: {_named(transfers, graph)}", fraction=len(runs) / 6))
+                    try:
+                        runs.append(_pipelined(execution, transfers, graph, protocol))
+                    except RunFailed as error:
+                        if not graph:
+                            raise
+                        notes.append(f"No CUDA graph {_named(transfers, graph)}: {error.message}")
+                    clocks.sample(f"during: {_named(transfers, graph)}")
+            report(Progress(message="Timing host to host", fraction=0.7))
+            bare = _bare_loops(execution, protocol)
+            clocks.sample("during: host to host")
+            report(Progress(message="Several streams", fraction=0.8))
+            streams = tuple(_streams(trt, engine, arrays, count) for count in _STREAMS)
+            report(Progress(message="Batch sizes", fraction=0.9))
+            batches = _sweep(execution, arrays)
+            clocks.sample("after")
+    finally:
+        execution.close()
+    warnings = [*(text for run in runs for text in run_warnings(run)), *clock_warnings(clocks.samples), *notes]
+    return GpuTimes(
+        runs=tuple(runs),
+        bare_loop=bare,
+        streams=streams,
+        batches=batches,
+        knee=knee_of(batches),
+        clocks=tuple(clocks.samples),
+        settings={
+            "wait": "spin",
+            "warm-up": f"{protocol.warmup_seconds:g} s",
+            "each protocol": f"at least {protocol.min_samples} runs and {protocol.min_seconds:g} s",
+            "queued ahead": f"{_QUEUED - 1} run",
+        },
+        warnings=tuple(warnings),
+    )
+
+
+def _named(transfers: bool, graph: bool) -> str:
+    return f"transfers {'in' if transfers else 'out'}, CUDA graph {'on' if graph else 'off'}"
+
+
+class _Slot:
+    """Events of one run in flight: before the copy in, around the kernels, after the copy out."""
+
+    def __init__(self) -> None:
+        self.start, self.begin, self.end, self.done = (_cuda.Event() for _ in range(4))
+
+    def free(self) -> None:
+        for event in (self.start, self.begin, self.end, self.done):
+            event.free()
+
+
+def _pipelined(execution: Execution, transfers: bool, graph: bool, protocol: Protocol) -> GpuRun:
+    """One protocol; the next run is queued before the last one is waited for."""
+    captured = execution.capture(transfers=False) if graph else None
+    slots = [_Slot() for _ in range(_QUEUED)]
+    enqueue_ms: list[float] = []
+    times: list[tuple[float, float, float]] = []
+
+    def submit(slot: _Slot) -> None:
+        stream = execution.stream
+        if transfers:
+            slot.start.record(stream)
+            execution.upload()
+        slot.begin.record(stream)
+        handed = perf_counter()
+        if captured is None:
+            execution.enqueue()
+        else:
+            captured.launch(stream)
+        enqueue_ms.append((perf_counter() - handed) * 1000)
+        slot.end.record(stream)
+        if transfers:
+            execution.download()
+            slot.done.record(stream)
+
+    def finish(slot: _Slot) -> None:
+        if not transfers:
+            slot.end.wait()
+            times.append((0.0, slot.end.milliseconds_since(slot.begin), 0.0))
+            return
+        slot.done.wait()
+        parts = (slot.start, slot.begin), (slot.begin, slot.end), (slot.end, slot.done)
+        h2d, compute, d2h = (b.milliseconds_since(a) for a, b in parts)
+        times.append((h2d, compute, d2h))
+
+    try:
+        _loop(
+            lambda index: submit(slots[index % _QUEUED]), lambda index: finish(slots[index % _QUEUED]), protocol.warmup_seconds, 3
+        )
+        enqueue_ms.clear()
+        times.clear()
+        seconds = _loop(
+            lambda index: submit(slots[index % _QUEUED]),
+            lambda index: finish(slots[index % _QUEUED]),
+            protocol.min_seconds,
+            protocol.min_samples,
+        )
+    finally:
+        execution.synchronize()
+        for slot in slots:
+            slot.free()
+        if captured is not None:
+            captured.free()
+    h2d, compute, d2h = (np.array(column) for column in zip(*times, strict=True))
+    return GpuRun(
+        transfers=transfers,
+        graph=graph,
+        compute=statistics.latency(compute),
+        latency=statistics.latency(h2d + compute + d2h),
+        enqueue_ms=float(np.median(enqueue_ms)),
+        throughput=len(times) / seconds,
+        h2d_ms=float(np.median(h2d)) if transfers else None,
+        d2h_ms=float(np.median(d2h)) if transfers else None,
+    )
+
+
+def _loop(submit: Callable[[int], None], finish: Callable[[int], None], seconds: float, least: int) -> float:
+    """Submits and finishes runs, one queued ahead, until both minima are met; returns the seconds it took."""
+    started = perf_counter()
+    submitted = finished = 0
+    while finished < _MOST_RUNS:
+        enough = submitted >= least and perf_counter() - started >= seconds
+        if not enough:
+            submit(submitted)
+            submitted += 1
+        if enough or submitted - finished == _QUEUED:
+            if finished == submitted:
+                break
+            finish(finished)
+            finished += 1
+    return perf_counter() - started
+
+
+def _bare_loops(execution: Execution, protocol: Protocol) -> dict[str, Latency]:
+    """Host to host and synchronous, with nothing around TensorRT's and CUDA's calls; the inputs lie in page-locked memory."""
+    graph = execution.capture(transfers=True) if execution.graph_possible else None
+
+    def plainly() -> None:
+        execution.upload()
+        execution.enqueue()
+        execution.download()
+        execution.synchronize()
+
+    found = {"plain": statistics.latency(_timed(plainly, protocol))}
+    if graph is not None:
+
+        def by_graph() -> None:
+            graph.launch(execution.stream)
+            execution.synchronize()
+
+        try:
+            found["graph"] = statistics.latency(_timed(by_graph, protocol))
+        finally:
+            graph.free()
+    return found
+
+
+def _timed(run: Callable[[], None], protocol: Protocol) -> list[float]:
+    started = perf_counter()
+    while perf_counter() - started < protocol.warmup_seconds:
+        run()
+    samples: list[float] = []
+    started = perf_counter()
+    while len(samples) < protocol.min_samples or perf_counter() - started < protocol.min_seconds:
+        begin = perf_counter()
+        run()
+        samples.append((perf_counter() - begin) * 1000)
+    return samples
+
+
+def _streams(trt: Any, engine: Any, arrays: Mapping[str, Array], count: int) -> StreamPoint:
+    """Runs a second with `count` contexts, each on its own stream with one run queued ahead; copies are left out."""
+    executions: list[Execution] = []
+    events: list[_cuda.Event] = []
+    try:
+        for _ in range(count):
+            executions.append(Execution(trt, engine))
+            executions[-1].prepare(arrays)
+            executions[-1].fill(arrays)
+            executions[-1].upload()
+            executions[-1].enqueue()
+            executions[-1].synchronize()
+        events += [_cuda.Event(timing=False) for _ in range(count * _QUEUED)]
+
+        def submit(index: int) -> None:
+            execution = executions[index % count]
+            execution.enqueue()
+            events[index % len(events)].record(execution.stream)
+
+        runs = 0
+        started = perf_counter()
+        while perf_counter() - started < _STREAM_SECONDS:
+            if runs >= len(events):
+                events[runs % len(events)].wait()
+            submit(runs)
+            runs += 1
+        for execution in executions:
+            execution.synchronize()
+        return StreamPoint(streams=count, throughput=runs / (perf_counter() - started))
+    finally:
+        for event in events:
+            event.free()
+        for execution in executions:
+            execution.close()
+
+
+def _sweep(execution: Execution, arrays: Mapping[str, Array]) -> tuple[BatchPoint, ...]:
+    """Compute time by batch, where the first axis of every input has a range in the profile; else nothing."""
+    limits = [execution.engine.get_tensor_profile_shape(binding.name, execution.profile) for binding in execution.inputs]
+    ranges = {(tuple(low)[:1], tuple(high)[:1]) for low, _, high in limits}
+    if len(ranges) != 1 or len({array.shape[:1] for array in arrays.values()}) != 1:
+        return ()
+    (low, *_), (high, *_) = ranges.pop()
+    points = []
+    for batch in sweep_batches(low, high) if high > low else ():
+        resized = {name: np.resize(array, (batch, *array.shape[1:])) for name, array in arrays.items()}
+        execution.prepare(resized)
+        execution.fill(resized)
+        execution.upload()
+        short = Protocol(warmup_seconds=0.1, min_seconds=_SWEEP_SECONDS, min_samples=10)
+        run = _pipelined(execution, False, False, short)
+        compute = run.compute.median_ms
+        points.append(BatchPoint(batch=batch, compute_ms=compute, throughput=statistics.throughput(compute, batch)))
+    return tuple(points)

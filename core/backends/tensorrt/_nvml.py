@@ -1,0 +1,74 @@
+"""The GPU's clocks, temperature and what holds it back, from NVML; nothing where it is not installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from core.benchmark.gpu import ClockSample
+
+# nvml.h: nvmlClocksEventReason*, called throttle reasons before driver 535.
+_REASONS = {
+    0x2: "application clocks setting",
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "thermal slowdown by software",
+    0x40: "thermal slowdown by hardware",
+    0x80: "power brake",
+    0x100: "display clocks setting",
+}
+
+
+class Clocks:
+    """Takes samples of one GPU."""
+
+    def __init__(self, nvml: Any, device: Any) -> None:
+        self._nvml = nvml
+        self._device = device
+        self.samples: list[ClockSample] = []
+
+    def sample(self, moment: str) -> None:
+        nvml, device = self._nvml, self._device
+        if nvml is None:
+            return
+        milliwatts = _ask(lambda: nvml.nvmlDeviceGetPowerUsage(device))
+        self.samples.append(
+            ClockSample(
+                moment=moment,
+                sm_mhz=_ask(lambda: nvml.nvmlDeviceGetClockInfo(device, nvml.NVML_CLOCK_SM)),
+                memory_mhz=_ask(lambda: nvml.nvmlDeviceGetClockInfo(device, nvml.NVML_CLOCK_MEM)),
+                temperature_c=_ask(lambda: nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU)),
+                power_w=None if milliwatts is None else milliwatts / 1000,
+                throttled_by=reasons(_ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device)) or 0),
+            )
+        )
+
+
+def reasons(bits: int) -> tuple[str, ...]:
+    """NVML's bit mask in words; an idle GPU's clock is not held back by anything."""
+    return tuple(text for bit, text in _REASONS.items() if bits & bit)
+
+
+@contextmanager
+def clocks(bus_id: str) -> Iterator[Clocks]:
+    """Samples of the GPU at a PCI address; none where NVML does not work."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:  # not installed, or no library beside it: figures are then without clocks
+        yield Clocks(None, None)
+        return
+    try:
+        yield Clocks(pynvml, pynvml.nvmlDeviceGetHandleByPciBusId(bus_id.encode()))
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _ask(question: Callable[[], Any]) -> Any:
+    try:
+        return question()
+    except Exception:  # NVML refuses what a GPU does not have
+        return None

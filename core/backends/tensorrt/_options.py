@@ -1,0 +1,124 @@
+"""TensorRT's knobs, and what they mean once they are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.backends.base import Option, OptionValue
+from core.backends.tensorrt._versions import Features
+from core.errors import InvalidRequest
+from core.models.model import Signature
+from core.models.profile import ShapeProfile, parse_profile
+
+_TACTIC_SOURCES = ("cublas", "cublas_lt", "cudnn", "edge_mask_convolutions", "jit_convolutions")
+
+OPTIONS: tuple[Option, ...] = (
+    Option(name="workspace_mb", default=0, help="Scratch memory a layer may use, MiB; 0 allows all of the GPU's."),
+    Option(
+        name="optimization_level",
+        default=3,
+        help="How long the builder searches, 0 to 5; from TensorRT 8.6.",
+        choices=(0, 1, 2, 3, 4, 5),
+    ),
+    Option(
+        name="tactic_sources", default="", help=f"Libraries to take kernels from, comma-separated: {', '.join(_TACTIC_SOURCES)}."
+    ),
+    Option(name="timing_cache", default=True, help="Reuse kernel timings of earlier builds on this GPU.", choices=(True, False)),
+    Option(name="cuda_graph", default=False, help="Launch each run as one CUDA graph.", choices=(False, True)),
+    Option(name="profiles", default="", help="More optimization profiles, separated by semicolons: batch=1;batch=8:8:32."),
+    Option(name="refit", default=False, help="Weights can be replaced later without a build.", choices=(False, True)),
+    Option(name="sparsity", default=False, help="Use 2:4 sparse kernels where weights allow.", choices=(False, True)),
+    Option(
+        name="version_compatible", default=False, help="The engine runs on later TensorRTs too; from 8.6.", choices=(False, True)
+    ),
+    Option(
+        name="hardware_compatibility",
+        default="none",
+        help="GPUs the engine runs on besides this one; from TensorRT 8.6.",
+        choices=("none", "ampere_plus", "same_compute_capability"),
+    ),
+    Option(
+        name="aux_streams", default=-1, help="Streams an engine may run layers on at once; -1 leaves it to TensorRT; from 8.6."
+    ),
+    Option(name="plugins", default="", help=f"Plugin libraries (.so), separated by {os.pathsep!r}."),
+    Option(name="dla_core", default=-1, help="DLA core of a Jetson to build for, the GPU doing the rest; -1 for none."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The options, read and checked."""
+
+    workspace_bytes: int | None
+    optimization_level: int | None
+    tactic_sources: tuple[str, ...]
+    timing_cache: bool
+    profiles: tuple[ShapeProfile, ...]
+    refit: bool
+    sparsity: bool
+    version_compatible: bool
+    hardware_compatibility: str | None
+    aux_streams: int | None
+    plugins: tuple[Path, ...]
+    dla_core: int | None
+
+
+def read_settings(options: Mapping[str, OptionValue], profile: ShapeProfile, signature: Signature, version: Features) -> Settings:
+    """The options of a build as TensorRT needs them.
+
+    Args:
+        options: Every option with its value.
+        profile: The request's; it becomes the first optimization profile.
+        version: Of the TensorRT that will build.
+
+    Raises:
+        InvalidRequest: A value makes no sense, or needs a newer TensorRT.
+    """
+    given = {option.name: options.get(option.name, option.default) for option in OPTIONS}
+    _check_version(given, version)
+    more = [[part.strip() for part in text.split(",")] for text in str(given["profiles"]).split(";") if text.strip()]
+    profiles = (profile, *(parse_profile(parts) for parts in more))
+    sources = tuple(name.strip().lower() for name in str(given["tactic_sources"]).split(",") if name.strip())
+    if unknown := [name for name in sources if name not in _TACTIC_SOURCES]:
+        raise InvalidRequest(
+            f"No tactic source is called {', '.join(unknown)}.", hint=f"There are: {', '.join(_TACTIC_SOURCES)}."
+        )
+    plugins = tuple(Path(text) for text in str(given["plugins"]).split(os.pathsep) if text)
+    if missing := [str(path) for path in plugins if not path.is_file()]:
+        raise InvalidRequest(
+            f"No plugin library lies at {', '.join(missing)}.", hint="Give the paths on the machine that builds."
+        )
+    workspace, level, streams, dla = (int(given[n]) for n in ("workspace_mb", "optimization_level", "aux_streams", "dla_core"))
+    if workspace < 0:
+        raise InvalidRequest(f"A workspace of {workspace} MiB makes no sense.", hint="Give a size in MiB, or 0 for no limit.")
+    return Settings(
+        workspace_bytes=workspace * 1024 * 1024 or None,
+        optimization_level=level if version.optimization_level else None,
+        tactic_sources=sources,
+        timing_cache=bool(given["timing_cache"]),
+        profiles=tuple(p.complete(signature) for p in profiles),
+        refit=bool(given["refit"]),
+        sparsity=bool(given["sparsity"]),
+        version_compatible=bool(given["version_compatible"]),
+        hardware_compatibility=None if given["hardware_compatibility"] == "none" else str(given["hardware_compatibility"]),
+        aux_streams=streams if streams >= 0 else None,
+        plugins=plugins,
+        dla_core=dla if dla >= 0 else None,
+    )
+
+
+def _check_version(given: Mapping[str, OptionValue], version: Features) -> None:
+    default = {option.name: option.default for option in OPTIONS}
+    needs = {
+        "optimization_level": (version.optimization_level, "came with 8.6"),
+        "aux_streams": (version.aux_streams, "came with 8.6"),
+        "version_compatible": (version.compatibility, "came with 8.6"),
+        "hardware_compatibility": (version.compatibility, "came with 8.6"),
+        "dla_core": (version.dla, "ended with 10"),
+    }
+    for name, (has, when) in needs.items():
+        if given[name] != default[name] and not has:
+            raise InvalidRequest(f"{version.name} has no {name}: it {when}.", hint=f"Leave {name} at {default[name]}.")

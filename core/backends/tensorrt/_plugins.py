@@ -1,0 +1,34 @@
+"""Plugins: NVIDIA's own and the user's libraries."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Any
+
+from core.backends.tensorrt._versions import Features
+from core.errors import Unavailable
+
+
+def load_plugins(trt: Any, logger: Any, paths: str, version: Features) -> None:
+    """Registers NVIDIA's plugins and those of the libraries named by the option.
+
+    Args:
+        paths: Separated by `os.pathsep`.
+
+    Raises:
+        Unavailable: A library could not be loaded.
+    """
+    trt.init_libnvinfer_plugins(logger, "")
+    for path in filter(None, paths.split(os.pathsep)):
+        try:
+            if version.plugin_libraries:
+                trt.get_plugin_registry().load_library(path)
+            else:
+                ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
+        except (OSError, RuntimeError) as error:
+            raise Unavailable(
+                f"The plugin library {path} could not be loaded.",
+                hint="It must be built for this TensorRT, and lie at this path on the machine that runs.",
+                detail=str(error),
+            ) from error

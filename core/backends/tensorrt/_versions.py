@@ -1,0 +1,132 @@
+"""What differs between TensorRT 8.5, 8.6, 10 and 11, in one place: facts by version, without TensorRT.
+
+Sources: NVIDIA's release notes and migration guides 8.x to 10.x and 10.x to 11.x; 8.5.3.1 and 8.6.0 by their bindings.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import Unavailable
+from core.precision.kinds import Precision
+
+OLDEST = (8, 5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What a version of TensorRT has.
+
+    Attributes:
+        strong_types: Networks in which every tensor's type in the graph is what the engine computes in.
+        precision_flags: Weak typing: FP16 and INT8 kernels are used only where a builder flag allows them.
+        explicit_batch_flag: Networks need `EXPLICIT_BATCH`.
+        optimization_level: `IBuilderConfig.builder_optimization_level`.
+        aux_streams: `IBuilderConfig.max_aux_streams`.
+        compatibility: `BuilderFlag.VERSION_COMPATIBLE` and `hardware_compatibility_level`.
+        progress_monitor: `IProgressMonitor`; before, progress is read from the log.
+        plugin_libraries: `IPluginRegistry.load_library`; before, a library registers its plugins when it is loaded.
+        node_errors: A parser error names its node; before, it gives the node's place in the graph.
+        dla: Deep learning accelerators of Jetson and DRIVE boards.
+    """
+
+    version: tuple[int, int]
+    strong_types: bool
+    precision_flags: bool
+    explicit_batch_flag: bool
+    optimization_level: bool
+    aux_streams: bool
+    compatibility: bool
+    progress_monitor: bool
+    plugin_libraries: bool
+    node_errors: bool
+    dla: bool
+
+    @property
+    def name(self) -> str:
+        return f"TensorRT {self.version[0]}.{self.version[1]}"
+
+
+def features(version: tuple[int, int]) -> Features:
+    """The features of a version.
+
+    Raises:
+        Unavailable: It is older than 8.5.
+    """
+    if version < OLDEST:
+        raise Unavailable(
+            f"TensorRT {version[0]}.{version[1]} is too old.", hint="Install 8.5 or later: pip install 'tensorrt>=8.5'."
+        )
+    return Features(
+        version=version,
+        strong_types=version >= (10, 0),
+        precision_flags=version < (10, 0),
+        explicit_batch_flag=version < (10, 0),
+        optimization_level=version >= (8, 6),
+        aux_streams=version >= (8, 6),
+        compatibility=version >= (8, 6),
+        progress_monitor=version >= (10, 0),
+        plugin_libraries=version >= (8, 6),
+        node_errors=version >= (10, 0),
+        dla=version < (11, 0),
+    )
+
+
+def parse_version(text: str) -> tuple[int, int]:
+    """Major and minor of `8.6.0` or `10.13.3.9.post1`.
+
+    Raises:
+        Unavailable: The text does not begin with two numbers.
+    """
+    found = re.match(r"(\d+)\.(\d+)", text)
+    if not found:
+        raise Unavailable(f"TensorRT calls its version {text!r}, which tells nothing.", hint="Install TensorRT again.")
+    return int(found.group(1)), int(found.group(2))
+
+
+def flags_for(precision: Precision, version: Features) -> dict[str, bool]:
+    """`BuilderFlag`s to set or to clear. TF32 is a flag on every version, on by default; the others are weak typing's.
+
+    An INT8 graph may compute in FP16 between its quantized nodes, as it does where types are strong.
+    """
+    flags = {"TF32": precision is not Precision.FP32}
+    if version.precision_flags:
+        flags["FP16"] = precision in (Precision.FP16, Precision.INT8)
+        flags["INT8"] = precision is Precision.INT8
+    return flags
+
+
+# NumPy's name of each `tensorrt.DataType`, by the name of the enum's member. `tensorrt.nptype` of 8.5 fails on NumPy 1.24.
+_DTYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "BF16": "bfloat16",
+    "INT8": "int8",
+    "INT32": "int32",
+    "INT64": "int64",
+    "BOOL": "bool",
+    "UINT8": "uint8",
+    "FP8": "float8_e4m3fn",
+}
+
+
+def dtype_name(member: str) -> str | None:
+    """NumPy's (or ml_dtypes') name of a `DataType`; None for those below a byte, which no array holds."""
+    return _DTYPES.get(member)
+
+
+def device_memory_bytes(engine: Any) -> int:
+    """The activation memory of one context; renamed in 10, and the old name is gone in 11."""
+    size = getattr(engine, "device_memory_size_v2", None)
+    return int(engine.device_memory_size if size is None else size)
+
+
+def network_flags(trt: Any, version: Features) -> int:
+    """The argument of `Builder.create_network`."""
+    wanted = ["EXPLICIT_BATCH"] if version.explicit_batch_flag else []
+    wanted += ["STRONGLY_TYPED"] if version.strong_types else []
+    kinds = trt.NetworkDefinitionCreationFlag
+    # 11 is always strongly typed, whether or not it still has the flag.
+    return sum(1 << int(getattr(kinds, name)) for name in wanted if hasattr(kinds, name))

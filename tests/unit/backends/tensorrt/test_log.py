@@ -1,0 +1,90 @@
+"""TensorRT's log as sentences, and as progress before version 10. The messages are worded as TensorRT words them."""
+
+import pytest
+
+from core.backends.tensorrt._log import Log, build_failure, clean, start_failure
+from core.backends.tensorrt._parse import parse_failure
+from core.errors import BuildFailed, Unavailable, UnsupportedOps
+
+
+def log_of(*errors):
+    log = Log()
+    for error in errors:
+        log.take(1, error)
+    return log
+
+
+@pytest.mark.parametrize(("code", "words"), [("35", "driver is missing or older"), ("100", "No NVIDIA GPU"), ("7", "error 7")])
+def test_no_gpu_and_no_driver_are_a_sentence(code, words):
+    error = start_failure(log_of(f"CUDA initialization failure with error: {code}"), "start its builder")
+    assert isinstance(error, Unavailable)
+    assert words in error.message
+    assert error.hint
+    assert "CUDA initialization" in error.detail
+
+
+def test_out_of_memory_is_named_with_what_is_free():
+    error = build_failure(
+        log_of("1: [defaultAllocator.cpp::allocate::20] Error Code 1: Cuda Runtime (out of memory)"), "m.onnx", 2**30
+    )
+    assert isinstance(error, BuildFailed)
+    assert error.message == "The GPU's memory was not enough to build m.onnx (1.0 GiB are free)."
+    assert "workspace_mb" in error.hint
+
+
+def test_a_layer_without_a_kernel_is_named():
+    source = "10: [optimizer.cpp::computeCosts::3869] Error Code 10: Internal Error"
+    said = f"{source} (Could not find any implementation for node conv + relu.)"
+    assert "conv + relu" in build_failure(log_of(said), "m.onnx").message
+
+
+def test_other_failures_say_what_tensorrt_said():
+    said = "4: [network.cpp::validate::2965] Error Code 4: Internal Error (x: dynamic input is missing dimensions in profile 0.)"
+    error = build_failure(log_of(said), "m.onnx")
+    assert (
+        error.message == "TensorRT could not build m.onnx: Internal Error (x: dynamic input is missing dimensions in profile 0.)"
+    )
+    assert "it gave no reason" in build_failure(Log(), "m.onnx").message
+
+
+def test_messages_lose_their_source_lines():
+    assert clean("2: [builder.cpp::build::1] Error Code 2: Internal Error (x)\nmore") == "Internal Error (x)"
+    assert clean("plain") == "plain"
+
+
+def test_unsupported_nodes_are_named_by_op():
+    errors = [("Erfc gelu/Erfc", "No importer registered for op: Erfc")]
+    error = parse_failure(errors, [("gelu/Erfc", "Erfc"), *((f"n{i}", "Foo") for i in range(10))], Log())
+    assert isinstance(error, UnsupportedOps)
+    assert "11 nodes" in error.message
+    assert "Erfc: gelu/Erfc" in error.message
+    assert "n7 and 2 more" in error.message
+    assert "plugin" in error.hint
+
+
+def test_other_parser_errors_name_their_node():
+    error = parse_failure([("Reshape r1", "Assertion failed")], [], Log())
+    assert isinstance(error, BuildFailed)
+    assert "Assertion failed (at Reshape r1)" in error.message
+
+
+def test_progress_is_counted_from_the_log():
+    log = Log()
+    assert log.fraction is None
+    log.take(4, "After tensor merging: 60 layers")
+    for _ in range(15):
+        log.take(4, "=============== Computing costs for ")
+    assert log.fraction == 0.25
+    for _ in range(100):
+        log.take(4, "=============== Computing costs for ")
+    assert log.fraction == 0.99
+
+
+def test_the_log_is_kept_without_its_chatter(tmp_path):
+    log = Log(tmp_path / "build.log")
+    log.take(4, "verbose")
+    log.take(2, "a warning")
+    log.take(3, "news")
+    log.save()
+    assert (tmp_path / "build.log").read_text() == "[warning] a warning\n[info] news\n"
+    assert log.warnings == ["a warning"]

@@ -1,0 +1,71 @@
+"""The knobs, read and checked against the version."""
+
+import pytest
+
+from core.backends.tensorrt import BACKEND
+from core.backends.tensorrt._options import OPTIONS, read_settings
+from core.backends.tensorrt._versions import features
+from core.errors import InvalidRequest
+from core.models.model import Signature, TensorSpec
+from core.models.profile import parse_profile
+
+SIGNATURE = Signature(
+    name="main",
+    inputs=(TensorSpec(name="image", dtype="float32", shape=("batch", 3)),),
+    outputs=(TensorSpec(name="y", dtype="float32", shape=("batch",)),),
+)
+
+
+def settings(version=(8, 6), **options):
+    return read_settings(options, parse_profile(["batch=1"]), SIGNATURE, features(version))
+
+
+def test_defaults_ask_for_nothing():
+    read = settings()
+    assert read.workspace_bytes is None
+    assert read.tactic_sources == read.plugins == ()
+    assert read.aux_streams is read.dla_core is read.hardware_compatibility is None
+    assert read.timing_cache
+    assert len(read.profiles) == 1
+    assert settings((8, 5)).optimization_level is None
+
+
+def test_more_profiles_follow_the_requests():
+    read = settings(profiles="batch=8; batch=8:16:32")
+    assert [(p.axes["batch"].min, p.axes["batch"].opt, p.axes["batch"].max) for p in read.profiles] == [
+        (1, 1, 1),
+        (8, 8, 8),
+        (8, 16, 32),
+    ]
+
+
+def test_values_are_read():
+    read = settings(workspace_mb=512, tactic_sources="cublas, CUDNN", aux_streams=0, hardware_compatibility="ampere_plus")
+    assert read.workspace_bytes == 512 * 2**20
+    assert read.tactic_sources == ("cublas", "cudnn")
+    assert read.aux_streams == 0
+    assert read.hardware_compatibility == "ampere_plus"
+
+
+@pytest.mark.parametrize(
+    ("version", "options", "message"),
+    [
+        ((8, 5), {"optimization_level": 5}, "has no optimization_level: it came with 8.6"),
+        ((8, 5), {"version_compatible": True}, "has no version_compatible"),
+        ((11, 0), {"dla_core": 0}, "has no dla_core: it ended with 10"),
+        ((8, 6), {"tactic_sources": "cublas,magic"}, "No tactic source is called magic"),
+        ((8, 6), {"plugins": "/no/such/plugin.so"}, "No plugin library lies at"),
+        ((8, 6), {"workspace_mb": -1}, "makes no sense"),
+        ((8, 6), {"profiles": "batch=three"}, "Could not read the shape"),
+        ((8, 6), {"profiles": "length=3"}, "no dynamic axis length"),
+    ],
+)
+def test_what_cannot_be_is_refused(version, options, message):
+    with pytest.raises(InvalidRequest, match=message):
+        settings(version, **options)
+
+
+def test_the_backend_shows_every_option_once():
+    names = [option.name for option in BACKEND.options]
+    assert BACKEND.options is OPTIONS
+    assert len(set(names)) == len(names)
