@@ -79,8 +79,7 @@ class _Budget:
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
-        self.packed_bytes = path.stat().st_size
-        self.allowed_bytes = min(limits.size_bytes, limits.free_bytes + limits.ratio * self.packed_bytes)
+        self.allowed_bytes = min(limits.size_bytes, limits.free_bytes + limits.ratio * path.stat().st_size)
         self.allowed_files = limits.files
         self.bytes = self.files = 0
 
@@ -95,7 +94,7 @@ class _Budget:
         self.bytes += size_bytes
         if self.bytes > self.allowed_bytes:
             raise BrokenModel(
-                f"{self.path.name} unpacks to more than {self.allowed_bytes >> 20} MiB from {self.packed_bytes / (1 << 20):.1f} MiB.",
+                f"{self.path.name} unpacks to more than {self.allowed_bytes >> 20} MiB.",
                 hint="If it is a real model, give it as a folder or a file.",
             )
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from core.errors import InvalidRequest, NotFound, StoreFailed
+from core.errors import BrokenModel, EngineRoomError, InvalidRequest, NotFound, StoreFailed
 from core.models.archives import is_archive, unpack
 from core.models.digest import digest_of
 from core.models.formats import is_format_of_its_own
@@ -52,7 +54,7 @@ def add_model(
         Unavailable: Reading this format needs a package that is not installed.
         StoreFailed: The workspace is full or not writable.
     """
-    with workspace.partial_folder("model-") as partial:
+    with workspace.partial_folder("model-") as partial, _damage_told(path):
         located = _located(path, partial / "unpacked", report)
         also = _choice(located, inputs, outputs)
         stored = partial / "stored"
@@ -74,7 +76,7 @@ def inspect_model(
     path: Path, *, name: str | None = None, inputs: Sequence[str] = (), outputs: Sequence[str] = (), report: Report = silent
 ) -> Model:
     """What `add_model` would store, without storing anything. Arguments and errors are the same."""
-    with tempfile.TemporaryDirectory(prefix="engine-room-") as folder:
+    with tempfile.TemporaryDirectory(prefix="engine-room-") as folder, _damage_told(path):
         try:
             located = _located(path, Path(folder) / "unpacked", report)
         except OSError as error:
@@ -107,6 +109,21 @@ def delete_model(workspace: Workspace, digest: str) -> Model:
                 f"{model.name} could not be deleted: permission denied.", hint="Check the folder's rights."
             ) from error
     return model
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """Parsers raise anything on damaged files; whatever they do, the user gets a sentence."""
+    try:
+        yield
+    except (EngineRoomError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        raise BrokenModel(
+            f"{path.name} could not be read: {type(error).__name__}: {error}",
+            hint="It is damaged or very unusual: export it again.",
+            detail=traceback.format_exc(),
+        ) from error
 
 
 def _located(path: Path, unpacked: Path, report: Report) -> Located:

@@ -10,7 +10,17 @@ import onnx
 from core.errors import BrokenModel, UnsupportedModel
 from core.models.model import Signature
 from core.models.reading import Reading, most_frequent_first
-from core.onnxfile import check_external_files, dtype_name, graph_signature, op_counts, opset, read_onnx, weight_total
+from core.onnxfile import (
+    check_external_files,
+    dtype_name,
+    graph_signature,
+    graphs,
+    nodes,
+    op_counts,
+    opset,
+    read_onnx,
+    weight_total,
+)
 
 # Value types that are no tensors, as `onnxfile` names their dtype.
 _NOT_TENSORS = ("sequence", "map", "optional", "sparse_tensor", "opaque")
@@ -25,6 +35,7 @@ def read_onnx_model(path: Path) -> Reading:
     """
     model = read_onnx(path, weights=False)
     check_external_files(model, path.parent)
+    _check_texts(path.name, model)
     signature = graph_signature(model)
     _check_signature(signature)
     producer = f"{model.producer_name} {model.producer_version}".strip()
@@ -36,6 +47,17 @@ def read_onnx_model(path: Path) -> Reading:
         ops=most_frequent_first(op_counts(model)),
         notes=tuple(_notes(model, signature)),
     )
+
+
+def _check_texts(name: str, model: onnx.ModelProto) -> None:
+    """Makes sure that names are UTF-8; protobuf hands out those of damaged files as bytes."""
+    found = [model.producer_name, model.producer_version]
+    for graph in graphs(model):
+        found.extend(info.name for info in (*graph.input, *graph.output))
+    for node in nodes(model):
+        found.extend((node.name, node.op_type, node.domain, *node.input, *node.output))
+    if any(isinstance(text, bytes) for text in found):
+        raise BrokenModel(f"{name} is damaged: some of its names are no text.", hint="Export or copy it again.")
 
 
 def _check_signature(signature: Signature) -> None:

@@ -11,7 +11,7 @@ from core.errors import BrokenModel, UnsupportedModel
 from core.models.axes import RawTensor, with_symbols
 from core.models.model import Signature
 from core.models.reading import Reading, most_frequent_first
-from core.models.tf_graph import trace
+from core.models.tf_graph import VARIABLES, trace
 from core.models.tf_schema import dtype_name, parse, shape_of
 
 FILE_NAME = "saved_model.pb"
@@ -39,7 +39,7 @@ def read_savedmodel(folder: Path) -> Reading:
     default = DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in found else min(found)
     names = [default, *sorted(found.keys() - {default})]
     reached = trace(graph.graph_def, _fetched(found[default]))
-    if reached.variables:
+    if any(node.op in VARIABLES for node in graph.graph_def.node):
         _check_variables(folder)
     if reached.unsized:
         notes.append(f"Variables of unknown shape are not counted: {', '.join(sorted(reached.unsized))}.")

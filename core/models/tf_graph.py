@@ -19,13 +19,11 @@ class Reached:
 
     Attributes:
         weights: Variables and constants, each counted once.
-        variables: Count of the variables among them.
         unsized: Names of variables that do not tell their shape; not in `weights`.
         ops: Each op of the graph and of every function it calls, a function counted once.
     """
 
     weights: WeightTotal
-    variables: int
     unsized: tuple[str, ...]
     ops: dict[str, int]
 
@@ -41,13 +39,12 @@ def trace(graph: Any, outputs: Iterable[str], inputs: Iterable[str] = ()) -> Rea
     Control inputs are not followed: they order side effects and carry no weights.
     """
     functions = {function.signature.name: function for function in graph.library.function}
-    weights, variables = WeightTotal(), 0
+    weights = WeightTotal()
     unsized: list[str] = []
     ops: Counter[str] = Counter()
     for node in _reached_nodes(graph, functions, outputs, inputs):
         ops[node.op] += 1
         if node.op in VARIABLES:
-            variables += 1
             shape = shape_of(node.attr["shape"].shape)
             if shape is None or None in shape:
                 unsized.append(node.name)
@@ -56,7 +53,7 @@ def trace(graph: Any, outputs: Iterable[str], inputs: Iterable[str] = ()) -> Rea
         elif node.op == "Const":
             tensor = node.attr["value"].tensor
             weights = weights.plus(dtype_name(tensor.dtype), [axis or 0 for axis in shape_of(tensor.tensor_shape) or ()])
-    return Reached(weights=weights, variables=variables, unsized=tuple(unsized), ops=dict(ops))
+    return Reached(weights=weights, unsized=tuple(unsized), ops=dict(ops))
 
 
 def _reached_nodes(graph: Any, functions: Mapping[str, Any], outputs: Iterable[str], inputs: Iterable[str]) -> Iterator[Any]:

@@ -46,6 +46,7 @@ def tf1_savedmodel(folder: Path) -> None:
         hidden = tf.matmul(images, reference) @ tf.constant(np.eye(5, dtype=np.float32))
         scores = tf.matmul(hidden, resource, name="scores")
         session.run(v1.global_variables_initializer())
+        v1.train.Saver().save(session, str(folder.parent / "saver" / "model.ckpt"))
         builder = v1.saved_model.Builder(str(folder))
         build = v1.saved_model.signature_def_utils.predict_signature_def
         signatures = {"predict": build({"x": images}, {"scores": scores}), "hidden": build({"x": images}, {"h": hidden})}
