@@ -89,27 +89,17 @@ class TensorFlowBackend:
         yield session
 
     def describe(self, engine: Engine) -> EngineGraph:
-        tf = _runtime.start(engine.config.device, engine.config.threads)
-        source = list(read_json(tuple[SourceNode, ...], engine.folder / _SOURCE_GRAPH))
-        with told_as(RunFailed, "Inspecting the engine"), tf.device(_runtime.device_name(engine.config.device)):
-            function = _function(tf, engine)
-            tensors = _samples(tf, engine.signature, engine.config.profile)
-            if engine.config.variant == "xla":
-                return _xla.engine_graph(source, _xla.optimised_hlo(function, tensors), device=engine.config.device)
-            nodes = _executed.executed_graph(function, tensors)
-            shapes = infer_shapes(tf, nodes, function, tensors)
-        frozen = engine.config.variant == "frozen"
-        return _executed.engine_graph(source, nodes, shapes, weights_are_constants=frozen, device=engine.config.device)
+        return _described(engine)[0]
 
     def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
         if engine.config.device != "cpu":
             return {}  # the host's trace would tell how long launches took, not the work
-        source = read_json(tuple[SourceNode, ...], engine.folder / _SOURCE_GRAPH)
+        graph, naming = _described(engine)
         with self.open(engine) as session:
             session.run(inputs)
-            times = _profile.node_times(_runtime.start("cpu", None), lambda: session.run(inputs), runs)
-        naming = Naming(dict.fromkeys([*(node.name for node in source), *times]))
-        return {naming(name): time for name, time in times.items()}
+            times = _profile.node_times(lambda: session.run(inputs), runs)
+        layers = {layer.name for layer in graph.layers}
+        return {naming(name): time for name, time in times.items() if naming(name) in layers}
 
 
 class _Session:
@@ -128,6 +118,25 @@ class _Session:
             results = [np.asarray(result) for result in self.function(*_tensors(self._tf, self._signature, arrays))]
         named = zip(self._signature.outputs, results, strict=True)
         return {spec.name: as_text(array) if array.dtype == object else array for spec, array in named}
+
+
+def _described(engine: Engine) -> tuple[EngineGraph, Naming]:
+    """The engine's graph, and how its full names became the short ones in it."""
+    config = engine.config
+    tf = _runtime.start(config.device, config.threads)
+    source = read_json(tuple[SourceNode, ...], engine.folder / _SOURCE_GRAPH)
+    with told_as(RunFailed, "Inspecting the engine"), tf.device(_runtime.device_name(config.device)):
+        function = _function(tf, engine)
+        tensors = _samples(tf, engine.signature, config.profile)
+        if config.variant == "xla":
+            naming = Naming(node.name for node in source)
+            return _xla.engine_graph(source, _xla.optimised_hlo(function, tensors), naming, device=config.device), naming
+        nodes = _executed.executed_graph(function, tensors)
+        shapes = infer_shapes(tf, nodes, function, tensors)
+    naming = Naming([*(node.name for node in source), *(node.name for node in nodes)])
+    frozen = config.variant == "frozen"
+    graph = _executed.engine_graph(source, nodes, shapes, naming, weights_are_constants=frozen, device=config.device)
+    return graph, naming
 
 
 def _function(tf: Any, engine: Engine) -> Any:

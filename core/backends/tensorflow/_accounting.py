@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.backends.tensorflow._source_graph import Naming, plain_name
+from core.backends.tensorflow._source_graph import Naming, ancestors, plain_name
 from core.graph.engine_graph import Fate, LooseNode, SourceNode
 
 _PASS_THROUGH = ("Identity", "IdentityN", "StopGradient", "PreventGradient", "Snapshot", "EnsureShape", "CheckNumerics")
@@ -88,7 +88,7 @@ class _Ledger:
 
     def loose(self, carried: Mapping[str, tuple[str, ...]]) -> Iterable[LooseNode]:
         placed = {name for names in carried.values() for name in names}
-        needed = self._ancestors(placed)
+        needed = ancestors(self.source, placed)
         for name, node in self.source.items():
             if name in placed:
                 continue
@@ -182,13 +182,3 @@ class _Ledger:
         if not needed:
             return Fate.ELIMINATED, "Nothing that runs needs its result."
         return Fate.UNMAPPED, "No executed node carries its name."
-
-    def _ancestors(self, names: Iterable[str]) -> set[str]:
-        seen: set[str] = set()
-        pending = list(names)
-        while pending:
-            node = self.source.get(pending.pop())
-            if node and node.name not in seen:
-                seen.add(node.name)
-                pending.extend(node.inputs)
-        return seen

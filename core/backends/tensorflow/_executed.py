@@ -40,12 +40,12 @@ def engine_graph(
     source: Sequence[SourceNode],
     nodes: Sequence[Any],
     shapes: Mapping[str, tuple[int, ...]],
+    naming: Naming,
     *,
     weights_are_constants: bool,
     device: str,
 ) -> EngineGraph:
     """Layers of the executed nodes, with the source nodes in each; `shapes` by tensor name."""
-    naming = Naming([*(node.name for node in source), *(node.name for node in nodes)])
     working = [node for node in nodes if node.op not in _NO_WORK]
     found = account(source, [_executed_node(node) for node in working], naming, weights_are_constants=weights_are_constants)
     dtypes = {node.name: _output_dtypes(node) for node in nodes}

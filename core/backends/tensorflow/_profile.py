@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 _END = "end: "
 
@@ -25,9 +24,9 @@ class _Event:
     is_hlo: bool
 
 
-def node_times(tf: Any, run: Callable[[], object], runs: int) -> dict[str, float]:
+def node_times(run: Callable[[], object], runs: int) -> dict[str, float]:
     """Mean milliseconds a run of each node or XLA instruction that the trace tells of, by its full name."""
-    events = _traced(tf, run, runs)
+    events = _traced(run, runs)
     totals: defaultdict[str, int] = defaultdict(int)
     ends: defaultdict[str, list[int]] = defaultdict(list)
     starts: defaultdict[str, list[_Event]] = defaultdict(list)
@@ -44,11 +43,11 @@ def node_times(tf: Any, run: Callable[[], object], runs: int) -> dict[str, float
     return {name: total / runs / 1e9 for name, total in totals.items()}
 
 
-def _traced(tf: Any, run: Callable[[], object], runs: int) -> list[_Event]:
-    profiler = tf.profiler.experimental
-    options = profiler.ProfilerOptions(host_tracer_level=3, python_tracer_level=0, device_tracer_level=0)
+def _traced(run: Callable[[], object], runs: int) -> list[_Event]:
+    from tensorflow.profiler import experimental as profiler
+
     with tempfile.TemporaryDirectory(prefix="tf-profile-") as folder:
-        profiler.start(folder, options)
+        profiler.start(folder)
         try:
             for _ in range(runs):
                 run()

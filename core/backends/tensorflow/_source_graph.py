@@ -41,6 +41,18 @@ def plain_name(name: str) -> str:
     return _COUNTED_SCOPE.sub(r"/\1", name)
 
 
+def ancestors(source: Mapping[str, SourceNode], names: Iterable[str]) -> set[str]:
+    """These nodes and all they need."""
+    seen: set[str] = set()
+    pending = list(names)
+    while pending:
+        node = source.get(pending.pop())
+        if node and node.name not in seen:
+            seen.add(node.name)
+            pending.extend(node.inputs)
+    return seen
+
+
 class Naming:
     """Short names for nodes: without the scopes of enclosing calls, wherever that is still unique."""
 

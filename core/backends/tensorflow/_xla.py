@@ -9,7 +9,7 @@ from typing import Any
 from core.backends.tensorflow._executed import short_source
 from core.backends.tensorflow._hlo import Instruction, Module, parse_hlo
 from core.backends.tensorflow._loading import Flat, input_specs
-from core.backends.tensorflow._source_graph import Naming
+from core.backends.tensorflow._source_graph import Naming, ancestors
 from core.errors import BuildFailed
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LayerTensor, LooseNode, SourceNode
 from core.models.model import Signature
@@ -59,9 +59,8 @@ def optimised_hlo(function: Any, tensors: Sequence[Any]) -> Module:
     return parse_hlo(function.experimental_get_compiler_ir(*tensors)(stage="optimized_hlo"))
 
 
-def engine_graph(source: Sequence[SourceNode], module: Module, *, device: str) -> EngineGraph:
+def engine_graph(source: Sequence[SourceNode], module: Module, naming: Naming, *, device: str) -> EngineGraph:
     """One layer for each instruction of the program that does work, with the source nodes its metadata names."""
-    naming = Naming(node.name for node in source)
     finder = _Finder(source)
     made = _made_by(module.entry)
     carried = {instruction.name: finder.carried_by(instruction, module) for instruction in module.entry}
@@ -166,6 +165,7 @@ class _Finder:
 
 def _loose(source: Sequence[SourceNode], placed: set[str], views: set[str], naming: Naming) -> Iterable[LooseNode]:
     constant: set[str] = set()
+    needed = ancestors({node.name: node for node in source}, placed)
     for node in source:
         if node.name in placed:
             continue
@@ -176,6 +176,8 @@ def _loose(source: Sequence[SourceNode], placed: set[str], views: set[str], nami
             fate, reason = Fate.ELIMINATED, "The weights are arguments of the compiled program."
         elif node.op in _VIEWS or node.name in views:
             fate, reason = Fate.ELIMINATED, "A view or an identity: no work at run time."
+        elif node.name not in needed:
+            fate, reason = Fate.ELIMINATED, "Nothing that runs needs its result."
         else:
             fate, reason = Fate.UNMAPPED, "XLA's metadata names it in no instruction."
         yield LooseNode(name=naming(node.name), op=node.op, fate=fate, reason=reason)
