@@ -148,3 +148,19 @@ def test_same_seed_same_answer() -> None:
 def test_runs_too_fast_to_time_divide_nothing_by_zero() -> None:
     assert compare_medians([0.0] * 10, [0.0] * 10).ratio == 1.0
     assert throughput(0.0) == math.inf
+
+
+@pytest.mark.parametrize("count", [40, 41])
+def test_independent_samples_agree_with_scipys_bootstrap(count: int) -> None:
+    rng = np.random.default_rng(10)
+    a, b = rng.gamma(30, 0.1, size=count), rng.gamma(30, 0.2, size=count)
+    theirs = stats.bootstrap(
+        (a, b),
+        lambda x, y, axis: np.median(y, axis=axis) / np.median(x, axis=axis),
+        method="percentile",
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    ours = compare_medians(a, b)
+    assert ours.low == pytest.approx(theirs.low, rel=0.06)
+    assert ours.high == pytest.approx(theirs.high, rel=0.06)
