@@ -1,0 +1,5 @@
+"""build."""
+
+import streamlit as st
+
+st.title("build")

@@ -1,0 +1,5 @@
+"""engine."""
+
+import streamlit as st
+
+st.title("engine")

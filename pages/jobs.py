@@ -1,0 +1,5 @@
+"""jobs."""
+
+import streamlit as st
+
+st.title("jobs")

@@ -1,0 +1,5 @@
+"""system."""
+
+import streamlit as st
+
+st.title("system")
