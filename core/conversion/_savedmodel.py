@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from core.errors import ConversionFailed
@@ -16,14 +17,19 @@ def load_signature(source: Source) -> tuple[Any, Any]:
     """
     import tensorflow as tf
 
-    path = str(source.path)
-    try:
-        loaded = tf.saved_model.load(path)
-    except ValueError:  # several graphs with different tags: a TensorFlow 1 export for training and serving
-        loaded = tf.saved_model.load(path, tags=[tf.saved_model.SERVING])
+    loaded = tf.saved_model.load(str(source.path), tags=tags(source.path))
     name = source.signature.name
     if name not in loaded.signatures:
         raise ConversionFailed(
             f"The SavedModel has no signature {name!r}.", hint=f"It has: {', '.join(loaded.signatures) or 'none'}."
         )
     return loaded, loaded.signatures[name]
+
+
+def tags(folder: Path) -> list[str]:
+    """Tags of the graph for serving: that tagged "serve" alone if there is one, like the reader of SavedModels."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    graphs = SavedModel.FromString((folder / "saved_model.pb").read_bytes()).meta_graphs
+    found = [list(graph.meta_info_def.tags) for graph in graphs]
+    return min(found, key=lambda names: ("serve" not in names, len(names)))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -41,16 +40,9 @@ class Converted:
 
 
 class Conversion(Protocol):
-    """One step from a format to another.
-
-    Attributes:
-        environment: Variables that its process must start with; they work only when set before any import.
-    """
-
     name: str
     source: Format
     target: Format
-    environment: Mapping[str, str]
 
     def availability(self) -> Availability:
         """Whether it works here; imports no heavy package."""

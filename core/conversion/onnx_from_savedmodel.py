@@ -22,7 +22,6 @@ class OnnxFromSavedModel:
     name = "onnx_from_savedmodel"
     source = Format.SAVEDMODEL
     target = Format.ONNX
-    environment = _tf2onnx.ENVIRONMENT
 
     def __init__(self, *, large_from_bytes: int = _tf2onnx.LARGE_FROM_BYTES) -> None:
         """Weights of `large_from_bytes` and more are kept apart, while converting and in the result."""
@@ -49,7 +48,10 @@ class OnnxFromSavedModel:
             report(Progress(message="Freezing the variables", fraction=0.2))
             weight_bytes = sum(variable.dtype.size * variable.shape.num_elements() for variable in function.graph.variables)
             large = weight_bytes >= self.large_from_bytes
-            graph, tables = tf_loader.from_trackable(loaded, function, list(inputs), list(outputs), large)
+            # `large_model` freezes without building a function from the result, which costs as much again.
+            graph, tables = tf_loader.from_trackable(loaded, function, list(inputs), list(outputs), large_model=True)
+            if not large:
+                graph = _tf2onnx.folded(graph, list(inputs), list(outputs))
         return _tf2onnx.Frozen(graph=graph, inputs=inputs, outputs=outputs, tables=tables, large=large)
 
 

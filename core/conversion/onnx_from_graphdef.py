@@ -1,0 +1,86 @@
+"""Frozen GraphDef to ONNX, by tf2onnx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from core.availability import Availability
+from core.conversion import _tf2onnx
+from core.conversion._failures import explained
+from core.conversion.base import Converted
+from core.errors import ConversionFailed
+from core.models.model import Format, Signature, Source
+from core.progress import Progress, Report
+
+
+class OnnxFromGraphDef:
+    """See `Conversion`."""
+
+    name = "onnx_from_graphdef"
+    source = Format.GRAPHDEF
+    target = Format.ONNX
+
+    def __init__(self, *, large_from_bytes: int = _tf2onnx.LARGE_FROM_BYTES) -> None:
+        """Weights of `large_from_bytes` and more are kept apart, while converting and in the result."""
+        self.large_from_bytes = large_from_bytes
+
+    def availability(self) -> Availability:
+        return _tf2onnx.availability()
+
+    def convert(self, source: Source, folder: Path, report: Report) -> Converted:
+        with explained(_tf2onnx.TOOL, source.path.name, logger=_tf2onnx.LOGGER) as log:
+            report(Progress(message="Loading TensorFlow and the graph", fraction=0.0))
+            frozen = self._frozen(source)
+            return _tf2onnx.to_onnx(frozen, source.signature, folder, what=source.path.name, log=log, report=report)
+
+    def _frozen(self, source: Source) -> _tf2onnx.Frozen:
+        import tensorflow as tf
+
+        with tf.device("/cpu:0"):
+            graph, feeds = _cut(source.path, source.signature)
+            inputs = {feed: spec.name for feed, spec in zip(feeds, source.signature.inputs, strict=True)}
+            outputs = {_tensor_name(spec.name): spec.name for spec in source.signature.outputs}
+            large = source.path.stat().st_size >= self.large_from_bytes
+            if not large:
+                graph = _tf2onnx.folded(graph, list(inputs), list(outputs))
+        return _tf2onnx.Frozen(graph=graph, inputs=inputs, outputs=outputs, large=large)
+
+
+def _tensor_name(name: str) -> str:
+    return name if ":" in name else f"{name}:0"
+
+
+def _cut(path: Path, signature: Signature) -> tuple[Any, list[str]]:
+    """The part of the graph between the signature's inputs and outputs, and the names of its new placeholders.
+
+    New ones, because an input may be any tensor of the graph, and its shape in the signature says more.
+
+    Raises:
+        ConversionFailed: The graph has no tensor of one of those names.
+    """
+    import tensorflow as tf
+
+    definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    with tf.Graph().as_default() as graph:
+        feeds = {}
+        for index, spec in enumerate(signature.inputs):
+            shape = None if spec.shape is None else [None if isinstance(axis, str) else axis for axis in spec.shape]
+            feeds[_tensor_name(spec.name)] = tf.compat.v1.placeholder(
+                tf.as_dtype(spec.dtype), shape, name=f"signature_input_{index}"
+            )
+        fetches = [_tensor_name(spec.name) for spec in signature.outputs]
+        try:
+            tf.graph_util.import_graph_def(definition, input_map=feeds, return_elements=fetches, name="")
+        except ValueError as error:
+            if "input_map" not in str(error) and "return_elements" not in str(error):
+                raise
+            raise ConversionFailed(
+                f"{path.name} lacks one of the tensors {', '.join([*feeds, *fetches])}.",
+                hint="Inspect the model for its tensors' names.",
+            ) from error
+        ends = [tensor.op.name for tensor in feeds.values()] + [name.split(":")[0] for name in fetches]
+        return tf.compat.v1.graph_util.extract_sub_graph(graph.as_graph_def(), ends), [tensor.name for tensor in feeds.values()]
+
+
+CONVERSION = OnnxFromGraphDef()

@@ -1,0 +1,111 @@
+"""Keras (`.keras`, `.h5`) to SavedModel, by Keras and TensorFlow."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from core.availability import Availability, from_packages, installed_version
+from core.conversion._failures import explained
+from core.conversion.base import Converted
+from core.errors import ConversionFailed
+from core.models.model import Format, Signature, Source
+from core.progress import Progress, Report
+
+
+class SavedModelFromKeras:
+    """See `Conversion`."""
+
+    name = "savedmodel_from_keras"
+    source = Format.KERAS
+    target = Format.SAVEDMODEL
+
+    def availability(self) -> Availability:
+        tensorflow = from_packages("TensorFlow", "tensorflow-cpu", "tensorflow")
+        return from_packages("Keras", "keras") if tensorflow.available else tensorflow
+
+    def convert(self, source: Source, folder: Path, report: Report) -> Converted:
+        with explained("Keras", source.path.name, logger="keras"):
+            report(Progress(message="Loading Keras and the model", fraction=0.0))
+            model = _load(source.path)
+            report(Progress(message="Saving it as a SavedModel", fraction=0.6))
+            _save(model, source.signature, folder)
+        found = {name: installed_version(*packages) for name, *packages in _PACKAGES}
+        return Converted(
+            entry=".",
+            format=Format.SAVEDMODEL,
+            signature=source.signature,
+            versions={name: version for name, version in found.items() if version},
+        )
+
+
+_PACKAGES = (("tensorflow", "tensorflow-cpu", "tensorflow"), ("keras", "keras"))
+
+
+def _load(path: Path) -> Any:
+    """The Keras model.
+
+    Raises:
+        ConversionFailed: It needs classes or code of its own.
+    """
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:  # Keras goes by the suffix, and the file may have come under any
+        link = Path(folder) / ("model.keras" if zipfile.is_zipfile(path) else "model.h5")
+        link.symlink_to(path.absolute())
+        try:
+            return keras.models.load_model(link, compile=False)
+        except (TypeError, ValueError) as error:
+            if not any(sign in str(error) for sign in ("Could not locate", "Unknown layer", "custom", "Lambda", "lambda")):
+                raise
+            raise ConversionFailed(
+                f"{path.name} uses custom classes or Lambda layers, whose code is not in the file.",
+                hint="Export it as a SavedModel where its code is: model.export(folder).",
+                detail=str(error),
+            ) from error
+
+
+def _save(model: Any, signature: Signature, folder: Path) -> None:
+    """Saves the model's call as a SavedModel's signature, under the signature's name and those of its tensors.
+
+    Keras's own `export` stores every variable twice; here only the TensorFlow variables are tracked.
+
+    Raises:
+        ConversionFailed: The model does not have the signature's inputs and outputs.
+    """
+    import keras
+    import tensorflow as tf
+
+    inputs, outputs = [keras.tree.flatten(ends) for ends in (model.inputs, model.outputs)]
+    if (len(inputs), len(outputs)) != (len(signature.inputs), len(signature.outputs)):
+        raise ConversionFailed(
+            f"The Keras model has {len(inputs)} inputs and {len(outputs)} outputs; its signature has "
+            f"{len(signature.inputs)} and {len(signature.outputs)}.",
+            hint="The model has changed since it was added. Add it again.",
+        )
+    names = [spec.name for spec in signature.inputs]
+    own_names = [tensor.name for tensor in inputs]
+    order = [names.index(name) for name in own_names] if sorted(own_names) == sorted(names) else list(range(len(names)))
+
+    def serve(*tensors: Any) -> dict[str, Any]:
+        fed = keras.tree.pack_sequence_as(model.input, [tensors[index] for index in order])
+        results = keras.tree.flatten(model(fed, training=False))
+        return {spec.name: result for spec, result in zip(signature.outputs, results, strict=True)}
+
+    specs = [
+        tf.TensorSpec(
+            None if spec.shape is None else [None if isinstance(axis, str) else axis for axis in spec.shape],
+            tf.as_dtype(spec.dtype),
+            name=spec.name,
+        )
+        for spec in signature.inputs
+    ]
+    module = tf.Module()
+    module.weights = [variable.value for variable in model.variables]
+    module.serve = tf.function(serve, input_signature=specs, autograph=False)
+    tf.saved_model.save(module, str(folder), signatures={signature.name: module.serve})
+
+
+CONVERSION = SavedModelFromKeras()

@@ -1,0 +1,82 @@
+"""SavedModel to TensorFlow Lite, by TensorFlow's converter."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from core.availability import Availability, from_packages, installed_version
+from core.conversion._failures import explained, unsupported
+from core.conversion._savedmodel import tags
+from core.conversion.base import Converted
+from core.models.model import Format, Source
+from core.models.tflite import read_tflite
+from core.progress import Progress, Report
+
+TOOL = "TensorFlow Lite's converter"
+_FLEX_OPS = re.compile(r"TF Select ops: (.*)")
+_CUSTOM_OPS = re.compile(r"Custom ops: (.*)")
+
+
+class TfliteFromSavedModel:
+    """See `Conversion`."""
+
+    name = "tflite_from_savedmodel"
+    source = Format.SAVEDMODEL
+    target = Format.TFLITE
+
+    def availability(self) -> Availability:
+        return from_packages("TensorFlow", "tensorflow-cpu", "tensorflow")
+
+    def convert(self, source: Source, folder: Path, report: Report) -> Converted:
+        what = f"signature {source.signature.name}"
+        notes = []
+        with explained(TOOL, what, logger="tensorflow"):
+            report(Progress(message="Loading TensorFlow", fraction=0.0))
+            import tensorflow as tf
+
+            report(Progress(message="Converting to TensorFlow Lite", fraction=0.3))
+            try:
+                content = _converted(source, [tf.lite.OpsSet.TFLITE_BUILTINS])
+            except Exception as error:
+                if custom := _named(_CUSTOM_OPS, error):
+                    raise unsupported(TOOL, what, dict.fromkeys(custom, ()), detail=str(error)) from error
+                if not (flex := _named(_FLEX_OPS, error)):
+                    raise
+                report(Progress(message="Converting again, with TensorFlow's own ops", fraction=0.6))
+                content = _converted(source, [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS])
+                notes.append(
+                    f"TensorFlow Lite has no op of its own for {', '.join(flex)}: it needs a runtime with TensorFlow's (Flex)."
+                )
+        path = folder / "model.tflite"
+        path.write_bytes(content)
+        version = installed_version("tensorflow-cpu", "tensorflow")
+        return Converted(
+            entry=path.name,
+            format=Format.TFLITE,
+            signature=source.signature,
+            ops=read_tflite(path).ops,
+            versions={"tensorflow": version} if version else {},
+            notes=tuple(notes),
+        )
+
+
+def _converted(source: Source, ops: list[Any]) -> bytes:
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(source.path), signature_keys=[source.signature.name], tags=set(tags(source.path))
+    )
+    converter.target_spec.supported_ops = ops
+    content: bytes = converter.convert()
+    return content
+
+
+def _named(pattern: re.Pattern[str], error: Exception) -> list[str]:
+    """The op types that the converter lists in its error."""
+    found = pattern.search(str(error))
+    return [op.strip() for op in found[1].split(",")] if found else []
+
+
+CONVERSION = TfliteFromSavedModel()
