@@ -12,7 +12,7 @@ from core.errors import BrokenModel, Unavailable
 from core.models.axes import RawTensor, with_symbols
 from core.models.model import Signature
 from core.models.reading import Reading, most_frequent_first
-from core.models.weights import WeightTotal, is_weight
+from core.models.weights import WeightTotal
 
 IDENTIFIER = b"TFL3"
 # The name that a model without signatures has for its only callable.
@@ -108,11 +108,11 @@ class _TfliteReader:
             if tensor.Buffer() in seen or not (buffer.DataLength() or buffer.Size()):
                 continue
             seen.add(tensor.Buffer())
-            dtype, shape = self._dtype(tensor), [int(tensor.Shape(index)) for index in range(tensor.ShapeLength())]
+            shape = [int(tensor.Shape(index)) for index in range(tensor.ShapeLength())]
             quantization = tensor.Quantization()
             # A quantized model's bias is a list of integers, and may be as short as a shape.
             quantized = quantization is not None and quantization.ScaleLength() > 0
-            total = total.plus(dtype, shape) if is_weight(dtype, shape) or not quantized else total.plus(dtype, [1, *shape])
+            total = total.plus(self._dtype(tensor), shape, certain=quantized)
         return total
 
     def _ops(self) -> Iterator[str]:

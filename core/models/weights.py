@@ -9,8 +9,9 @@ from dataclasses import dataclass
 # Bits an element takes, for the types whose names do not end in their width.
 _BITS = {"bool": 8, "bfloat16": 16, "string": 0}
 _NOT_WEIGHTS = ("string", "bool", "resource", "variant")
-# The longest integer list taken for a shape, axes, pads or strides.
-_LONGEST_SHAPE = 16
+# Types of shapes, axes, pads and seeds, and the most elements that such a constant has.
+_INDEX_TYPES = ("int32", "int64", "uint32", "uint64")
+_MOST_INDICES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +21,19 @@ class WeightTotal:
     parameters: int = 0
     size_bytes: int = 0
 
-    def plus(self, dtype: str, shape: Sequence[int]) -> WeightTotal:
-        """With one more tensor, if it is a weight."""
-        if not is_weight(dtype, shape):
+    def plus(self, dtype: str, shape: Sequence[int], *, certain: bool = False) -> WeightTotal:
+        """With one more tensor, if it is a weight (or is `certain` to be)."""
+        if not certain and not is_weight(dtype, shape):
             return self
         count = math.prod(shape)
         return WeightTotal(self.parameters + count, self.size_bytes + (count * bits(dtype) + 7) // 8)
 
 
 def is_weight(dtype: str, shape: Sequence[int]) -> bool:
-    """Whether a constant is a learned tensor: scalars, short integer lists (shapes, axes) and texts are not."""
+    """Whether a constant is a learned tensor: scalars, short lists of indices (shapes, axes, pads) and texts are not."""
     if not shape or dtype in _NOT_WEIGHTS:
         return False
-    return not (dtype.startswith(("int", "uint")) and len(shape) == 1 and shape[0] <= _LONGEST_SHAPE)
+    return dtype not in _INDEX_TYPES or math.prod(shape) > _MOST_INDICES
 
 
 def bits(dtype: str) -> int:

@@ -4,6 +4,7 @@ import os
 import shutil
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,14 @@ def test_several_models_are_listed(models: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"5 models: dense, keras_export") as caught:
         inspect_model(models)
     assert "one of them" in caught.value.hint
+
+
+def test_several_at_once_store_one(models: Path, workspace: Workspace) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: add_model(models / "two_signatures", workspace), range(8)))
+    assert all(model == found[0] for model in found)
+    assert len(list(workspace.models.iterdir())) == 1
+    assert not list((workspace.root / "tmp").iterdir())
 
 
 def test_delete(models: Path, workspace: Workspace) -> None:
