@@ -108,8 +108,10 @@ class Source:
     Attributes:
         path: The model's main file, or its folder for a SavedModel.
         signature: The one callable to carry over; its names are kept through every conversion.
+        calibration: The user's calibration data, for backends that quantize by themselves.
     """
 
     path: Path
     format: Format
     signature: Signature
+    calibration: Path | None = None

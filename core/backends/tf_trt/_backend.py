@@ -1,0 +1,128 @@
+"""The backend: options, conversion, and running what it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.availability import Availability, installed_version
+from core.backends._config import checked_options, first_line
+from core.backends._inputs import check_inputs
+from core.backends.base import Array, BuildConfig, Engine, Option, Tensors, Variant, folder_bytes
+from core.backends.tf_trt import _availability
+from core.backends.tf_trt._convert import convert, start
+from core.errors import BuildFailed, EngineRoomError, RunFailed
+from core.graph.engine_graph import EngineGraph
+from core.models.model import Format, Signature, Source
+from core.precision.kinds import Precision
+from core.progress import Progress, Report
+from core.serialization import read_json, write_json
+
+_SAVED, _GRAPH, _REPORT = "saved_model", "graph.json", "report.txt"
+
+
+class TfTrt:
+    name: str = "tf-trt"
+    title: str = "TF-TRT"
+    accepts: tuple[Format, ...] = (Format.SAVEDMODEL,)
+    variants: tuple[Variant, ...] = (Variant(name="", title="TF-TRT"),)
+    precisions: tuple[Precision, ...] = (Precision.FP32, Precision.TF32, Precision.FP16, Precision.INT8)
+    simplifies: bool = False
+    options: tuple[Option, ...] = (
+        Option(name="max_workspace_size_bytes", default=0, help="Scratch memory an engine may use; 0 leaves it to TF-TRT."),
+        Option(name="minimum_segment_size", default=3, help="Fewer TensorFlow ops than this stay with TensorFlow."),
+        Option(name="maximum_cached_engines", default=1, help="Engines kept for different input shapes."),
+        Option(
+            name="engines",
+            default="built",
+            help="Built now and saved, or built by the first run of every process.",
+            choices=("built", "at_first_run"),
+        ),
+        Option(
+            name="dynamic_shapes",
+            default=False,
+            help="One engine for all shapes of the profile, rather than one a shape.",
+            choices=(False, True),
+        ),
+    )
+
+    def availability(self) -> Availability:
+        return _availability.availability()
+
+    def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
+        options = checked_options(self, config, ("cuda",))
+        report(Progress(message="Starting TensorFlow"))
+        tf = start(config)
+        try:
+            found = convert(tf, source, config, options, folder / _SAVED, report)
+        except EngineRoomError:
+            raise
+        except Exception as error:
+            raise BuildFailed(
+                f"TF-TRT could not convert {source.path.name}: {first_line(error)}",
+                hint="Use the path through ONNX, or a larger minimum_segment_size.",
+                detail=str(error),
+            ) from error
+        write_json(folder / _GRAPH, found.graph)
+        (folder / _REPORT).write_text(found.report, encoding="utf-8")
+        return Engine(
+            folder=folder,
+            backend=self.name,
+            config=config,
+            signature=source.signature,
+            artifact=_SAVED,
+            size_bytes=folder_bytes(folder, [_SAVED]),
+            versions=_versions(),
+            notes=found.notes,
+        )
+
+    @contextmanager
+    def open(self, engine: Engine) -> Iterator[TfTrtSession]:
+        tf = start(engine.config)
+        try:
+            loaded = tf.saved_model.load(str(engine.folder / engine.artifact))
+        except Exception as error:
+            raise RunFailed(
+                f"TensorFlow could not load the engine: {first_line(error)}",
+                hint="An engine runs on the GPU type and versions it was built with; build it again here.",
+                detail=str(error),
+            ) from error
+        yield TfTrtSession(tf, loaded, engine.signature)
+
+    def describe(self, engine: Engine) -> EngineGraph:
+        return read_json(EngineGraph, engine.folder / _GRAPH)
+
+    def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
+        return {}  # an engine is one op of TensorFlow's, and its layers are not told
+
+
+class TfTrtSession:
+    """The converted signature, host to host."""
+
+    def __init__(self, tf: Any, loaded: Any, signature: Signature) -> None:
+        self.settings = {"device": "cuda", "transfers": "in"}
+        self._tf = tf
+        self._loaded = loaded  # holds the engines
+        self._function = loaded.signatures[signature.name]
+        self._signature = signature
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        arrays = check_inputs(self._signature, inputs)
+        try:
+            results = self._function(**{name: self._tf.constant(array) for name, array in arrays.items()})
+            return {spec.name: np.asarray(results[spec.name]) for spec in self._signature.outputs}
+        except Exception as error:
+            raise RunFailed(
+                f"Running the engine failed: {first_line(error)}",
+                hint="It may need another shape than it was built for.",
+                detail=str(error),
+            ) from error
+
+
+def _versions() -> dict[str, str]:
+    found = {name: installed_version(name) for name in ("tensorflow", "tensorrt", "numpy")}
+    return {name: version for name, version in found.items() if version}

@@ -1,0 +1,133 @@
+"""Which TensorFlow ops went into which TRTEngineOp, and which stayed outside, from the converted GraphDef."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from core.graph.engine_graph import EngineGraph, Fate, Layer, LayerTensor, LooseNode, SourceNode
+
+ENGINE_OP = "TRTEngineOp"
+# What TF-TRT adds around a segment, and what holds no computation of the model.
+_PLUMBING = ("TensorRTInputPH_", "TensorRTOutputPH_", "TensorRT-Dummy-ConstantNode")
+_NEVER_CONVERTED = {
+    "Placeholder": "It is an input of the model.",
+    "_Arg": "It is an input of the model.",
+    "_Retval": "It is an output of the model.",
+    "NoOp": "It computes nothing.",
+    "Const": "It is a constant that an op outside the engines needs.",
+    "Identity": "It passes a tensor to an output.",
+}
+_REPORTED = re.compile(r"^\s*- (\w+) -> (\d+)x\s*$")
+_REASON = re.compile(r"^\s*- \[Count: \d+x\] (.+?)\s*$")
+
+
+def source_nodes(graph_def: Any) -> tuple[SourceNode, ...]:
+    """The nodes of the frozen graph that TF-TRT was given."""
+    return tuple(
+        SourceNode(
+            name=node.name,
+            op=node.op,
+            inputs=tuple(_tensor(name) for name in node.input if not name.startswith("^")),
+            outputs=(node.name,),
+        )
+        for node in graph_def.node
+    )
+
+
+def segments(graph_def: Any) -> dict[str, tuple[str, ...]]:
+    """The nodes inside each TRTEngineOp, by its name."""
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    found = {}
+    for node in graph_def.node:
+        if node.op != ENGINE_OP:
+            continue
+        name = node.attr["segment_func"].func.name or f"{node.name}_native_segment"
+        inside = functions[name].node_def if name in functions else ()
+        found[node.name] = tuple(inner.name for inner in inside if not inner.name.startswith(_PLUMBING))
+    return found
+
+
+def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Mapping[str, tuple[str, ...]]) -> EngineGraph:
+    """The converted graph: an engine is one layer, every op outside the engines another.
+
+    Args:
+        source: `source_nodes` of the graph before.
+        converted: The converted GraphDef.
+        reasons: TF-TRT's reasons by op type, from `read_report`.
+    """
+    order = {node.name: index for index, node in enumerate(source)}
+    inside = segments(converted)
+    layers = []
+    for node in converted.node:
+        if node.op == ENGINE_OP:
+            layers.append(_engine_layer(node, tuple(sorted(set(inside[node.name]) & set(order), key=order.__getitem__))))
+        elif node.op != "Const":
+            layers.append(_outside_layer(node, order, reasons))
+    placed = {name for layer in layers for name in layer.source_nodes}
+    kept = {node.name for node in converted.node}
+    loose = tuple(_loose(node, node.name in kept) for node in source if node.name not in placed)
+    engines = [layer for layer in layers if layer.kind == ENGINE_OP]
+    notes = (
+        f"{sum(len(e.source_nodes) for e in engines)} of {len(source)} TensorFlow nodes run in {len(engines)} TensorRT engines.",
+    )
+    return EngineGraph(layers=tuple(layers), source_nodes=source, loose_nodes=loose, notes=notes)
+
+
+def read_report(text: str) -> dict[str, tuple[str, ...]]:
+    """TF-TRT's reasons for not converting an op type, from the report it logs (TF_TRT_SHOW_DETAILED_REPORT=1)."""
+    reasons: dict[str, list[str]] = {}
+    op = ""
+    for line in text.splitlines():
+        if told := _REPORTED.match(line):
+            op = told.group(1)
+            reasons.setdefault(op, [])
+        elif (why := _REASON.match(line)) and op and why.group(1) not in reasons[op]:
+            reasons[op].append(why.group(1))
+    return {name: tuple(found) for name, found in reasons.items()}
+
+
+def _engine_layer(node: Any, nodes: tuple[str, ...]) -> Layer:
+    attributes = {key: node.attr[key] for key in ("workspace_size_bytes", "max_cached_engines_count", "use_explicit_precision")}
+    return Layer(
+        name=node.name,
+        kind=ENGINE_OP,
+        precision={"FP32": "float32", "FP16": "float16", "INT8": "int8"}.get(node.attr["precision_mode"].s.decode()),
+        inputs=_tensors(node.input),
+        outputs=(LayerTensor(name=node.name),),
+        source_nodes=nodes,
+        attributes={key: str(value.i) for key, value in attributes.items() if value.WhichOneof("value") == "i"},
+    )
+
+
+def _outside_layer(node: Any, order: Mapping[str, int], reasons: Mapping[str, tuple[str, ...]]) -> Layer:
+    why = " ".join(reasons.get(node.op, ())) or _NEVER_CONVERTED.get(node.op, "")
+    why = why or "TF-TRT left it to TensorFlow: its segment would be smaller than minimum_segment_size."
+    return Layer(
+        name=node.name,
+        kind=node.op,
+        inputs=_tensors(node.input),
+        outputs=(LayerTensor(name=node.name),),
+        source_nodes=(node.name,) if node.name in order else (),
+        attributes={"why not in an engine": why},
+    )
+
+
+def _loose(node: SourceNode, kept: bool) -> LooseNode:
+    if node.op == "Const":
+        reason = "A constant outside the engines." if kept else "A constant: it became a weight of an engine."
+        return LooseNode(name=node.name, op=node.op, fate=Fate.FOLDED, reason=reason)
+    if node.op in ("Identity", "NoOp", "StopGradient", "PreventGradient", "Snapshot", "ReadVariableOp"):
+        return LooseNode(name=node.name, op=node.op, fate=Fate.ELIMINATED, reason="It passes a tensor on unchanged.")
+    return LooseNode(
+        name=node.name, op=node.op, fate=Fate.ELIMINATED, reason="TensorFlow's optimizer merged or removed it before TF-TRT."
+    )
+
+
+def _tensors(names: Iterable[str]) -> tuple[LayerTensor, ...]:
+    return tuple(LayerTensor(name=_tensor(name)) for name in names if not name.startswith("^"))
+
+
+def _tensor(name: str) -> str:
+    return name.partition(":")[0]

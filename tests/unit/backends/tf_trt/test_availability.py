@@ -1,0 +1,35 @@
+"""What `engineroom doctor` says of TF-TRT."""
+
+import pytest
+
+from core.backends.tf_trt import BACKEND, _availability
+from core.backends.tf_trt._availability import availability
+
+
+@pytest.mark.parametrize(
+    ("installed", "words"),
+    [
+        ({}, "TensorFlow is not installed"),
+        ({"tensorflow-cpu": "2.21.0"}, "removed from TensorFlow 2.18; 2.21.0 is installed"),
+        ({"tensorflow": "2.14.1"}, "TensorRT is not installed"),
+        ({"tensorflow": "2.14.1", "tensorrt": "8.5.3.1"}, "this machine shows none"),
+    ],
+)
+def test_what_is_missing_is_a_sentence_and_a_next_step(monkeypatch, tmp_path, installed, words):
+    monkeypatch.setattr(
+        _availability, "installed_version", lambda *names: next((installed[n] for n in names if n in installed), None)
+    )
+    found = availability(tmp_path)
+    assert not found.available
+    assert words in found.reason
+    assert found.hint.endswith(".")
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidia0").touch()
+    assert availability(tmp_path).available is ("tensorrt" in installed)
+
+
+def test_here_it_tells_of_the_toolchain():
+    found = BACKEND.availability()
+    if not found.available:
+        assert found.reason
+        assert found.hint

@@ -1,0 +1,100 @@
+"""Which TensorFlow nodes a converted graph has in its engines, from GraphDefs as TF-TRT writes them."""
+
+import pytest
+
+from core.backends.tf_trt._convert import profile_samples
+from core.backends.tf_trt._segments import ENGINE_OP, engine_graph, read_report, segments, source_nodes
+from core.graph.engine_graph import Fate
+from core.models.model import Signature, TensorSpec
+from core.models.profile import parse_profile
+
+# As TensorFlow 2.14 logs it with TF_TRT_SHOW_DETAILED_REPORT=1.
+REPORT = """
+TensorRT unsupported/non-converted OP Report:
+\t- NoOp -> 2x
+\t\t- [Count: 2x] Converter for op NoOp not found.
+\t- Unique -> 1x
+\t\t- [Count: 1x] Op type Unique is not supported.
+\t\t- [Count: 1x] Op type Unique is not supported.
+\t- Total nonconverted OPs: 3
+\t- Total nonconverted OP Types: 2
+"""
+
+
+@pytest.fixture(scope="module")
+def graphs():
+    """A graph of six nodes before and after: a convolution with its activation in one engine, the rest outside."""
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    def graph(*nodes):
+        made = GraphDef()
+        for name, op, *inputs in nodes:
+            node = made.node.add(name=name, op=op)
+            node.input.extend(inputs)
+        return made
+
+    before = graph(
+        ("x", "Placeholder"),
+        ("w", "Const"),
+        ("conv", "Conv2D", "x", "w"),
+        ("relu", "Relu", "conv"),
+        ("unique", "Unique", "relu"),
+        ("Identity", "Identity", "unique:0", "^noop"),
+        ("gone", "Squeeze", "relu"),
+    )
+    after = graph(
+        ("x", "Placeholder"),
+        ("TRTEngineOp_000_000", ENGINE_OP, "x"),
+        ("unique", "Unique", "TRTEngineOp_000_000"),
+        ("Identity", "Identity", "unique:0"),
+    )
+    engine = after.node[1]
+    engine.attr["segment_func"].func.name = "TRTEngineOp_000_000_native_segment"
+    engine.attr["precision_mode"].s = b"FP16"
+    engine.attr["workspace_size_bytes"].i = 1024
+    function = after.library.function.add()
+    function.signature.name = "TRTEngineOp_000_000_native_segment"
+    for name, op in (("TensorRTInputPH_0", "Placeholder"), ("w", "Const"), ("conv", "Conv2D"), ("relu", "Relu")):
+        function.node_def.add(name=name, op=op)
+    return source_nodes(before), after
+
+
+def test_segments_hold_the_models_nodes_alone(graphs):
+    assert segments(graphs[1]) == {"TRTEngineOp_000_000": ("w", "conv", "relu")}
+
+
+def test_every_node_is_in_an_engine_outside_or_accounted_for(graphs):
+    source, after = graphs
+    graph = engine_graph(source, after, read_report(REPORT))
+    engine = next(layer for layer in graph.layers if layer.kind == ENGINE_OP)
+    assert engine.source_nodes == ("w", "conv", "relu")
+    assert engine.precision == "float16"
+    assert engine.attributes == {"workspace_size_bytes": "1024"}
+    outside = {layer.name: layer.attributes["why not in an engine"] for layer in graph.layers if layer.kind != ENGINE_OP}
+    assert outside == {
+        "x": "It is an input of the model.",
+        "unique": "Op type Unique is not supported.",
+        "Identity": "It passes a tensor to an output.",
+    }
+    assert {node.name: node.fate for node in graph.loose_nodes} == {"gone": Fate.ELIMINATED}
+    assert graph.notes == ("3 of 7 TensorFlow nodes run in 1 TensorRT engines.",)
+
+
+def test_control_inputs_are_no_tensors(graphs):
+    assert next(node for node in graphs[0] if node.name == "Identity").inputs == ("unique",)
+
+
+def test_the_report_is_read_by_op():
+    assert read_report(REPORT) == {"NoOp": ("Converter for op NoOp not found.",), "Unique": ("Op type Unique is not supported.",)}
+    assert read_report("") == {}
+
+
+def test_engines_are_shown_each_shape_once():
+    signature = Signature(name="s", inputs=(TensorSpec(name="x", dtype="int32", shape=("batch", 3)),), outputs=())
+
+    def shapes(text, limit):
+        return [sample["x"].shape for sample in profile_samples(signature, parse_profile([text]), limit)]
+
+    assert shapes("batch=4", 3) == [(4, 3)]
+    assert shapes("batch=1:4:8", 3) == [(4, 3), (8, 3), (1, 3)]
+    assert shapes("batch=1:4:8", 1) == [(4, 3)]
