@@ -1,0 +1,52 @@
+"""Brings a graph to an opset that both its precision and its target take."""
+
+from __future__ import annotations
+
+import onnx
+from onnx import helper, version_converter
+
+from core.errors import ConversionFailed, InvalidRequest
+from core.onnxfile import name_nodes, opset
+from core.precision.kinds import Precision
+from core.precision.target import Target, min_opset
+from core.precision.view import STANDARD_DOMAINS, without_weights
+
+
+def fit_opset(model: onnx.ModelProto, precision: Precision, target: Target) -> onnx.ModelProto:
+    """The model at an opset the target reads and the precision needs; the model itself when its own will do.
+
+    Raises:
+        ConversionFailed: ONNX's version converter has no way there.
+        InvalidRequest: No opset does for both.
+    """
+    have = opset(model) or 1
+    needed = min_opset(precision, target)
+    if precision is Precision.BF16:
+        needed = min(needed, target.max_opset)  # what has no BF16 version there stays FP32
+    if needed > target.max_opset:
+        raise InvalidRequest(
+            f"{precision.value.upper()} needs opset {needed}, and {target.name} reads up to {target.max_opset}.",
+            hint="Choose another precision or a newer runtime.",
+        )
+    wanted = min(max(have, needed), target.max_opset)
+    return model if wanted == have else _converted(model, have, wanted, target)
+
+
+def _converted(model: onnx.ModelProto, have: int, wanted: int, target: Target) -> onnx.ModelProto:
+    light = without_weights(model)
+    stripped = {value.name for value in light.graph.input} - {value.name for value in model.graph.input}
+    try:
+        changed = version_converter.convert_version(light, wanted)
+    except Exception as error:
+        raise ConversionFailed(
+            f"The model has opset {have}, {target.name} needs {wanted} here, and it could not be converted: {error}",
+            hint=f"Export the model with opset {wanted}.",
+        ) from error
+    for value in [value for value in changed.graph.input if value.name in stripped]:
+        changed.graph.input.remove(value)
+    changed.graph.initializer.extend(tensor for tensor in model.graph.initializer if tensor.name in stripped)
+    changed.metadata_props.extend(model.metadata_props)
+    standard = [entry for entry in changed.opset_import if entry.domain in STANDARD_DOMAINS]
+    changed.ir_version = max(model.ir_version, helper.find_min_ir_version_for(standard))
+    name_nodes(changed)
+    return changed

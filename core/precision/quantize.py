@@ -1,0 +1,271 @@
+"""INT8 and FP8 by Q/DQ nodes, placed as TensorRT fuses them.
+
+The inputs of weighted ops are quantized, weights per output channel, activations per tensor and symmetric, so every zero
+point is 0. Nothing is quantized between a convolution and its BatchNorm or activation, no bias is, and of an Add that
+ends a residual block only the shortcut is. A tensor has one Q/DQ pair, which all its quantized readers share.
+
+Source: https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import ml_dtypes
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from core.precision.float16 import Keep
+from core.precision.kinds import Precision
+from core.precision.ranges import Ranges
+from core.precision.view import STANDARD_DOMAINS, GraphView, attribute
+
+WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+# Nodes that may lie between a convolution and the Add that it fuses with.
+_THROUGH = ("BatchNormalization",)
+# A channel of zeros still needs a positive scale.
+_ZERO_CHANNEL_SCALE = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A quantized type: its largest value and how ONNX and NumPy name it."""
+
+    element_type: int
+    largest: float
+    numpy: np.dtype[np.generic]
+    min_opset: int
+
+
+GRIDS = {
+    Precision.INT8: Grid(element_type=TensorProto.INT8, largest=127.0, numpy=np.dtype(np.int8), min_opset=13),
+    Precision.FP8: Grid(
+        element_type=TensorProto.FLOAT8E4M3FN, largest=448.0, numpy=np.dtype(ml_dtypes.float8_e4m3fn), min_opset=19
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """A weighted node's constant operand; `axis` is the output channel's, None for one scale in all."""
+
+    tensor: str
+    position: int
+    axis: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizePlan:
+    """What gets Q/DQ.
+
+    Attributes:
+        weights: By the node that reads them.
+        activations: Tensor to the (node, input position) pairs that read its quantized version.
+        kept: Weighted nodes that stay, each with why.
+    """
+
+    weights: Mapping[str, Weight]
+    activations: Mapping[str, tuple[tuple[str, int], ...]]
+    kept: Mapping[str, str] = field(default_factory=dict)
+
+
+def plan(model: onnx.ModelProto, *, keep: Keep | None = None) -> QuantizePlan:
+    """Chooses the tensors to quantize in a model that `simplify` left."""
+    view = GraphView(model)
+    keep = keep or Keep()
+    weights: dict[str, Weight] = {}
+    readers: dict[str, list[tuple[str, int]]] = {}
+    kept: dict[str, str] = {}
+    for node in model.graph.node:
+        if node.op_type not in WEIGHTED_OPS or node.domain not in STANDARD_DOMAINS:
+            continue
+        found = _weight(node, view)
+        reason = keep.reason(node) or ("neither operand is a constant" if found is None else "")
+        if reason or found is None:
+            kept[node.name] = reason
+            continue
+        weights[node.name] = found
+        position = 1 - found.position
+        readers.setdefault(node.input[position], []).append((node.name, position))
+    for node in model.graph.node:
+        if node.op_type == "Add" and not keep.reason(node) and (shortcut := _shortcut(node, view, weights)) is not None:
+            readers.setdefault(node.input[shortcut], []).append((node.name, shortcut))
+    return QuantizePlan(weights=weights, activations={name: tuple(found) for name, found in readers.items()}, kept=kept)
+
+
+def quantize(
+    model: onnx.ModelProto,
+    decided: QuantizePlan,
+    ranges: Ranges,
+    precision: Precision,
+    *,
+    percentile: float | None = None,
+    stored: bool = False,
+) -> onnx.ModelProto:
+    """Inserts the planned Q/DQ nodes, in place, and returns the model.
+
+    Args:
+        model: The model the plan was made for.
+        decided: What to quantize.
+        ranges: Of every activation in the plan.
+        precision: INT8 or FP8.
+        percentile: Of the activations' magnitudes that the grid reaches to; None for the largest.
+        stored: Store weights quantized, with DQ alone. Smaller, but TensorRT before 10 wants FP32 weights behind Q and DQ.
+    """
+    _Insert(model, decided, GRIDS[precision], ranges=ranges, percentile=percentile, stored=stored).run()
+    return model
+
+
+class _Insert:
+    def __init__(
+        self, model: onnx.ModelProto, decided: QuantizePlan, grid: Grid, *, ranges: Ranges, percentile: float | None, stored: bool
+    ) -> None:
+        self.graph = model.graph
+        self.view = GraphView(model)
+        self.decided = decided
+        self.ranges = ranges
+        self.grid = grid
+        self.percentile = percentile
+        self.stored = stored
+        self.pairs: dict[str, list[NodeProto]] = {}  # tensor -> its Q/DQ nodes
+
+    def run(self) -> None:
+        by_name = {node.name: node for node in self.graph.node}
+        weights = {(weight.tensor, weight.axis): weight for weight in self.decided.weights.values()}
+        front = [node for weight in weights.values() for node in self._weight(weight, several=len(self._axes(weight)) > 1)]
+        for name, weight in self.decided.weights.items():
+            by_name[name].input[weight.position] = self._weight_name(weight) + "_dq"
+        for tensor, readers in self.decided.activations.items():
+            self.pairs[tensor] = self._pair(tensor, self._activation_scale(tensor), None)
+            for name, position in readers:
+                by_name[name].input[position] = f"{tensor}_dq"
+        ordered = front + [node for name in self.view.inputs for node in self.pairs.get(name, [])]
+        for node in self.graph.node:
+            ordered.append(node)
+            ordered += [pair for name in node.output for pair in self.pairs.get(name, [])]
+        copies = [NodeProto.FromString(node.SerializeToString()) for node in ordered]
+        del self.graph.node[:]
+        self.graph.node.extend(copies)
+        self._drop_unused()
+
+    def _axes(self, weight: Weight) -> set[int | None]:
+        return {other.axis for other in self.decided.weights.values() if other.tensor == weight.tensor}
+
+    def _weight_name(self, weight: Weight) -> str:
+        return f"{weight.tensor}_axis{weight.axis}" if len(self._axes(weight)) > 1 else weight.tensor
+
+    def _weight(self, weight: Weight, *, several: bool) -> list[NodeProto]:
+        array = self.view.array(weight.tensor).astype(np.float32)
+        others = tuple(i for i in range(array.ndim) if i != weight.axis)
+        magnitude = np.abs(array).max(axis=others if weight.axis is not None else None)
+        scale = np.where(magnitude > 0, magnitude / self.grid.largest, _ZERO_CHANNEL_SCALE).astype(np.float32)
+        name = self._weight_name(weight)
+        if not self.stored:
+            return self._pair(name, scale, weight.axis, source=weight.tensor)
+        shape = [-1 if i == weight.axis else 1 for i in range(array.ndim)]
+        self._constant(f"{name}_q", to_grid(array / scale.reshape(shape if weight.axis is not None else ()), self.grid))
+        self._scale(name, scale)
+        return [self._node("DequantizeLinear", f"{name}_q", f"{name}_dq", name, weight.axis)]
+
+    def _activation_scale(self, tensor: str) -> NDArray[np.float32]:
+        magnitude = self.ranges.magnitude(tensor, self.percentile)
+        return np.array(magnitude / self.grid.largest if magnitude > 0 else _ZERO_CHANNEL_SCALE, np.float32)
+
+    def _pair(self, name: str, scale: NDArray[np.float32], axis: int | None, source: str | None = None) -> list[NodeProto]:
+        self._scale(name, scale)
+        return [
+            self._node("QuantizeLinear", source or name, f"{name}_q", name, axis),
+            self._node("DequantizeLinear", f"{name}_q", f"{name}_dq", name, axis),
+        ]
+
+    def _node(self, op: str, source: str, target: str, name: str, axis: int | None) -> NodeProto:
+        inputs = [source, f"{name}_scale", f"{name}_zero_point"]
+        node = helper.make_node(op, inputs, [target], name=f"{name}_{op}")
+        if axis is not None:
+            node.attribute.append(helper.make_attribute("axis", axis))
+        return node
+
+    def _scale(self, name: str, scale: NDArray[np.float32]) -> None:
+        self._constant(f"{name}_scale", scale)
+        self._constant(f"{name}_zero_point", np.zeros(scale.shape, self.grid.numpy))
+
+    def _constant(self, name: str, array: NDArray[np.generic]) -> None:
+        self.graph.initializer.append(numpy_helper.from_array(array, name))
+
+    def _drop_unused(self) -> None:
+        """Takes away the FP32 weights that nothing reads any more."""
+        used = {name for node in self.graph.node for name in node.input} | set(self.view.outputs)
+        weights = {weight.tensor for weight in self.decided.weights.values()}
+        for tensor in [t for t in self.graph.initializer if t.name in weights and t.name not in used]:
+            self.graph.initializer.remove(tensor)
+
+
+def to_grid(array: NDArray[np.float32], grid: Grid) -> NDArray[np.generic]:
+    """Values already divided by their scale, rounded to the grid's nearest; beyond its ends they saturate."""
+    if grid.element_type == TensorProto.INT8:
+        return np.clip(np.rint(array), -127, 127).astype(np.int8)
+    return np.clip(array, -grid.largest, grid.largest).astype(grid.numpy)
+
+
+def _weight(node: NodeProto, view: GraphView) -> Weight | None:
+    """The constant FP32 operand of a weighted node whose other operand is a tensor."""
+    constant = [i for i in (0, 1) if node.input[i] in view.constants and view.is_float(node.input[i])]
+    if len(constant) != 1 or (node.op_type != "MatMul" and constant != [1]) or not view.is_float(node.input[1 - constant[0]]):
+        return None
+    position = constant[0]
+    return Weight(
+        tensor=node.input[position], position=position, axis=channel_axis(node, position, len(view.shape(node.input[position])))
+    )
+
+
+def channel_axis(node: NodeProto, position: int, rank: int) -> int | None:
+    """The output channels' axis of a weight of that rank; None where TensorRT takes only one scale for it."""
+    if node.op_type == "Conv":
+        return 0
+    if node.op_type == "ConvTranspose":
+        return 1 if attribute(node, "group", 1) == 1 else None
+    if node.op_type == "Gemm":
+        return 0 if attribute(node, "transB") else 1
+    return 1 if position == 1 and rank == 2 else None
+
+
+def _shortcut(node: NodeProto, view: GraphView, weights: Mapping[str, Weight]) -> int | None:
+    """The input of an Add that is the shortcut of a residual block whose other input is a convolution's."""
+    if any(name in view.constants or not view.is_float(name) for name in node.input) or node.input[0] == node.input[1]:
+        return None
+    main = [i for i in (0, 1) if _ends_convolution(node.input[i], view, weights)]
+    if not main:
+        return None
+    if len(main) == 1:
+        return 1 - main[0]
+    return min((0, 1), key=lambda i: _depth(node.input[i], view, {}))
+
+
+def _ends_convolution(tensor: str, view: GraphView, weights: Mapping[str, Weight]) -> bool:
+    """Whether a tensor is a quantized convolution's output that only one node reads, so that the reader can fuse with it."""
+    while (maker := view.producer.get(tensor)) is not None and view.only_consumer(tensor) is not None:
+        if maker.op_type in ("Conv", "ConvTranspose"):
+            return maker.name in weights
+        if maker.op_type not in _THROUGH:
+            return False
+        tensor = maker.input[0]
+    return False
+
+
+def _depth(tensor: str, view: GraphView, known: dict[str, int]) -> int:
+    """The most weighted ops on a way from the model's inputs to a tensor."""
+    stack = [tensor]
+    while stack:
+        name = stack[-1]
+        maker = view.producer.get(name)
+        open_inputs = [i for i in maker.input if i and i not in known and i not in view.constants] if maker else []
+        if open_inputs:
+            stack += open_inputs
+            continue
+        own = maker is not None and maker.op_type in WEIGHTED_OPS
+        known[name] = int(own) + max((known.get(i, 0) for i in maker.input), default=0) if maker else 0
+        stack.pop()
+    return known[tensor]

@@ -1,0 +1,227 @@
+"""What a runtime's version takes of a graph in reduced precision, and which precisions a device can run: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from core.errors import InvalidRequest
+from core.precision.kinds import Precision
+
+TENSORRT, ONNXRUNTIME, OPENVINO = "tensorrt", "onnxruntime", "openvino"
+NEWEST_TENSORRT = (11, 0)
+
+# The newest opset each TensorRT parses, from the version on: support matrices, and onnx-tensorrt's docs/operators.md.
+_TENSORRT_OPSETS = (((8, 5), 17), ((10, 0), 20), ((10, 15), 24), ((11, 0), 25))
+# ONNX Runtime 1.31 and OpenVINO 2026 run everything up to here.
+_CPU_OPSET = 22
+
+
+# Compute capability and TensorRT version from which on each precision works, from the support matrices' table of hardware.
+_GPU_NEEDS = {
+    Precision.TF32: ((8, 0), (8, 5)),
+    Precision.BF16: ((8, 0), (9, 0)),
+    Precision.FP8: ((8, 9), (10, 0)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A runtime and its version: what a graph is written for.
+
+    Attributes:
+        runtime: "tensorrt", "onnxruntime" or "openvino".
+        version: Major and minor, for TensorRT.
+    """
+
+    runtime: str
+    version: tuple[int, int] = (0, 0)
+
+    @property
+    def name(self) -> str:
+        return self.runtime if self.runtime != TENSORRT else f"{self.runtime}-{self.version[0]}.{self.version[1]}"
+
+    @property
+    def max_opset(self) -> int:
+        if self.runtime != TENSORRT:
+            return _CPU_OPSET
+        return next(opset for since, opset in reversed(_TENSORRT_OPSETS) if self.version >= since)
+
+    @property
+    def strongly_typed(self) -> bool:
+        """Whether every tensor's type in the graph is what the engine computes in; else FP16 and INT8 flags allow it."""
+        return self.runtime == TENSORRT and self.version >= (10, 0)
+
+    @property
+    def stores_weights(self) -> bool:
+        """Whether quantized weights may be stored quantized. TensorRT before 10 wants FP32 weights behind Q and DQ."""
+        return self.runtime != TENSORRT
+
+    @property
+    def rest(self) -> Precision:
+        """What a quantized graph computes in between the quantized ops: FP16 where types are strong, else FP32.
+
+        Before TensorRT 10, scales are read as FP32 and the FP16 flag does the same for an FP32 graph.
+        """
+        return Precision.FP16 if self.strongly_typed else Precision.FP32
+
+    def builder_flags(self, precision: Precision) -> tuple[str, ...]:
+        """The `BuilderFlag`s that weak typing needs besides the graph; none where types are strong.
+
+        A graph quantized for weak typing is FP32 between its Q/DQ nodes, and FP16 lets TensorRT narrow that.
+        """
+        if self.runtime != TENSORRT or self.strongly_typed:
+            return ()
+        return {Precision.FP16: ("FP16",), Precision.INT8: ("INT8", "FP16")}.get(precision, ())
+
+
+def parse_target(text: str) -> Target:
+    """Reads `onnxruntime`, `openvino`, `tensorrt` (the newest) or `tensorrt-8.6`.
+
+    Raises:
+        InvalidRequest: It is none of those, or a TensorRT before 8.5.
+    """
+    runtime, _, version = text.partition("-")
+    hint = "Name onnxruntime, openvino, tensorrt or a version of it such as tensorrt-8.6."
+    if runtime in (ONNXRUNTIME, OPENVINO) and not version:
+        return Target(runtime=runtime)
+    if runtime != TENSORRT:
+        raise InvalidRequest(f"No target is called {text!r}.", hint=hint)
+    if not version:
+        return Target(runtime=TENSORRT, version=NEWEST_TENSORRT)
+    parts = version.split(".")
+    if not all(part.isdigit() for part in parts[:2]):
+        raise InvalidRequest(f"Could not read the version in {text!r}.", hint=hint)
+    found = (int(parts[0]), int(parts[1]) if len(parts) > 1 else 0)
+    if found < (8, 5):
+        raise InvalidRequest(f"TensorRT {version} is older than 8.5, the first one supported.", hint="Use 8.5 or later.")
+    return Target(runtime=TENSORRT, version=found)
+
+
+def min_opset(precision: Precision, target: Target) -> int:
+    """The opset a graph in that precision needs at least."""
+    needed = {Precision.FP16: 13, Precision.BF16: 22, Precision.INT8: 13, Precision.FP8: 19}.get(precision, 1)
+    # Q and DQ between FP16 tensors came with opset 19.
+    return max(needed, 19) if precision is Precision.INT8 and target.rest is Precision.FP16 else needed
+
+
+def check_target(precision: Precision, target: Target) -> None:
+    """Refuses what no device could run with this version.
+
+    Raises:
+        InvalidRequest: The precision came later.
+    """
+    since = _GPU_NEEDS.get(precision, ((0, 0), (0, 0)))[1]
+    if target.runtime == TENSORRT and target.version < since:
+        raise InvalidRequest(
+            f"{precision.value.upper()} came with TensorRT {since[0]}.{since[1]}; the target is {target.name}.",
+            hint="Choose FP16 or INT8, or a newer TensorRT.",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """What decides about precisions.
+
+    Attributes:
+        kind: "cuda" or "cpu".
+        compute_capability: Of a GPU.
+        flags: Of a CPU, as /proc/cpuinfo names them.
+    """
+
+    kind: str
+    compute_capability: tuple[int, int] | None = None
+    flags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """Whether a precision can be built for a device and target.
+
+    Attributes:
+        supported: It builds and runs.
+        fast: It runs in that precision rather than in a wider one; None where only a measurement tells.
+        reason: A sentence, always set.
+    """
+
+    precision: Precision
+    supported: bool
+    fast: bool | None
+    reason: str
+
+
+def advise(target: Target, device: Device) -> tuple[Advice, ...]:
+    """Every precision with whether it is supported, and why or why not."""
+    judge = _on_tensorrt if target.runtime == TENSORRT else _on_openvino if target.runtime == OPENVINO else _on_onnxruntime
+    return tuple(judge(precision, target, device) for precision in Precision)
+
+
+def _yes(precision: Precision, reason: str, *, fast: bool | None = True) -> Advice:
+    return Advice(precision=precision, supported=True, fast=fast, reason=reason)
+
+
+def _no(precision: Precision, reason: str) -> Advice:
+    return Advice(precision=precision, supported=False, fast=False, reason=reason)
+
+
+def _on_tensorrt(precision: Precision, target: Target, device: Device) -> Advice:
+    if device.kind != "cuda" or device.compute_capability is None:
+        return _no(precision, "TensorRT needs an NVIDIA GPU.")
+    capability = device.compute_capability
+    told = f"{capability[0]}.{capability[1]}"
+    needed, since = _GPU_NEEDS.get(precision, ((0, 0), (0, 0)))
+    if target.version < since:
+        return _no(precision, f"{precision.value.upper()} came with TensorRT {since[0]}.{since[1]}; this is {target.name}.")
+    if capability < needed:
+        return _no(precision, f"{precision.value.upper()} needs compute capability {needed[0]}.{needed[1]}; this GPU has {told}.")
+    if precision is Precision.BF16 and target.max_opset < min_opset(precision, target):
+        return _yes(
+            precision, f"Convolutions stay FP32: ONNX has BF16 ones from opset 22, {target.name} reads {target.max_opset}."
+        )
+    if precision is Precision.INT8 and capability < (7, 2):
+        return _yes(precision, f"Compute capability {told} has no INT8 tensor cores; it may not pay.", fast=None)
+    return _yes(precision, f"Compute capability {told} runs it natively.")
+
+
+_CPU_FLAGS = {
+    Precision.FP16: ("avx512_fp16", "amx_fp16"),
+    Precision.BF16: ("avx512_bf16", "amx_bf16"),
+    Precision.INT8: ("avx512_vnni", "avx_vnni", "amx_int8"),
+}
+_ONLY_NVIDIA = "TF32 is a mode of NVIDIA's tensor cores."
+
+
+def _has(precision: Precision, flags: Collection[str]) -> str:
+    return next((flag for flag in _CPU_FLAGS[precision] if flag in flags), "")
+
+
+_ON_ONNXRUNTIME = {
+    Precision.FP32: _yes(Precision.FP32, "The reference."),
+    Precision.TF32: _no(Precision.TF32, _ONLY_NVIDIA),
+    Precision.FP16: _yes(
+        Precision.FP16, "On the CPU it computes FP16 ops in FP32 with casts around them: half the size, no faster.", fast=False
+    ),
+    Precision.BF16: _no(Precision.BF16, "It has no BF16 convolutions or additions on the CPU."),
+    Precision.FP8: _no(Precision.FP8, "It has no FP8 kernels on the CPU, and its optimizer breaks such graphs."),
+}
+
+
+def _on_onnxruntime(precision: Precision, _: Target, device: Device) -> Advice:
+    if precision is not Precision.INT8:
+        return _ON_ONNXRUNTIME[precision]
+    if flag := _has(precision, device.flags):
+        return _yes(precision, f"The CPU has {flag}.")
+    return _yes(precision, "The CPU has no VNNI or AMX; INT8 may be slower than FP32.", fast=None)
+
+
+def _on_openvino(precision: Precision, _: Target, device: Device) -> Advice:
+    if precision is Precision.FP32:
+        return _yes(precision, "The reference.")
+    if precision is Precision.TF32:
+        return _no(precision, _ONLY_NVIDIA)
+    if precision is Precision.FP8:
+        return _no(precision, "It has no FP8 kernels on the CPU.")
+    if flag := _has(precision, device.flags):
+        return _yes(precision, f"The CPU has {flag}.")
+    lacking = f"The CPU has none of {', '.join(_CPU_FLAGS[precision])}"
+    return _yes(precision, f"{lacking}; it computes in FP32, and the file alone is smaller.", fast=False)
