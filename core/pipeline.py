@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,22 +43,25 @@ def plan(request: BuildRequest, model: Model) -> tuple[StageName, ...]:
     )
 
 
-def open_build(workspace: Workspace, request: BuildRequest, *, force: bool = False) -> Build:
+def open_build(workspace: Workspace, request: BuildRequest, *, stages: Sequence[StageName] = (), force: bool = False) -> Build:
     """The stored build of a checked request, made if there is none; `force` forgets what an earlier one left.
 
     A build that was cut off goes on where it stopped: finished stages stay finished.
+
+    Args:
+        stages: As `plan` tells; it is asked when they are not given.
     """
     folder = workspace.build_folder(request.key)
     if force:
         forget_build(workspace, request.key)
     if (folder / BUILD_FILE).exists():
         return read_json(Build, folder / BUILD_FILE)
-    model = workspace.model(request.model)
+    stages = stages or plan(request, workspace.model(request.model))
     build = Build(
         key=request.key,
         request=request,
         state=State.WAITING,
-        stages=tuple(StageRecord(stage=stage) for stage in plan(request, model)),
+        stages=tuple(StageRecord(stage=stage) for stage in stages),
         created_at=time.time(),
     )
     write_json(folder / REQUEST_FILE, request)
@@ -76,7 +79,13 @@ def forget_build(workspace: Workspace, key: str) -> None:
 
 
 def run_build(
-    workspace: Workspace, request: BuildRequest, *, on_change: OnChange, runner: StageRunner = run_stage, force: bool = False
+    workspace: Workspace,
+    request: BuildRequest,
+    *,
+    on_change: OnChange,
+    runner: StageRunner = run_stage,
+    stages: Sequence[StageName] = (),
+    force: bool = False,
 ) -> Build:
     """Runs the stages that are not done yet and returns the finished build; a failure is told in it, not raised.
 
@@ -84,8 +93,9 @@ def run_build(
         request: As `core.request.checked` returned it.
         on_change: Called after each change of a stage, and with each stage's progress.
         runner: Runs one stage to its end, raising EngineRoomError; Cancelled ends the build as cancelled.
+        stages: See `open_build`.
     """
-    build = open_build(workspace, request, force=force)
+    build = open_build(workspace, request, stages=stages, force=force)
     if build.state is State.DONE:
         return build
     folder = workspace.build_folder(build.key)

@@ -115,28 +115,39 @@ def python_path(python: str, core_folder: Path) -> dict[str, str]:
     return {} if python == sys.executable else {"PYTHONPATH": str(core_folder)}
 
 
-def toolchain_for(stage: StageName, request: BuildRequest, model: Model, toolchains: Sequence[Toolchain]) -> Toolchain:
-    """The first toolchain in which the stage can work; the first of all when none can, whose stage then says why."""
-    backends, conversions = _needs(stage, request, model)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """Names of the backends and the conversions that a stage works with."""
+
+    backends: tuple[str, ...] = ()
+    conversions: tuple[str, ...] = ()
+
+
+def needs_of(request: BuildRequest, model: Model) -> dict[StageName, Needs]:
+    """What each stage of a build needs of its interpreter; stages not named here run in any."""
+    from core.parity.references import reference_for
+
+    formats = path_named(model, request.path).formats
+    conversions = tuple(conversion_between(source, target).name for source, target in pairwise(formats))
+    engine = Needs(backends=(request.backend,))
+    return {
+        StageName.CONVERT: Needs(conversions=conversions),
+        StageName.BUILD: engine,
+        StageName.INSPECT: engine,
+        StageName.REFERENCE: Needs(backends=(reference_for(model.format).backend,)),
+        StageName.PARITY: engine,
+        StageName.MEASURE: engine,
+    }
+
+
+def toolchain_for(needs: Needs, toolchains: Sequence[Toolchain]) -> Toolchain:
+    """The first toolchain that has all of it; the first of all when none has: the stage then says what is missing."""
     for chain in toolchains:
-        offers = [chain.backends.get(name) for name in backends] + [chain.conversions.get(name) for name in conversions]
+        offers = [chain.backends.get(name) for name in needs.backends]
+        offers += [chain.conversions.get(name) for name in needs.conversions]
         if all(offer and offer.available for offer in offers):
             return chain
     return toolchains[0]
-
-
-def _needs(stage: StageName, request: BuildRequest, model: Model) -> tuple[list[str], list[str]]:
-    """Names of the backends and of the conversions that a stage works with."""
-    if stage is StageName.CONVERT:
-        formats = path_named(model, request.path).formats
-        return [], [conversion_between(source, target).name for source, target in pairwise(formats)]
-    if stage is StageName.REFERENCE:
-        from core.parity.references import reference_for
-
-        return [reference_for(model.format).backend], []
-    if stage in (StageName.BUILD, StageName.INSPECT, StageName.PARITY, StageName.MEASURE):
-        return [request.backend], []
-    return [], []
 
 
 if __name__ == "__main__":

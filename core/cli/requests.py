@@ -59,8 +59,9 @@ def make_request(
     threads: int | None = None,
     seconds: float = DEFAULT_PROTOCOL.min_seconds,
     seed: int = 0,
+    here: bool = True,
 ) -> BuildRequest:
-    """The checked request that these options ask for.
+    """The checked request that these options ask for; `here` as in `core.request.checked`.
 
     Raises:
         InvalidRequest: An option does not fit the model or the backend.
@@ -80,7 +81,7 @@ def make_request(
         protocol=Protocol(min_seconds=seconds),
         seed=seed,
     )
-    return checked(request, model)
+    return checked(request, model, here=here)
 
 
 def read_options(path_id: str, texts: list[str] | None) -> dict[str, OptionValue]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import contextvars
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +51,23 @@ def carry_out(bench: Bench, job: str, ticket: Ticket, attempt: str) -> Ending:
     Raises:
         Interrupted: This worker was cut off; somebody else may be at the job.
     """
+    started_at = time.time()
     voice = Voice(bench, job, ticket, attempt)
     voice.start()
+    build, error = None, None
     try:
-        return _carry_out(bench, ticket, voice)
-    except EngineRoomError as error:
-        return Ending(error=error_to_dict(error))
+        build = _carry_out(bench, ticket, voice)
+    except EngineRoomError as failure:
+        error = error_to_dict(failure)
     finally:
         voice.stop()
+    return Ending(started_at=started_at, finished_at=time.time(), build=build, error=error)
 
 
-def _carry_out(bench: Bench, ticket: Ticket, voice: Voice) -> Ending:
+def _carry_out(bench: Bench, ticket: Ticket, voice: Voice) -> Build:
     workspace, request, store = bench.workspace, ticket.request, bench.store
     if store:
-        voice.say(Snapshot(progress=Progress(message="Fetching the model")))
+        voice.say(progress=Progress(message="Fetching the model"))
         store.pull_inputs(workspace, request)
         if not workspace.build_folder(request.key).exists():
             store.pull_build(workspace, request.key)
@@ -71,7 +75,7 @@ def _carry_out(bench: Bench, ticket: Ticket, voice: Voice) -> Ending:
 
     def on_change(build: Build, progress: Progress | None) -> None:
         nonlocal pushed
-        voice.say(Snapshot(build=build, progress=progress))
+        voice.say(build=build, progress=progress)
         finished = sum(record.state not in (State.WAITING, State.RUNNING) for record in build.stages)
         if store and finished > pushed:
             pushed = finished
@@ -79,8 +83,7 @@ def _carry_out(bench: Bench, ticket: Ticket, voice: Voice) -> Ending:
 
     with exclusive(bench.device, voice.wait_for_device) as lock:
         supervisor = Supervisor(
-            request=request,
-            model=workspace.model(request.model),
+            needs=ticket.needs,
             toolchains=bench.toolchains,
             core_folder=bench.core_folder,
             limits=bench.limits,
@@ -89,8 +92,7 @@ def _carry_out(bench: Bench, ticket: Ticket, voice: Voice) -> Ending:
             environment={**bench.device.environment, **({STORE_VARIABLE: store.address} if store else {})},
         )
         voice.supervisor = supervisor
-        build = run_build(workspace, request, on_change=on_change, runner=supervisor.run)
-    return Ending(build=build)
+        return run_build(workspace, request, stages=ticket.stages, on_change=on_change, runner=supervisor.run)
 
 
 class Voice(threading.Thread):
@@ -101,25 +103,28 @@ class Voice(threading.Thread):
         self.supervisor: Supervisor | None = None
         self._bench = bench
         self._job = job
-        self._dbos: Any = dbos_module().DBOS
+        module = dbos_module()
+        self._dbos: Any = module.DBOS
+        self._not_ours: Any = module.error.DBOSWorkflowConflictIDError
         self._step = contextvars.copy_context()  # what this thread writes belongs to the step that made it
-        self._snapshot: Snapshot | None = Snapshot()
+        self._started_at = time.time()
+        self._snapshot: Snapshot | None = None
+        self.say()
         self._log = LogReader(bench.workspace.build_folder(ticket.request.key) / LOG_FILE, attempt)
         self._over = threading.Event()
         self._cancelled = threading.Event()
         self._lost = threading.Event()
 
-    def say(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
+    def say(self, *, build: Build | None = None, progress: Progress | None = None) -> None:
+        """What everyone sees of the job next."""
+        self._snapshot = Snapshot(started_at=self._started_at, build=build, progress=progress)
 
     def wait_for_device(self) -> None:
         if self._cancelled.is_set():
             raise Cancelled("The job was cancelled.")
         if self._lost.is_set() or not self._bench.lease.valid:
             raise Interrupted("This worker no longer has the job.")
-        if self._snapshot is None:
-            return
-        self._snapshot = replace(self._snapshot, progress=Progress(message=f"Waiting for {self._bench.device}: it is in use"))
+        self.say(progress=Progress(message=f"Waiting for {self._bench.device}: it is in use"))
 
     def run(self) -> None:
         ticks = 0
@@ -148,7 +153,7 @@ class Voice(threading.Thread):
 
     def _tell(self) -> None:
         snapshot, self._snapshot = self._snapshot, None
-        with suppress(Exception):  # no longer ours to tell: cancelled, or given to another worker
+        with suppress(Exception, self._not_ours):  # cancelled, or another worker's; or the lease decides, as above
             if snapshot:
                 self._step.run(self._dbos.set_event, STATUS_EVENT, to_data(snapshot))
             for text in self._log.new_text():

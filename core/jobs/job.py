@@ -19,7 +19,7 @@ from core.builds import Build, StageRecord
 from core.progress import Progress
 from core.request import BuildRequest
 from core.stages.stage import StageName
-from core.toolchains import Toolchain
+from core.toolchains import Needs, Toolchain
 
 # How the job engine knows our workflow and what it tells.
 WORKFLOW = "build"
@@ -160,11 +160,17 @@ class Worker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """What a queued job carries."""
+    """What a queued job carries; the plan comes along, so that an idle worker loads no backend.
+
+    Attributes:
+        needs: What each stage needs of a toolchain.
+    """
 
     request: BuildRequest
     model_name: str
     stages: tuple[StageName, ...]
+    needs: dict[StageName, Needs]
+    submitted_at: float
     force: bool = False
 
 
@@ -172,6 +178,7 @@ class Ticket:
 class Snapshot:
     """Where a running job is, as its worker last told."""
 
+    started_at: float
     build: Build | None = None
     progress: Progress | None = None
 
@@ -180,5 +187,7 @@ class Snapshot:
 class Ending:
     """What a finished job leaves in the queue's history; `error` is set when there is no build to tell it."""
 
+    started_at: float
+    finished_at: float
     build: Build | None = None
     error: dict[str, str] | None = None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from core.builds import BUILD_FILE, Build, Outcome, StageRecord, State, load_outcome
+from core import housekeeping
+from core.builds import BUILD_FILE, Build, Outcome, StageRecord, State, all_builds, load_outcome
 from core.errors import EngineRoomError, InvalidRequest, NotFound, StageCrashed, Unavailable, error_to_dict
+from core.housekeeping import Collected
 from core.jobs.database import APPLICATION, database_url, dbos_module, is_local, prepare, told
 from core.jobs.estimate import remaining_seconds
 from core.jobs.heartbeats import Heartbeats
@@ -32,7 +36,8 @@ from core.paths import path_named
 from core.pipeline import plan
 from core.request import BuildRequest, checked
 from core.serialization import from_data, read_json, to_data
-from core.store import Store, store_named
+from core.store import Kind, Store, store_named
+from core.toolchains import needs_of
 from core.workspace import Workspace
 
 HISTORY = 200  # finished jobs that estimates look back on
@@ -99,7 +104,14 @@ class Queue:
             return Submitted(key=request.key, answer=Answer.STORED, job=last)
         if self.store:
             self.store.push_inputs(self.workspace, request)
-        ticket = Ticket(request=request, model_name=model.name, stages=plan(request, model), force=force)
+        ticket = Ticket(
+            request=request,
+            model_name=model.name,
+            stages=plan(request, model),
+            needs=needs_of(request, model),
+            submitted_at=time.time(),
+            force=force,
+        )
         proposed = secrets.token_hex(6)
         with told(self.url):
             handle = self._client.enqueue(
@@ -193,6 +205,40 @@ class Queue:
         if self.store:
             self.store.pull_build(self.workspace, key)
 
+    def delete_build(self, key: str) -> Collected:
+        """Deletes a build with what only it uses, in the shared store too.
+
+        Raises:
+            InvalidRequest: A job is at it.
+        """
+        self._refuse_unfinished(key=key)
+        done = housekeeping.delete_build(self.workspace, key)
+        if self.store:
+            self.store.delete(Kind.BUILD, key)
+        return done
+
+    def delete_model(self, digest: str) -> Collected:
+        """Deletes a model with its builds and what only they use, in the shared store too.
+
+        Raises:
+            InvalidRequest: A job is at one of its builds.
+            NotFound: No such model is stored.
+        """
+        digest = self.workspace.model(digest).digest
+        self._refuse_unfinished(model=digest)
+        keys = [build.key for build in all_builds(self.workspace) if build.request.model == digest]
+        done = housekeeping.delete_model(self.workspace, digest)
+        if self.store:
+            for key in keys:
+                self.store.delete(Kind.BUILD, key)
+            self.store.delete(Kind.MODEL, digest)
+        return done
+
+    def _refuse_unfinished(self, *, key: str | None = None, model: str | None = None) -> None:
+        for job in self.jobs(states=(JobState.QUEUED, JobState.RUNNING), limit=10_000):
+            if job.key == key or job.request.model == model:
+                raise InvalidRequest(f"Job {job.id} needs it.", hint=f"Cancel it first: `engineroom cancel {job.id}`.")
+
     def _is_stored(self, key: str) -> bool:
         if _stored_build_done(self.workspace, key):
             return True
@@ -235,11 +281,12 @@ class Queue:
     def _as_job(self, row: Any, history: Sequence[Build]) -> Job:
         ticket = from_data(Ticket, row.input["args"][0])
         ending = _ending(row)
-        snapshot = self._snapshot(row.workflow_id) if row.status in ("PENDING", "CANCELLED") else Snapshot()
-        build = ending.build if ending else snapshot.build
-        stages = build.stages if build else tuple(StageRecord(stage=stage) for stage in ticket.stages)
         state = _state(row, ending)
-        left = remaining_seconds(ticket.request, stages, history) if not state.finished else None
+        told = ending or (self._snapshot(row.workflow_id) if state in (JobState.RUNNING, JobState.CANCELLED) else None)
+        stages = told.build.stages if told and told.build else tuple(StageRecord(stage=stage) for stage in ticket.stages)
+        if state is JobState.CANCELLED:
+            stages = tuple(replace(r, state=State.CANCELLED) if r.state is State.RUNNING else r for r in stages)
+        finished_at = ending.finished_at if ending else row.completed_at / 1000 if row.completed_at else None
         return Job(
             id=row.workflow_id,
             key=ticket.request.key,
@@ -248,20 +295,20 @@ class Queue:
             state=state,
             priority=Priority(row.priority),
             stages=stages,
-            submitted_at=row.created_at / 1000,
-            started_at=row.dequeued_at / 1000 if row.dequeued_at else None,
-            finished_at=row.completed_at / 1000 if row.completed_at else None,
-            progress=snapshot.progress if state is JobState.RUNNING else None,
+            submitted_at=ticket.submitted_at,
+            started_at=told.started_at if told else None,
+            finished_at=finished_at,
+            progress=told.progress if isinstance(told, Snapshot) and state is JobState.RUNNING else None,
             worker=row.executor_id,
             attempt=row.recovery_attempts or 0,
-            remaining_seconds=left,
+            remaining_seconds=None if state.finished else remaining_seconds(ticket.request, stages, history),
             error=_error(row, ending),
         )
 
-    def _snapshot(self, job: str) -> Snapshot:
+    def _snapshot(self, job: str) -> Snapshot | None:
         with told(self.url):
             data = self._client.get_event(job, STATUS_EVENT, timeout_seconds=0)
-        return from_data(Snapshot, data) if data else Snapshot()
+        return from_data(Snapshot, data) if data else None
 
 
 def _stored_build_done(workspace: Workspace, key: str) -> bool:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,10 @@ from typing import IO
 
 from core.jobs.guard import STUBBORN_SECONDS
 from core.jobs.processes import boot_seconds, end_orphans
-from core.models.model import Model
 from core.progress import Report
-from core.request import BuildRequest
 from core.stages.child import Child, Interrupted, run_stage
 from core.stages.stage import StageName
-from core.toolchains import Toolchain, python_path, toolchain_for
+from core.toolchains import Needs, Toolchain, python_path, toolchain_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +102,7 @@ class Supervisor:
     def __init__(
         self,
         *,
-        request: BuildRequest,
-        model: Model,
+        needs: Mapping[StageName, Needs],
         toolchains: Sequence[Toolchain],
         core_folder: Path,
         limits: StageLimits,
@@ -113,8 +110,7 @@ class Supervisor:
         device_lock: int,
         environment: dict[str, str],
     ) -> None:
-        self._request = request
-        self._model = model
+        self._needs = needs
         self._toolchains = toolchains
         self._core_folder = core_folder
         self._limits = limits
@@ -133,7 +129,7 @@ class Supervisor:
         """
         if not self._lease.valid:
             raise Interrupted("The lease has run out.")
-        chain = toolchain_for(stage, self._request, self._model, self._toolchains)
+        chain = toolchain_for(self._needs.get(stage, Needs()), self._toolchains)
         environment = {**self._environment, **python_path(chain.python, self._core_folder)}
         try:
             run_stage(stage, folder, report, python=chain.python, environment=environment, start=self._start)

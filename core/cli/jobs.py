@@ -1,0 +1,258 @@
+"""`submit`, `jobs`, `log`, `cancel`, `retry`, `worker`, `workers`, `gc`: builds in the background, here or on other hosts."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from core.benchmark.machine import memory_limit
+from core.cli.models import AsJson, ModelArgument, stored_model
+from core.cli.output import print_json, print_table, size, stderr, stdout
+from core.cli.requests import (
+    DEFAULT_PROTOCOL,
+    Device,
+    Force,
+    Inputs,
+    Options,
+    Ranges,
+    Seconds,
+    Seed,
+    Shapes,
+    SignatureName,
+    Threads,
+    make_request,
+)
+from core.errors import InvalidRequest
+from core.housekeeping import collect
+from core.jobs.device import parse_device
+from core.jobs.job import Answer, Job, JobState, Priority
+from core.jobs.queue import Queue
+from core.jobs.supervisor import StageLimits
+from core.jobs.worker import WorkerOptions, run_worker
+from core.precision.kinds import Precision
+from core.store import store_named
+from core.toolchains import parse_toolchain
+from core.workspace import default_workspace
+
+FOLLOW_SECONDS = 0.5
+
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database", envvar="ENGINEROOM_DATABASE", help="postgresql://user@host/name; SQLite in the workspace by default."
+    ),
+]
+Store = Annotated[
+    str | None,
+    typer.Option("--store", envvar="ENGINEROOM_STORE", help="Shared store for several hosts: a folder or s3://bucket/prefix."),
+]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, or its beginning: see `engineroom jobs`.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("submit")(submit_command)
+    app.command("jobs")(jobs_command)
+    app.command("log")(log_command)
+    app.command("cancel")(cancel_command)
+    app.command("retry")(retry_command)
+    app.command("worker")(worker_command)
+    app.command("workers")(workers_command)
+    app.command("gc")(gc_command)
+
+
+def _queue(database: str | None, store: str | None = None) -> Queue:
+    return Queue(default_workspace(), database, store)
+
+
+def submit_command(
+    model: ModelArgument,
+    path: Annotated[list[str], typer.Option("--path", "-p", help="Which path, as `engineroom paths` lists them (repeatable).")],
+    precision: Annotated[list[Precision] | None, typer.Option("--precision", help="Repeatable: fp32 when not given.")] = None,
+    shape: Shapes = None,
+    option: Options = None,
+    signature: SignatureName = None,
+    inputs: Inputs = None,
+    ranges: Ranges = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+    seconds: Seconds = DEFAULT_PROTOCOL.min_seconds,
+    seed: Seed = 0,
+    priority: Annotated[str, typer.Option("--priority", help="high, normal or low.")] = "normal",
+    force: Force = False,
+    database: Database = None,
+    store: Store = None,
+    json: AsJson = False,
+) -> None:
+    """Queue builds for a worker: every path in every precision given."""
+    if priority.upper() not in Priority.__members__:
+        raise InvalidRequest(f"{priority!r} is no priority.", hint="Choose high, normal or low.")
+    queue = _queue(database, store)
+    found = stored_model(queue.workspace, model)
+    requests = [
+        make_request(
+            queue.workspace,
+            found,
+            one_path,
+            precision=one_precision,
+            shape=shape,
+            option=option,
+            signature=signature,
+            inputs=inputs,
+            ranges=ranges,
+            device=device,
+            threads=threads,
+            seconds=seconds,
+            seed=seed,
+            here=False,
+        )
+        for one_path in path
+        for one_precision in precision or [Precision.FP32]
+    ]
+    answers = queue.submit_all(requests, priority=Priority[priority.upper()], force=force)
+    if json:
+        print_json(answers)
+        return
+    for answer in answers:
+        words = {
+            Answer.QUEUED: f"job {answer.job} is queued",
+            Answer.JOINED: f"job {answer.job} is at it already",
+            Answer.STORED: f"build {answer.key[:12]} is there already",
+        }
+        stdout.print(words[answer.answer], highlight=False)
+    for note in dict.fromkeys(answer.note for answer in answers if answer.note):
+        stderr.print(f"[yellow]{note}[/yellow]", highlight=False)
+
+
+def jobs_command(
+    limit: Annotated[int, typer.Option("--limit", min=1, help="So many of the newest.")] = 20,
+    database: Database = None,
+    json: AsJson = False,
+) -> None:
+    """List the newest jobs: what runs, what waits, how the others ended."""
+    found = _queue(database).jobs(limit=limit)
+    if json:
+        print_json(found)
+        return
+    columns = ["job", "model", "path", "precision", "state", "stage", "left", "submitted"]
+    print_table("", columns, [_row(job) for job in found], numbers=["left"])
+
+
+def _row(job: Job) -> tuple[object, ...]:
+    stage = next((record.stage.value for record in job.stages if record.state.value == "running"), None)
+    if job.state is JobState.FAILED and job.error:
+        stage = job.error["message"]
+    elif job.progress:
+        stage = job.progress.message
+    left = f"{job.remaining_seconds:.0f} s" if job.remaining_seconds is not None else None
+    submitted = time.strftime("%d %b %H:%M", time.localtime(job.submitted_at))
+    return job.id, job.model_name, job.request.path, job.request.precision.value, job.state.value, stage, left, submitted
+
+
+def log_command(
+    job: JobArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
+    database: Database = None,
+) -> None:
+    """Print what a job has logged."""
+    queue = _queue(database)
+    offset = 0
+    while True:
+        new = queue.log(job, offset)
+        sys.stdout.write(new.text)
+        sys.stdout.flush()
+        offset = new.offset
+        if new.finished or not follow:
+            break
+        time.sleep(FOLLOW_SECONDS)
+    if follow:
+        found = queue.job(job)
+        reason = f": {found.error['message']}" if found.error else ""
+        stderr.print(f"job {found.id} is {found.state.value}{reason}", highlight=False, markup=False)
+
+
+def cancel_command(job: JobArgument, database: Database = None) -> None:
+    """Take a queued job out, or end a running one."""
+    found = _queue(database).cancel(job)
+    stdout.print(f"job {found.id} is {found.state.value}", highlight=False)
+
+
+def retry_command(job: JobArgument, database: Database = None, store: Store = None) -> None:
+    """Queue a failed or cancelled job's request again."""
+    answer = _queue(database, store).retry(job)
+    stdout.print(f"job {answer.job} is queued", highlight=False)
+    if answer.note:
+        stderr.print(f"[yellow]{answer.note}[/yellow]", highlight=False)
+
+
+def worker_command(
+    device: Annotated[str, typer.Option("--device", help="The one device to work on: cpu, cuda, cuda:1.")] = "cpu",
+    toolchain: Annotated[
+        list[str] | None,
+        typer.Option("--toolchain", help="Another interpreter for stages: tftrt=/path/to/python3.10 (repeatable)."),
+    ] = None,
+    time_limit: Annotated[float, typer.Option("--time-limit", min=1, help="Seconds that one stage may take.")] = 3600.0,
+    memory_limit_gb: Annotated[
+        float | None,
+        typer.Option("--memory-limit", min=0.1, help="GB that one stage may use; 80 % of this host's when not given."),
+    ] = None,
+    lease: Annotated[float, typer.Option("--lease", min=1, help="Seconds; the same for all workers of a database.")] = 10.0,
+    database: Database = None,
+    store: Store = None,
+) -> None:
+    """Carry out queued builds until told to stop."""
+    memory = int(memory_limit_gb * 1e9) if memory_limit_gb else int(memory_limit() * 0.8)
+    options = WorkerOptions(
+        workspace=default_workspace(),
+        device=parse_device(device),
+        limits=StageLimits(time_seconds=time_limit, memory_bytes=memory),
+        database=database,
+        store=store,
+        toolchains=[parse_toolchain(text) for text in toolchain or []],
+        lease_seconds=lease,
+    )
+    run_worker(options)
+
+
+def workers_command(database: Database = None, json: AsJson = False) -> None:
+    """List the workers: host, device, toolchains, sign of life."""
+    found = _queue(database).workers()
+    if json:
+        print_json(found)
+        return
+    rows = [
+        (
+            worker.card.host,
+            worker.card.device,
+            worker.card.device_name,
+            ", ".join(f"{chain.name} ({chain.version})" for chain in worker.card.toolchains),
+            f"{worker.beat_age_seconds:.0f} s ago" if worker.alive else "dead",
+            worker.job,
+        )
+        for worker in found
+    ]
+    print_table("", ["host", "device", "name", "toolchains", "sign of life", "job"], rows)
+
+
+def gc_command(
+    quota: Annotated[
+        float | None, typer.Option("--quota", min=0, help="GB: delete the oldest builds until the rest fits.")
+    ] = None,
+    store: Store = None,
+    json: AsJson = False,
+) -> None:
+    """Give space back: partial work, artifacts that no build uses, and with --quota the oldest builds."""
+    done = collect(default_workspace(), quota_bytes=int(quota * 1e9) if quota is not None else None)
+    shared = store_named(store)
+    swept = shared.sweep() if shared else None
+    if json:
+        print(json_module.dumps({"freed_bytes": done.freed_bytes, "deleted": done.deleted, "store_freed_bytes": swept}))
+        return
+    for text in done.deleted:
+        stdout.print(text, highlight=False)
+    stdout.print(f"{size(done.freed_bytes) or '0 B'} freed", highlight=False)
+    if swept is not None:
+        stdout.print(f"{size(swept) or '0 B'} freed in the store", highlight=False)
