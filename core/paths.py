@@ -11,6 +11,7 @@ from core.backends.base import Backend, Variant, all_backends, backend_named
 from core.conversion.base import Conversion, all_conversions
 from core.errors import InvalidRequest
 from core.models.model import Format, Model
+from core.parity.references import reference_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class BuildPath:
 
     @property
     def title(self) -> str:
-        chain = [f.value for f in self.formats[1:]] + [variant_title(self.backend, self.variant)]
+        chain = [f.title for f in self.formats[1:]] + [variant_title(self.backend, self.variant)]
         return " → ".join(chain)
 
 
@@ -77,14 +78,16 @@ def _path(chain: tuple[Format, ...], backend: Backend, variant: Variant) -> Buil
 
 
 def paths_from(start: Format) -> tuple[BuildPath, ...]:
-    """Every path from a format, whether it works here or not."""
-    return tuple(
+    """Every path from a format, whether it works here or not; short chains first, of those the format's own framework."""
+    own = reference_for(start)
+    found = (
         _path(chain, backend, variant)
         for chain in _chains(start)
         for backend in all_backends().values()
         if chain[-1] in backend.accepts
         for variant in backend.variants
     )
+    return tuple(sorted(found, key=lambda path: (len(path.formats), path.backend != own.backend)))
 
 
 def paths_for(model: Model) -> tuple[BuildPath, ...]:

@@ -45,7 +45,7 @@ class Measurement:
     Attributes:
         latency: `low_ms` to `high_ms` is the median's 95 % interval.
         throughput: Samples of the batch a second at the median latency; runs a second when there is no batch axis.
-        load_ms: From opening the engine to ready.
+        load_ms: From opening the engine to ready, the runtime's own import counted in.
         first_ms: The first inference, which can hide lazy compilation.
         peak_memory_bytes: Peak resident size of the measuring process, and of the same process before loading.
         shapes: Input shapes measured.

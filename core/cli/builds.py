@@ -114,10 +114,17 @@ def show_outcome(outcome: Outcome) -> None:
             ("peak memory", size(measured.peak_memory_bytes)),
         ]
     if parity := outcome.parity:
-        worst = next(output for output in parity.outputs if output.name == parity.worst)
+        worst = next((output for output in parity.outputs if output.name == parity.worst), None)
         verdict = "on par" if parity.passed else "NOT on par"
-        fields.append(("parity", f"{verdict} with {parity.reference}: worst is {worst.name}, {parity_text(worst)}"))
+        fields.append(
+            ("parity", f"{verdict} with {parity.reference}" + (f": worst is {worst.name}, {parity_text(worst)}" if worst else ""))
+        )
         fields.append(("compared on", parity.inputs))
+        if parity.accuracy and parity.reference_accuracy:
+            found, source = parity.accuracy, parity.reference_accuracy
+            fields.append(
+                ("accuracy", f"top-1 {found.top1:.2%} of {found.samples} samples; the source model has {source.top1:.2%}")
+            )
     print_fields(f"{outcome.model.name} → {request.path}", fields)
     for record in build.stages:
         if record.error:

@@ -21,6 +21,12 @@ class Format(str, Enum):
     GRAPHDEF = "graphdef"
     TFLITE = "tflite"
 
+    @property
+    def title(self) -> str:
+        return {"savedmodel": "SavedModel", "onnx": "ONNX", "keras": "Keras", "graphdef": "GraphDef", "tflite": "TFLite"}[
+            self.value
+        ]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorSpec:

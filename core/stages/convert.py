@@ -20,9 +20,9 @@ def run(context: StageContext) -> Prepared:
     return _with_named_nodes(context, prepared) if formats == (Format.ONNX,) else prepared
 
 
-def _convert(context: StageContext, prepared: Prepared, conversion: Conversion) -> Prepared:
+def _convert(context: StageContext, base: Prepared, conversion: Conversion) -> Prepared:
     def make(folder: Path) -> Prepared:
-        done = conversion.convert(context.source(prepared), folder, context.report)
+        done = conversion.convert(context.source(base), folder, context.report)
         return Prepared(
             artifact=None,
             entry=done.entry,
@@ -33,20 +33,14 @@ def _convert(context: StageContext, prepared: Prepared, conversion: Conversion) 
             notes=done.notes,
         )
 
-    recipe = {
-        "step": conversion.name,
-        "version": conversion.availability().version,
-        "from": prepared.artifact or context.model.digest,
-        "signature": prepared.signature,
-    }
-    return make_prepared(context, recipe, make)
+    return make_prepared(context, base, {"step": conversion.name, "version": conversion.availability().version}, make)
 
 
-def _with_named_nodes(context: StageContext, prepared: Prepared) -> Prepared:
+def _with_named_nodes(context: StageContext, base: Prepared) -> Prepared:
     """ONNX as uploaded, unless it has unnamed nodes: layers could not be traced back to those."""
-    path = context.source(prepared).path
+    path = context.source(base).path
     if not name_nodes(read_onnx(path, weights=False)):
-        return prepared
+        return base
 
     def make(folder: Path) -> Prepared:
         model = read_onnx(path)
@@ -56,9 +50,9 @@ def _with_named_nodes(context: StageContext, prepared: Prepared) -> Prepared:
             artifact=None,
             entry="model.onnx",
             format=Format.ONNX,
-            signature=prepared.signature,
+            signature=base.signature,
             ops=op_counts(model),
             notes=("Unnamed nodes were given names, so that layers can be traced back to them.",),
         )
 
-    return make_prepared(context, {"step": "name-nodes", "from": context.model.digest}, make)
+    return make_prepared(context, base, {"step": "name-nodes"}, make)

@@ -13,13 +13,15 @@ from core.stages.stage import Prepared, StageContext
 RECORD = "prepared.json"
 
 
-def make_prepared(context: StageContext, recipe: Mapping[str, object], make: Callable[[Path], Prepared]) -> Prepared:
-    """The artifact that `recipe` identifies, made by `make(folder)` unless an earlier build made it.
+def make_prepared(
+    context: StageContext, base: Prepared, recipe: Mapping[str, object], make: Callable[[Path], Prepared]
+) -> Prepared:
+    """The artifact that `recipe` makes of `base`, made by `make(folder)` unless an earlier build made it.
 
     Args:
-        recipe: Everything that decides the outcome: what it is made from, by which step and version, with which options.
+        recipe: What decides the outcome besides `base`: the step, its version, its options.
     """
-    key = content_key(recipe)
+    key = content_key({**recipe, "from": base.artifact or context.model.digest, "signature": base.signature})
     made = False
 
     def make_and_record(folder: Path) -> None:
@@ -27,7 +29,8 @@ def make_prepared(context: StageContext, recipe: Mapping[str, object], make: Cal
         made = True
         start = time.perf_counter()
         result = make(folder)
-        write_json(folder / RECORD, replace(result, artifact=key, made_seconds=round(time.perf_counter() - start, 3)))
+        seconds = round(base.made_seconds + time.perf_counter() - start, 3)
+        write_json(folder / RECORD, replace(result, artifact=key, made_seconds=seconds, notes=(*base.notes, *result.notes)))
 
     folder = context.workspace.make_artifact(key, make_and_record)
     return replace(read_json(Prepared, folder / RECORD), reused=not made)

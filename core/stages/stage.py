@@ -51,8 +51,9 @@ class Prepared:
         artifact: Key of the artifact that holds it; None for the stored model itself.
         entry: Main file below that artifact or below the model's content.
         reused: It was there already, from an earlier build.
-        made_seconds: What making it took, whenever that was.
+        made_seconds: What making it took, from the stored model on, whenever that was.
         details: What the stage changed, for people: rows of name and value.
+        notes: Of every stage so far.
     """
 
     artifact: str | None
