@@ -79,8 +79,7 @@ class GpuTimes:
 
     Attributes:
         runs: Transfers in or out, CUDA graph on or off: up to four.
-        host_to_host: One inference at a time, from host memory to host memory, waiting for each; by CUDA graph (True) or not.
-        bare_loop: The same without this project's session around it: TensorRT's and CUDA's calls alone.
+        host_to_host: One inference at a time from page-locked host memory and back, waiting for each: "plain" and "graph".
         streams: Throughput by streams.
         batches: Throughput by batch, for engines that take several.
         knee: The batch from which on larger ones hardly pay; None without a sweep.
@@ -91,7 +90,6 @@ class GpuTimes:
 
     runs: tuple[GpuRun, ...]
     host_to_host: dict[str, Latency] = field(default_factory=dict)
-    bare_loop: dict[str, Latency] = field(default_factory=dict)
     streams: tuple[StreamPoint, ...] = ()
     batches: tuple[BatchPoint, ...] = ()
     knee: int | None = None

@@ -165,8 +165,8 @@ def copy_to_host(target: HostBuffer, source: int, nbytes: int, stream: Any) -> N
 
 
 def wait_by(spin: bool) -> None:
-    """How `synchronize` waits: a busy loop (lowest latency) or the operating system's. Before the first use of the GPU."""
-    call("cudaSetDeviceFlags", _SPIN if spin else _BLOCKING_SYNC)
+    """How `synchronize` waits: a busy loop (lowest latency) or the operating system's. A GPU in use may keep what it has."""
+    runtime().cudaSetDeviceFlags(_SPIN if spin else _BLOCKING_SYNC)
 
 
 def memory_bytes() -> tuple[int, int]:

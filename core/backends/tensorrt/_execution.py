@@ -94,6 +94,8 @@ class Execution:
         self.bindings = {name: self._binding(name) for name in names}
         self.inputs = [binding for binding in self.bindings.values() if binding.is_input]
         self.outputs = [binding for binding in self.bindings.values() if not binding.is_input]
+        self.input_names = tuple(binding.name for binding in self.inputs)
+        self.values_decide_shapes = any(binding.on_host for binding in self.inputs)
         self.shapes: dict[str, tuple[int, ...]] | None = None
         self.profile = 0
 
@@ -107,7 +109,7 @@ class Execution:
             InvalidRequest: The shapes fit no optimization profile.
         """
         shapes = {binding.name: arrays[binding.name].shape for binding in self.inputs}
-        if shapes == self.shapes and not any(binding.on_host for binding in self.inputs):
+        if shapes == self.shapes and not self.values_decide_shapes:
             return False
         self._choose_profile(shapes)
         for binding in self.inputs:

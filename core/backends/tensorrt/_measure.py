@@ -67,7 +67,7 @@ def gpu_times(trt: Any, engine: Any, arrays: Mapping[str, Array], protocol: Prot
                         notes.append(f"No CUDA graph {_named(transfers, graph)}: {error.message}")
                     clocks.sample(f"during: {_named(transfers, graph)}")
             report(Progress(message="Timing host to host", fraction=0.7))
-            bare = _bare_loops(execution, protocol)
+            host_to_host = _host_to_host(execution, protocol)
             clocks.sample("during: host to host")
             report(Progress(message="Several streams", fraction=0.8))
             streams = tuple(_streams(trt, engine, arrays, count) for count in _STREAMS)
@@ -79,7 +79,7 @@ def gpu_times(trt: Any, engine: Any, arrays: Mapping[str, Array], protocol: Prot
     warnings = [*(text for run in runs for text in run_warnings(run)), *clock_warnings(clocks.samples), *notes]
     return GpuTimes(
         runs=tuple(runs),
-        bare_loop=bare,
+        host_to_host=host_to_host,
         streams=streams,
         batches=batches,
         knee=knee_of(batches),
@@ -191,8 +191,8 @@ def _loop(submit: Callable[[int], None], finish: Callable[[int], None], seconds:
     return perf_counter() - started
 
 
-def _bare_loops(execution: Execution, protocol: Protocol) -> dict[str, Latency]:
-    """Host to host and synchronous, with nothing around TensorRT's and CUDA's calls; the inputs lie in page-locked memory."""
+def _host_to_host(execution: Execution, protocol: Protocol) -> dict[str, Latency]:
+    """One run at a time, each waited for; the inputs lie in page-locked memory."""
     graph = execution.capture(transfers=True) if execution.graph_possible else None
 
     def plainly() -> None:
