@@ -1,0 +1,49 @@
+"""Where every page is, and links to it: each view has a URL with its ids in the query.
+
+`link(ENGINE, "Open the engine", build=key)` draws one, `go(...)` goes there, `url(...)` is its address for tables and components.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import NoReturn
+from urllib.parse import urlencode
+
+import streamlit as st
+
+# Relative to main.py, as Streamlit wants them.
+HOME = "../pages/home.py"
+MODEL = "../pages/model.py"
+BUILD = "../pages/build.py"
+JOBS = "../pages/jobs.py"
+ENGINE = "../pages/engine.py"
+COMPARE = "../pages/compare.py"
+SYSTEM = "../pages/system.py"
+
+
+def link(
+    page: str, label: str, *, icon: str | None = None, help: str | None = None, disabled: bool = False, **ids: str | None
+) -> None:
+    """A link on the page; ids that are None are left out."""
+    st.page_link(page, label=label, icon=icon, help=help, disabled=disabled, query_params=_given(ids))
+
+
+def go(page: str, **ids: str | None) -> NoReturn:
+    """Ends this run and shows another page."""
+    st.switch_page(page, query_params=_given(ids))
+
+
+def url(page: str, **ids: str | None) -> str:
+    """The address of a page on this server, relative to its root."""
+    name = "" if page == HOME else PurePosixPath(page).stem
+    given = _given(ids)
+    return f"/{name}" + (f"?{urlencode(given)}" if given else "")
+
+
+def chosen(name: str) -> str | None:
+    """An id from the address, None when it is not there."""
+    return st.query_params.get(name) or None
+
+
+def _given(ids: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in ids.items() if value}
