@@ -65,6 +65,7 @@ def engine_graph(source: Sequence[SourceNode], module: Module, naming: Naming, *
     made = _made_by(module.entry)
     carried = {instruction.name: finder.carried_by(instruction, module) for instruction in module.entry}
     working = [instruction for instruction in module.entry if instruction.opcode not in _NO_WORK]
+    _absorb(source, [carried[instruction.name] for instruction in working])
     placed = {name for instruction in working for name in carried[instruction.name]}
     views = {name for names in carried.values() for name in names} - placed
     order = {node.name: position for position, node in enumerate(source)}
@@ -77,6 +78,27 @@ def engine_graph(source: Sequence[SourceNode], module: Module, naming: Naming, *
         loose_nodes=tuple(_loose(source, placed, views, naming)),
         notes=(f"XLA's optimised program on {device}, compiled for the profile's opt shapes.",),
     )
+
+
+def _absorb(source: Sequence[SourceNode], layers: Sequence[set[str]]) -> None:
+    """Adds nodes that XLA merged into their one reader: a padding or a transposition becomes part of a convolution or a
+    product and leaves no name, so a nameless node whose readers all run in one instruction is counted there.
+    """
+    readers: dict[str, list[str]] = {}
+    homes: dict[str, set[int]] = {}
+    for node in source:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node.name)
+    for index, names in enumerate(layers):
+        for name in names:
+            homes.setdefault(name, set()).add(index)
+    for node in reversed(source):
+        if node.name in homes or node.name not in readers or node.op in (*_VIEWS, *_SHAPES, "ReadVariableOp"):
+            continue
+        common = set.intersection(*(homes.get(reader, set()) for reader in readers[node.name]))
+        if common and any(name in homes for name in node.inputs):
+            layers[min(common)].add(node.name)
+            homes[node.name] = common
 
 
 def _layer(instruction: Instruction, made: Mapping[str, LayerTensor], names: list[str]) -> Layer:
