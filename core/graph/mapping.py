@@ -25,21 +25,33 @@ class Mapped:
     loose: tuple[LooseNode, ...]
 
 
-def map_nodes(source: SourceGraph, claims: Mapping[str, Collection[str]]) -> Mapped:
+# Ops that runtimes append to a convolution or a product, in the words of ONNX and of OpenVINO.
+_APPENDED_OPS = frozenset(
+    {"Add", "Mul", "Multiply", "Sub", "Subtract", "Div", "Relu", "Clip", "Clamp", "Sigmoid", "Tanh", "BatchNormalization"}
+)
+
+
+def map_nodes(source: SourceGraph, claims: Mapping[str, Collection[str]], open_layers: Collection[str] = ()) -> Mapped:
     """Finds the layer of every source node.
 
     Args:
         source: The graph that the backend was given.
         claims: Names of the source nodes that are certain for each layer.
+        open_layers: Layers that may go on past the nodes that they claim: a bias or an activation that follows is
+            taken to be appended to them.
     """
-    return _Mapping(source, claims).mapped()
+    return _Mapping(source, claims, open_layers).mapped()
 
 
 def with_sources(
-    layers: Iterable[Layer], source: SourceGraph, claims: Mapping[str, Collection[str]], notes: tuple[str, ...] = ()
+    layers: Iterable[Layer],
+    source: SourceGraph,
+    claims: Mapping[str, Collection[str]],
+    notes: tuple[str, ...] = (),
+    open_layers: Collection[str] = (),
 ) -> EngineGraph:
-    """The engine graph: the layers with their source nodes filled in."""
-    mapped = map_nodes(source, claims)
+    """The engine graph: the layers with their source nodes filled in; arguments as for `map_nodes`."""
+    mapped = map_nodes(source, claims, open_layers)
     return EngineGraph(
         layers=tuple(replace(layer, source_nodes=mapped.carried.get(layer.name, ())) for layer in layers),
         source_nodes=source.nodes,
@@ -49,8 +61,9 @@ def with_sources(
 
 
 class _Mapping:
-    def __init__(self, source: SourceGraph, claims: Mapping[str, Collection[str]]) -> None:
+    def __init__(self, source: SourceGraph, claims: Mapping[str, Collection[str]], open_layers: Collection[str]) -> None:
         self._source = source
+        self._open_layers = frozenset(open_layers)
         self._nature = Nature(source)
         self._claimed = {name for names in claims.values() for name in names}
         self._repeats = {
@@ -69,6 +82,7 @@ class _Mapping:
                     self._readers[self._repeats.get(made_by.name, made_by.name)].append(node)
 
     def mapped(self) -> Mapped:
+        self._append()
         for node in reversed(self._source.nodes):
             if not self._carriers[node.name] and self._may_be_fused(node):
                 self._carriers[node.name] = self._layers_reading(node)
@@ -83,6 +97,15 @@ class _Mapping:
                 for layer in layers:
                     carried[layer].append(node.name)
         return Mapped(carried={layer: tuple(names) for layer, names in carried.items()}, loose=tuple(loose))
+
+    def _append(self) -> None:
+        for node in self._source.nodes:
+            makers = [made for made in map(self._producer.get, node.inputs) if made and not self._nature.is_derived(made)]
+            if self._carriers[node.name] or node.op not in _APPENDED_OPS or len(makers) != 1:
+                continue
+            before = self._carriers[makers[0].name]
+            if len(before) == 1 and before <= self._open_layers and len(self._readers[makers[0].name]) == 1:
+                self._carriers[node.name] = set(before)
 
     def _may_be_fused(self, node: SourceNode) -> bool:
         return node.name not in self._repeats and node.name not in self._nature.unused

@@ -1,0 +1,189 @@
+"""The backend: options, building, opening."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from core.availability import Availability, from_packages, installed_version
+from core.backends._config import checked_options
+from core.backends._trial import zeros
+from core.backends.base import BuildConfig, Engine, Option, Tensors, Variant, folder_bytes
+from core.backends.openvino._layers import APPENDABLE_KINDS, RuntimeGraph, Shape, is_quantized, mean_times, nodes_of_model
+from core.backends.openvino._reading import Ports, dtype_of, find_ports, imported, narrow_shapes, read_model, told
+from core.backends.openvino._sessions import HINTS, OpenVinoSession, compile_properties
+from core.errors import BuildFailed, EngineRoomError, RunFailed
+from core.graph.engine_graph import EngineGraph
+from core.graph.mapping import with_sources
+from core.graph.source import SourceGraph, nodes_of_onnx
+from core.models.model import Format, Source
+from core.onnxfile import read_onnx
+from core.precision.kinds import Precision
+from core.progress import Progress, Report
+from core.serialization import read_json, write_json
+
+_ARTIFACT = "model"
+_MODEL = "model/model.xml"
+_PORTS = "ports.json"
+_SOURCE = "source.json"
+# Types that the CPU plugin turns into ones of 32 bits.
+_NARROWED = frozenset({"int64", "uint64", "float64"})
+
+
+class OpenVino:
+    """Saves the model as OpenVINO's own IR, narrowed to the profile's shapes; `open` compiles it for the processor it is on."""
+
+    name: str = "openvino"
+    title: str = "OpenVINO"
+    accepts: tuple[Format, ...] = (Format.ONNX, Format.SAVEDMODEL, Format.TFLITE)
+    variants: tuple[Variant, ...] = (Variant(name="", title="OpenVINO"),)
+    precisions: tuple[Precision, ...] = (Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8)
+    simplifies: bool = False
+    options: tuple[Option, ...] = (
+        Option(
+            name="performance_hint",
+            default="latency",
+            help="What the runtime tunes its threads for.",
+            choices=("latency", "throughput"),
+        ),
+        Option(
+            name="streams", default=1, help="Inferences that may run at the same time; the threads are shared out among them."
+        ),
+    )
+
+    def availability(self) -> Availability:
+        return from_packages(self.title, "openvino")
+
+    def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
+        options = checked_options(self, config, self.availability().devices)
+        core = imported().Core()
+        report(Progress(message="Reading the model"))
+        _check_dtypes(source)
+        model = read_model(core, source)
+        ports = find_ports(model, source)
+        narrow_shapes(model, source, config.profile, ports)
+        if config.precision is Precision.INT8 and not is_quantized(model):
+            raise BuildFailed(
+                "The model holds no quantized ops, so no INT8 engine can come of it.",
+                hint="Take the path through ONNX, or ask for fp32.",
+            )
+        write_json(folder / _PORTS, ports)
+        if source.format is Format.ONNX:
+            write_json(folder / _SOURCE, nodes_of_onnx(read_onnx(source.path, weights=False)))
+
+        report(Progress(message="Compiling", fraction=0.5))
+        (folder / _ARTIFACT).mkdir(parents=True, exist_ok=True)
+        try:
+            compiled = core.compile_model(model, "CPU", compile_properties(config, options))
+            imported().save_model(model, os.fspath(folder / _MODEL), compress_to_fp16=config.precision is Precision.FP16)
+        except Exception as error:
+            raise BuildFailed(
+                f"OpenVINO could not compile {source.path.name}: {told(error)}",
+                hint="Try another precision, or ONNX Runtime.",
+                detail=str(error),
+            ) from error
+        _check_precision(compiled, config)
+        return Engine(
+            folder=folder,
+            backend=self.name,
+            config=config,
+            signature=source.signature,
+            artifact=_ARTIFACT,
+            size_bytes=folder_bytes(folder, [_ARTIFACT]),
+            versions={name: version for name in ("openvino", "numpy") if (version := installed_version(name))},
+            notes=_notes(source),
+        )
+
+    @contextmanager
+    def open(self, engine: Engine) -> Iterator[OpenVinoSession]:
+        with self._session(engine, self._compile(_read(engine), engine)) as session:
+            yield session
+
+    def describe(self, engine: Engine) -> EngineGraph:
+        model = _read(engine)
+        compiled = self._compile(model, engine, profiled=True)
+        graph = RuntimeGraph(compiled, model)
+        kernels, notes = self._kernels(engine, compiled, graph)
+        shapes = self._shapes_at_opt(engine) if graph.is_dynamic else {}
+        has_names = (engine.folder / _SOURCE).exists()
+        source = read_json(SourceGraph, engine.folder / _SOURCE) if has_names else nodes_of_model(model)
+        layers = graph.layers(kernels, shapes)
+        appendable = [layer.name for layer in layers if layer.kind in APPENDABLE_KINDS]
+        return with_sources(layers, source, graph.claims(source), notes, appendable)
+
+    def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
+        model = _read(engine)
+        compiled = self._compile(model, engine, profiled=True)
+        with self._session(engine, compiled) as session:
+            return mean_times(session, RuntimeGraph(compiled, model), inputs, runs)
+
+    def _kernels(self, engine: Engine, compiled: Any, graph: RuntimeGraph) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Kernels by layer, from a trial run, and a sentence when that failed."""
+        try:
+            with self._session(engine, compiled) as session:
+                session.run(zeros(engine.signature, engine.config.profile))
+                executed = session.executed_layers()
+        except EngineRoomError as error:
+            return {}, (f"Some kernels are unknown: a trial run failed. {error.message}",)
+        return {graph.names[own]: kernel for own, (kernel, _) in executed.items() if own in graph.names}, ()
+
+    def _shapes_at_opt(self, engine: Engine) -> dict[str, Shape]:
+        """Tensor shapes at the profile's opt point, from the same model compiled for that point alone."""
+        model = _read(engine)
+        ports = read_json(Ports, engine.folder / _PORTS)
+        specs = [spec for spec in engine.signature.inputs if spec.shape is not None and spec.name in ports.inputs]
+        try:
+            model.reshape({ports.inputs[spec.name]: list(engine.config.profile.shape(spec)) for spec in specs})
+            return RuntimeGraph(self._compile(model, engine), model).shapes()
+        except (EngineRoomError, RuntimeError):
+            return {}
+
+    def _compile(self, model: Any, engine: Engine, *, profiled: bool = False) -> Any:
+        options = checked_options(self, engine.config, self.availability().devices)
+        try:
+            return imported().Core().compile_model(model, "CPU", compile_properties(engine.config, options, profiled=profiled))
+        except Exception as error:
+            raise RunFailed(
+                f"OpenVINO could not load the engine: {told(error)}", hint="Build it again on this machine.", detail=str(error)
+            ) from error
+
+    @contextmanager
+    def _session(self, engine: Engine, compiled: Any) -> Iterator[OpenVinoSession]:
+        session = OpenVinoSession(compiled, engine.signature, read_json(Ports, engine.folder / _PORTS))
+        try:
+            yield session
+        finally:
+            session.close()
+
+
+def _read(engine: Engine) -> Any:
+    try:
+        return imported().Core().read_model(os.fspath(engine.folder / _MODEL))
+    except RuntimeError as error:
+        raise RunFailed(
+            f"OpenVINO could not read the engine: {told(error)}", hint="Build it again.", detail=str(error)
+        ) from error
+
+
+def _check_dtypes(source: Source) -> None:
+    """Text crashes OpenVINO 2026.4's CPU plugin: it frees a string tensor twice."""
+    if text := [spec.name for spec in source.signature.inputs + source.signature.outputs if spec.dtype == "string"]:
+        raise BuildFailed(f"OpenVINO cannot carry text, which {', '.join(text)} is.", hint="Try ONNX Runtime or TensorFlow.")
+
+
+def _check_precision(compiled: Any, config: BuildConfig) -> None:
+    """OpenVINO falls back without a word where the processor lacks a type."""
+    got = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if got != HINTS[config.precision]:
+        raise BuildFailed(
+            f"This processor computes in {dtype_of(got)} where {config.precision.value} was asked.",
+            hint="Ask for fp32, or build on a processor with that type.",
+        )
+
+
+def _notes(source: Source) -> tuple[str, ...]:
+    wide = [spec.name for spec in source.signature.inputs + source.signature.outputs if spec.dtype in _NARROWED]
+    return (f"OpenVINO computes {', '.join(wide)} in 32 bits.",) if wide else ()

@@ -1,0 +1,207 @@
+"""OpenVINO's runtime model as layers, and its models as source graphs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from core.backends.base import Tensors
+from core.backends.openvino._reading import dtype_of, imported
+from core.backends.openvino._sessions import OpenVinoSession
+from core.graph.engine_graph import Layer, LayerTensor, SourceNode
+from core.graph.fates import PASSING_OPS
+from core.graph.source import SourceGraph
+
+_WARM_UP_RUNS = 3
+# Nodes of a runtime model that execute nothing.
+_NOT_LAYERS = frozenset({"Input", "Output", "Const"})
+# Layers that may end in a bias or an activation of which OpenVINO does not tell.
+APPENDABLE_KINDS = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul"})
+_NOT_NODES = frozenset({"Parameter", "Result", "Constant"})
+# Runtime information that `Layer` has a field for, or that says nothing without a profile.
+_KNOWN_FACTS = frozenset(
+    {
+        "execOrder", "execTimeMcs", "layerType", "originalLayersNames", "outputLayouts", "outputPrecisions", "primitiveType",
+        "runtimePrecision",
+    }
+)  # fmt: skip
+_FEW_BITS = frozenset({"i4", "i8", "u4", "u8"})
+_RANDOM_OPS = frozenset({"RandomUniform", "Multinomial"})
+
+Shape = tuple[int, ...]
+
+
+def is_quantized(model: Any) -> bool:
+    """Whether some operation quantizes, or some weight is stored in 8 bits or fewer."""
+    for op in model.get_ops():
+        kind = op.get_type_name()
+        if kind == "FakeQuantize" or (kind == "Constant" and op.get_element_type().get_type_name() in _FEW_BITS):
+            return True
+    return False
+
+
+class RuntimeGraph:
+    """The layers of a compiled model, in execution order, under names that each compilation gives alike.
+
+    OpenVINO numbers what it adds on its own by a counter of the whole process ("MaxPool_4197"). Such a layer is called
+    by its kind and its place instead.
+
+    Args:
+        compiled: The compiled model.
+        model: What it was compiled from; its operations carry the names of the source's tensors.
+    """
+
+    def __init__(self, compiled: Any, model: Any) -> None:
+        ops = compiled.get_runtime_model().get_ordered_ops()
+        self._fixed = _known_ahead(ops)
+        self._ops = sorted(
+            (op for op in ops if _fact(op, "layerType") not in _NOT_LAYERS and op.get_friendly_name() not in self._fixed),
+            key=lambda op: int(_fact(op, "execOrder")),
+        )
+        lasting = {op.get_friendly_name() for op in model.get_ordered_ops()}
+        self.names = {
+            own: own if own in lasting else f"{_fact(op, 'layerType')}_{place}"
+            for place, op in enumerate(self._ops)
+            for own in [op.get_friendly_name()]
+        }
+        self._model = model
+
+    @property
+    def is_dynamic(self) -> bool:
+        return any(port.get_partial_shape().is_dynamic for op in self._ops for port in op.outputs())
+
+    def layers(self, kernels: Mapping[str, str], shapes: Mapping[str, Shape]) -> list[Layer]:
+        """The layers.
+
+        Args:
+            kernels: By layer name, from a profiled run: layers of dynamic shape choose theirs late.
+            shapes: By tensor name, for tensors whose shape is open here.
+        """
+        return [self._layer(op, kernels, shapes) for op in self._ops]
+
+    def shapes(self) -> dict[str, Shape]:
+        """Shapes of the layers' outputs by tensor name, where they are fixed."""
+        tensors = (self._tensor(port, {}) for op in self._ops for port in op.outputs())
+        return {tensor.name: tensor.shape for tensor in tensors if tensor.shape is not None}
+
+    def claims(self, source: SourceGraph) -> dict[str, set[str]]:
+        """Source nodes that each layer says it was made from, by layer name."""
+        nodes = _nodes_by_operation(self._model, source)
+        origins = {self.names[op.get_friendly_name()]: _fact(op, "originalLayersNames").split(",") for op in self._ops}
+        return {layer: {node for origin in found for node in nodes.get(origin, ())} for layer, found in origins.items()}
+
+    def _layer(self, op: Any, kernels: Mapping[str, str], shapes: Mapping[str, Shape]) -> Layer:
+        name = self.names[op.get_friendly_name()]
+        kernel = kernels.get(name) or _fact(op, "primitiveType")
+        precision = dtype_of(_fact(op, "runtimePrecision"))
+        inputs = (port.get_source_output() for port in op.inputs())
+        return Layer(
+            name=name,
+            kind=_fact(op, "layerType"),
+            kernel=None if kernel.startswith(("unknown", "undef")) else kernel,
+            precision=None if precision in ("", "undef", "dynamic") else precision,
+            inputs=tuple(self._tensor(port, shapes) for port in inputs if port.get_node().get_friendly_name() not in self._fixed),
+            outputs=tuple(self._tensor(port, shapes) for port in op.outputs()),
+            attributes=dict(_other_facts(op)),
+        )
+
+    def _tensor(self, port: Any, shapes: Mapping[str, Shape]) -> LayerTensor:
+        node, index = port.get_node(), port.get_index()
+        own = node.get_friendly_name()
+        name = self.names.get(own, own) if node.get_output_size() == 1 else f"{self.names.get(own, own)}:{index}"
+        layouts = _fact(node, "outputLayouts").split(",")
+        return LayerTensor(
+            name=name,
+            dtype=dtype_of(port.get_element_type()),
+            shape=_shape(port.get_partial_shape(), shapes.get(name)),
+            format=(layouts[index] if index < len(layouts) else None) or None,
+        )
+
+
+def _known_ahead(ops: Iterable[Any]) -> set[str]:
+    """Constants, and what depends on them alone: done when the model is loaded."""
+    found: set[str] = set()
+    for op in ops:
+        makers = [port.get_source_output().get_node().get_friendly_name() for port in op.inputs()]
+        if _fact(op, "layerType") == "Const" or (makers and found.issuperset(makers)):
+            found.add(op.get_friendly_name())
+    return found
+
+
+def _shape(known: Any, elsewhere: Shape | None) -> Shape | None:
+    """The shape, or for an open one that which the tensor has elsewhere, as far as the two agree."""
+    if known.is_static:
+        return tuple(int(axis) for axis in known.to_shape())
+    agrees = elsewhere is not None and known.compatible(imported().PartialShape(list(elsewhere)))
+    return elsewhere if agrees else None
+
+
+def nodes_of_model(model: Any) -> SourceGraph:
+    """The operations of a model that OpenVINO read from a format of which it keeps no node names."""
+    ops = [op for op in model.get_ordered_ops() if op.get_type_name() not in _NOT_NODES]
+    constants = [op for op in model.get_ordered_ops() if op.get_type_name() == "Constant"]
+    return SourceGraph(
+        nodes=tuple(
+            SourceNode(
+                name=op.get_friendly_name(),
+                op=op.get_type_name(),
+                inputs=tuple(_tensor_name(port.get_source_output()) for port in op.inputs()),
+                outputs=tuple(_tensor_name(port) for port in op.outputs()),
+            )
+            for op in ops
+        ),
+        constants=tuple(_tensor_name(op.output(0)) for op in constants),
+        outputs=tuple(_tensor_name(result.input(0).get_source_output()) for result in model.get_results()),
+        random=tuple(op.get_friendly_name() for op in ops if op.get_type_name() in _RANDOM_OPS),
+        notes=("The source nodes are operations as OpenVINO read them from the model, in its own words.",),
+    )
+
+
+def mean_times(session: OpenVinoSession, graph: RuntimeGraph, inputs: Tensors, runs: int) -> dict[str, float]:
+    """Mean milliseconds a run of each layer that was executed."""
+    total: dict[str, float] = defaultdict(float)
+    for run in range(_WARM_UP_RUNS + runs):
+        session.run(inputs)
+        if run >= _WARM_UP_RUNS:
+            for own, (_, milliseconds) in session.executed_layers().items():
+                if own in graph.names:
+                    total[graph.names[own]] += milliseconds
+    return {name: milliseconds / runs for name, milliseconds in total.items()}
+
+
+def _nodes_by_operation(model: Any, source: SourceGraph) -> dict[str, set[str]]:
+    """Names of the source nodes that each operation carries out, by the operation's name.
+
+    That is the node whose tensor it writes, or the one of its name. Where a node became several operations, the first
+    ones have neither; they belong to the node that their results go to.
+    """
+    producer = {tensor: node for node in source.nodes for tensor in node.outputs}
+    found = {node.name: {node.name} for node in source.nodes if node.op not in PASSING_OPS}
+    reads: dict[str, set[str]] = defaultdict(set)
+    for op in reversed(model.get_ordered_ops()):
+        own = op.get_friendly_name()
+        written = [producer[name] for port in op.outputs() for name in port.get_names() if name in producer]
+        if at_work := {node.name for node in written if node.op not in PASSING_OPS}:
+            found[own] = at_work
+        elif op.get_type_name() not in _NOT_NODES and len(reads[own]) == 1:
+            found.setdefault(own, reads[own])
+        for port in op.inputs():
+            reads[port.get_source_output().get_node().get_friendly_name()] |= found.get(own, set())
+    return found
+
+
+def _tensor_name(port: Any) -> str:
+    node = port.get_node()
+    return str(node.get_friendly_name() if node.get_output_size() == 1 else f"{node.get_friendly_name()}:{port.get_index()}")
+
+
+def _fact(op: Any, name: str) -> str:
+    facts = op.get_rt_info()
+    return str(facts[name].astype(str)) if name in facts else ""
+
+
+def _other_facts(op: Any) -> Iterator[tuple[str, str]]:
+    for name in op.get_rt_info():
+        if name not in _KNOWN_FACTS and (told := _fact(op, name)):
+            yield name, told

@@ -1,0 +1,181 @@
+"""A model as OpenVINO reads it, and the signature's names on it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import BuildFailed, Unavailable
+from core.models.model import Format, Source, TensorSpec
+from core.models.profile import Point, ShapeProfile
+
+_DEFAULT_SIGNATURE = "serving_default"
+# What OpenVINO puts before the sentence that tells something.
+_NOISE = re.compile(r"^(Exception from |Check '|FrontEnd API failed|Summary:|\[ ?(GENERAL_ERROR|ERROR)|While validating|$)")
+# Words of OpenVINO's element types that are not NumPy's.
+_DTYPES = {
+    "f16": "float16", "f32": "float32", "f64": "float64", "bf16": "bfloat16", "boolean": "bool",
+    "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
+    "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """OpenVINO's tensor name of each input and output of the signature.
+
+    An input that the model never reads may have none.
+    """
+
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+def imported() -> Any:
+    """The `openvino` module.
+
+    Raises:
+        Unavailable: It is not installed, or does not load.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise Unavailable(f"OpenVINO cannot be imported: {error}", hint="pip install openvino") from error
+    return openvino
+
+
+def dtype_of(element_type: Any) -> str:
+    """NumPy's name of an `openvino.Type`, or of its short word ("f32")."""
+    word = element_type if isinstance(element_type, str) else element_type.get_type_name()
+    return _DTYPES.get(word, word)
+
+
+def told(error: Exception) -> str:
+    """The sentence in an OpenVINO error that says what is wrong."""
+    lines = [line.strip(" -") for line in str(error).splitlines()]
+    telling = [line for line in lines if not _NOISE.match(line)] or lines or [type(error).__name__]
+    return next((line for line in telling if line.startswith("No conversion rule")), telling[0])[:400]
+
+
+def read_model(core: Any, source: Source) -> Any:
+    """Reads a model.
+
+    Raises:
+        BuildFailed: OpenVINO cannot read it, or cannot read that signature.
+    """
+    if source.format is Format.SAVEDMODEL:
+        _check_signature(source)
+    try:
+        return core.read_model(os.fspath(source.path))
+    except Exception as error:
+        raise BuildFailed(
+            f"OpenVINO could not read {source.path.name}: {told(error)}", hint=_hint(source), detail=str(error)
+        ) from error
+
+
+def find_ports(model: Any, source: Source) -> Ports:
+    """The model's tensors for the signature's names.
+
+    Raises:
+        BuildFailed: Some cannot be told.
+    """
+    given, wanted = _tensor_names(model.inputs), _tensor_names(model.outputs)
+    read, written = _tflite_names(source) if source.format is Format.TFLITE else ({}, {})
+    inputs = _matched(source.signature.inputs, given, read)
+    outputs = _matched(source.signature.outputs, wanted, written)
+    if len(inputs) < len(given) or len(outputs) < len(source.signature.outputs):
+        raise BuildFailed(
+            f"OpenVINO's names for signature {source.signature.name} could not be told: it has inputs {_listed(given)} and "
+            f"outputs {_listed(wanted)}.",
+            hint=_hint(source),
+        )
+    return Ports(inputs=inputs, outputs=outputs)
+
+
+def narrow_shapes(model: Any, source: Source, profile: ShapeProfile, ports: Ports) -> None:
+    """Gives the model's dynamic axes the lengths that the profile allows.
+
+    Raises:
+        BuildFailed: The model does not work at these shapes.
+    """
+    openvino = imported()
+    shapes = {}
+    for spec in source.signature.inputs:
+        if spec.name in ports.inputs and spec.shape is not None:
+            bounds = zip(profile.shape(spec, Point.MIN), profile.shape(spec, Point.MAX), strict=True)
+            shapes[ports.inputs[spec.name]] = openvino.PartialShape([openvino.Dimension(low, high) for low, high in bounds])
+    try:
+        model.reshape(shapes)
+    except Exception as error:
+        raise BuildFailed(
+            f"The model does not take the shapes of the profile: {told(error)}",
+            hint="Try other lengths for its dynamic axes.",
+            detail=str(error),
+        ) from error
+
+
+def _check_signature(source: Source) -> None:
+    """OpenVINO reads the default signature, or all signatures merged into one."""
+    from core.models.savedmodel import read_savedmodel
+
+    known = [signature.name for signature in read_savedmodel(source.path).signatures]
+    if len(known) > 1 and source.signature.name != _DEFAULT_SIGNATURE:
+        raise BuildFailed(
+            f"OpenVINO reads only the signature {_DEFAULT_SIGNATURE} of a SavedModel; {source.signature.name} was asked.",
+            hint="Take the path through ONNX.",
+        )
+
+
+def _tflite_names(source: Source) -> tuple[dict[str, str], dict[str, str]]:
+    """Tensor names by signature name, of inputs and of outputs; OpenVINO knows a TFLite file's tensors alone."""
+    try:
+        from ai_edge_litert import schema_py_generated as schema
+    except ImportError as error:
+        raise Unavailable("Telling a .tflite file's signatures needs LiteRT.", hint="pip install ai-edge-litert") from error
+    model = schema.Model.GetRootAs(source.path.read_bytes(), 0)
+    for definition in (model.SignatureDefs(index) for index in range(model.SignatureDefsLength())):
+        if definition.SignatureKey().decode() != source.signature.name:
+            continue
+        if definition.SubgraphIndex():
+            raise BuildFailed(
+                f"OpenVINO reads only the first signature of a .tflite file; {source.signature.name} was asked.",
+                hint="Use LiteRT, or convert that signature alone.",
+            )
+        tensors = model.Subgraphs(0).Tensors
+        inputs = [definition.Inputs(index) for index in range(definition.InputsLength())]
+        outputs = [definition.Outputs(index) for index in range(definition.OutputsLength())]
+        read, written = (
+            {item.Name().decode(): tensors(item.TensorIndex()).Name().decode() for item in items} for items in (inputs, outputs)
+        )
+        return read, written
+    return {}, {}
+
+
+def _tensor_names(ports: Sequence[Any]) -> list[set[str]]:
+    return [set(port.get_names()) for port in ports]
+
+
+def _matched(specs: Sequence[TensorSpec], ports: Sequence[set[str]], aliases: Mapping[str, str]) -> dict[str, str]:
+    """Tensor names by signature name: the same name, else the one that OpenVINO made of it because it was taken."""
+    names = {name for port in ports for name in port}
+    found = {}
+    for spec in specs:
+        wanted = aliases.get(spec.name, spec.name)
+        if wanted in names:
+            found[spec.name] = wanted
+    for spec in specs:
+        numbered = [name for name in names - set(found.values()) if re.fullmatch(rf"{re.escape(spec.name)}_\d+", name)]
+        if spec.name not in found and len(numbered) == 1:
+            found[spec.name] = numbered[0]
+    return found
+
+
+def _listed(ports: Sequence[set[str]]) -> str:
+    return ", ".join("/".join(sorted(port)) or "(unnamed)" for port in ports) or "none"
+
+
+def _hint(source: Source) -> str:
+    return "Try ONNX Runtime on the same file." if source.format is Format.ONNX else "Take the path through ONNX."

@@ -1,0 +1,107 @@
+"""OpenVINO's compiled models: how they are set up, and how arrays get in and out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from core.backends._inputs import check_inputs
+from core.backends.base import Array, BuildConfig, OptionValue, Tensors
+from core.backends.openvino._reading import Ports, dtype_of, imported, told
+from core.errors import RunFailed
+from core.models.model import Signature
+from core.precision.kinds import Precision
+
+# What layers compute in where nothing else is said. An INT8 graph says it itself, layer by layer.
+HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", Precision.INT8: "f32"}
+
+
+def compile_properties(config: BuildConfig, options: Mapping[str, OptionValue], *, profiled: bool = False) -> dict[str, Any]:
+    """Every property that decides what a compiled model does; no cache, so that each load does the same."""
+    return {
+        "INFERENCE_PRECISION_HINT": HINTS[config.precision],
+        "PERFORMANCE_HINT": str(options["performance_hint"]).upper(),
+        "NUM_STREAMS": str(options["streams"]),
+        "PERF_COUNT": profiled,
+        "INFERENCE_NUM_THREADS": config.threads or len(os.sched_getaffinity(0)),
+    }
+
+
+def told_settings(compiled: Any) -> dict[str, str]:
+    """Properties of a compiled model as people read them."""
+    return {
+        "threads": str(compiled.get_property("INFERENCE_NUM_THREADS")),
+        "streams": str(compiled.get_property("NUM_STREAMS")),
+        "inference precision": dtype_of(compiled.get_property("INFERENCE_PRECISION_HINT")),
+        "performance hint": str(compiled.get_property("PERFORMANCE_HINT")).lower(),
+    }
+
+
+class OpenVinoSession:
+    """A loaded engine.
+
+    Attributes:
+        settings: What the runtime was set to, for the record of a measurement.
+    """
+
+    def __init__(self, compiled: Any, signature: Signature, ports: Ports) -> None:
+        self.settings = told_settings(compiled)
+        self._signature = signature
+        self._ports = ports
+        self._outputs = {name: compiled.output(tensor) for name, tensor in ports.outputs.items()}
+        self._request: Any = compiled.create_infer_request()
+
+    def close(self) -> None:
+        self._outputs = {}
+        self._request = None
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        """Runs once.
+
+        Raises:
+            InvalidRequest: The inputs are not the signature's.
+            RunFailed: OpenVINO failed, or a shape is outside the build's profile.
+        """
+        arrays = check_inputs(self._signature, inputs)
+        try:
+            for name, tensor in self._ports.inputs.items():
+                self._request.set_tensor(tensor, _as_tensor(arrays[name]))
+            self._request.infer()
+            return {name: _as_array(self._request.get_tensor(port)) for name, port in self._outputs.items()}
+        except Exception as error:
+            shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
+            raise RunFailed(
+                f"OpenVINO could not run the engine on {shapes}: {told(error)}",
+                hint="Check the input shapes against the build's shape profile.",
+                detail=str(error),
+            ) from error
+
+    def executed_layers(self) -> dict[str, tuple[str, float]]:
+        """Kernel and time of each layer that the last run executed."""
+        return {
+            info.node_name: (info.exec_type, info.real_time.total_seconds() * 1000)
+            for info in self._request.get_profiling_info()
+            if info.status == info.status.EXECUTED
+        }
+
+
+def _as_tensor(array: Array) -> Any:
+    openvino = imported()
+    if not array.flags.writeable:
+        array = array.copy()
+    if array.dtype.name == "bfloat16":
+        return openvino.Tensor(array.view(np.uint16).reshape(-1), openvino.Shape(array.shape), openvino.Type.bf16)
+    return openvino.Tensor(array, shared_memory=True)
+
+
+def _as_array(tensor: Any) -> Array:
+    """A copy: the runtime writes its next results to the same place."""
+    copy = np.array(tensor.data)
+    if tensor.element_type == imported().Type.bf16:
+        import ml_dtypes
+
+        return copy.view(ml_dtypes.bfloat16)
+    return copy
