@@ -37,7 +37,7 @@ class BuildPath:
 
     @property
     def title(self) -> str:
-        chain = [f.title for f in self.formats[1:]] + [variant_title(self.backend, self.variant)]
+        chain = [f.label for f in self.formats[1:]] + [variant_title(self.backend, self.variant)]
         return " → ".join(chain)
 
 

@@ -22,7 +22,7 @@ class Format(str, Enum):
     TFLITE = "tflite"
 
     @property
-    def title(self) -> str:
+    def label(self) -> str:
         return {"savedmodel": "SavedModel", "onnx": "ONNX", "keras": "Keras", "graphdef": "GraphDef", "tflite": "TFLite"}[
             self.value
         ]

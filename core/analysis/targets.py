@@ -1,0 +1,69 @@
+"""What a model can be built into by the workers there are: every path in every precision, possible or why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.availability import Availability
+from core.backends.base import backend_named
+from core.jobs.job import Worker
+from core.models.model import Model
+from core.parity.references import reference_for
+from core.paths import BuildPath, paths_for
+from core.precision.kinds import Precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathChoice:
+    """One path on one device type.
+
+    Attributes:
+        precisions: Those that the path's backend can build.
+        lacks: What keeps it from being built now; None when nothing does.
+        is_reference: It runs the source model in its own framework: the natural baseline.
+    """
+
+    path: BuildPath
+    precisions: tuple[Precision, ...]
+    lacks: Availability | None
+    is_reference: bool
+
+    @property
+    def possible(self) -> bool:
+        return self.lacks is None
+
+    @property
+    def reason(self) -> str:
+        """Why it is not possible, and what to do; empty when it is."""
+        return f"{self.lacks.reason} {self.lacks.hint}".strip() if self.lacks else ""
+
+
+def path_choices(model: Model, device: str, workers: Sequence[Worker]) -> list[PathChoice]:
+    """Every path of a model, judged by the live workers of a device type, or by this machine when there are none yet."""
+    alive = [worker for worker in workers if worker.alive and worker.card.device_type == device]
+    reference = reference_for(model.format)
+    return [
+        PathChoice(
+            path=path,
+            precisions=tuple(backend_named(path.backend).precisions),
+            lacks=_lack(path, alive),
+            is_reference=(path.backend, path.variant) == (reference.backend, reference.variant) and len(path.formats) == 1,
+        )
+        for path in paths_for(model)
+    ]
+
+
+def device_types(workers: Sequence[Worker]) -> list[str]:
+    """Device types that live workers take jobs for; the CPU is always among them."""
+    found = {worker.card.device_type for worker in workers if worker.alive}
+    return ["cpu", *sorted(found - {"cpu"})]
+
+
+def _lack(path: BuildPath, alive: Sequence[Worker]) -> Availability | None:
+    offers = [offer for worker in alive if (offer := worker.offers(path.backend)) is not None]
+    if any(offer.available for offer in offers):
+        return None
+    if offers:
+        return offers[0]
+    return path.lacks[0] if path.lacks else None
