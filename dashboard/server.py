@@ -1,30 +1,36 @@
-"""Starts the dashboard: `python -m dashboard.server [--port N]`, with a worker beside it."""
+"""Starts the dashboard, with workers for this machine beside it."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
+import socket
+import sys
 from pathlib import Path
 
 import streamlit as st
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from dashboard import downloads, uploads
+from core.workspace import ENVIRONMENT_VARIABLE, default_workspace
+from dashboard import downloads, theme, uploads
 from dashboard.failures import show_failure
+from dashboard.local_workers import start_workers
 
 HERE = Path(__file__).parent
 ASSETS = "/engine-room/assets"
 
-# 127.0.0.1 alone, nothing sent anywhere, no tracebacks in the browser.
+# Nothing is sent anywhere, and no traceback reaches the browser.
 CONFIG = {
-    "server.address": "127.0.0.1",
     "server.headless": True,
     "server.fileWatcherType": "none",
+    "server.maxUploadSize": 1,  # MB: files come by our own route, see dashboard/uploads.py
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,
     "client.toolbarMode": "minimal",
+    **theme.CONFIG,
 }
 
 app = st.App(
@@ -35,13 +41,45 @@ app = st.App(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    arguments = _parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    if arguments.workspace:
+        os.environ[ENVIRONMENT_VARIABLE] = str(arguments.workspace.absolute())
+    if trouble := _cannot_listen(arguments.address, arguments.port):
+        sys.exit(trouble)
+    workspace = default_workspace()
+    if not arguments.no_worker:
+        start_workers(workspace, arguments.device or ())
+    print(f"Engine Room is ready on http://{arguments.address}:{arguments.port}\nIts workspace is {workspace.root}", flush=True)
+    app.run(config={**CONFIG, "server.address": arguments.address, "server.port": arguments.port})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="engineroom-dashboard", description=__doc__)
     parser.add_argument("--port", type=int, default=8501)
-    parser.add_argument("--no-worker", action="store_true", help="do not start a worker on this machine")
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    print(f"Engine Room is ready on http://127.0.0.1:{arguments.port}", flush=True)
-    app.run(config={**CONFIG, "server.port": arguments.port})
+    parser.add_argument("--address", default="127.0.0.1", help="where to listen; configure a login before you open it to others")
+    parser.add_argument("--workspace", type=Path, metavar="DIR", help=f"where models and builds are kept; {ENVIRONMENT_VARIABLE}")
+    parser.add_argument("--no-worker", action="store_true", help="start no worker on this machine")
+    parser.add_argument(
+        "--device",
+        action="append",
+        metavar="DEVICE",
+        help="start a worker for this device (cpu, cuda:0; repeatable): all by default",
+    )
+    return parser
+
+
+def _cannot_listen(address: str, port: int) -> str:
+    """Why the server could not listen there, as a sentence; empty when it can."""
+    try:
+        with socket.create_server((address, port)):
+            return ""
+    except OverflowError:
+        return f"{port} is no port: give a number from 0 to 65535."
+    except OSError as error:
+        if error.errno == 98:  # EADDRINUSE
+            return f"Port {port} is taken. Is the dashboard running already? Otherwise choose another with --port."
+        return f"The dashboard cannot listen on {address}:{port}: {error.strerror}."
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""The look: one accent colour, light and dark, every text at a contrast of 4.5 or more on its background."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+MARK = Path(__file__).parent / "brand" / "mark.svg"
+
+_SHARED: dict[str, object] = {
+    "baseRadius": "8px",
+    "buttonRadius": "8px",
+    "baseFontSize": 15,
+    "headingFontSizes": ["1.9rem", "1.35rem", "1.1rem", "1rem", "0.95rem", "0.9rem"],
+    "headingFontWeights": [650, 620, 600, 600, 600, 600],
+    "metricValueFontSize": "1.55rem",
+    "codeFontSize": "0.85rem",
+    "linkUnderline": False,
+    "showWidgetBorder": True,
+}
+_LIGHT: dict[str, object] = {
+    "primaryColor": "#0b6b80",
+    "backgroundColor": "#ffffff",
+    "secondaryBackgroundColor": "#f3f6f8",
+    "textColor": "#17212b",
+    "linkColor": "#0b6276",
+    "borderColor": "#d5dde3",
+    "codeTextColor": "#17475a",
+    "codeBackgroundColor": "#f3f6f8",
+    "grayTextColor": "#4d5b68",
+    "greenTextColor": "#14663a",
+    "orangeTextColor": "#8a4a00",
+    "redTextColor": "#a3211f",
+    "blueTextColor": "#0b5394",
+}
+_DARK: dict[str, object] = {
+    "primaryColor": "#1f8fa8",
+    "backgroundColor": "#10171d",
+    "secondaryBackgroundColor": "#1a242c",
+    "textColor": "#e6edf2",
+    "linkColor": "#6fd0e6",
+    "borderColor": "#33424e",
+    "codeTextColor": "#9bdcec",
+    "codeBackgroundColor": "#1a242c",
+    "grayTextColor": "#a9b7c2",
+    "greenTextColor": "#7ddba3",
+    "orangeTextColor": "#ffc27a",
+    "redTextColor": "#ff9d96",
+    "blueTextColor": "#8cc4ff",
+}
+
+CONFIG = {
+    **{f"theme.{name}": value for name, value in _SHARED.items()},
+    **{f"theme.light.{name}": value for name, value in _LIGHT.items()},
+    **{f"theme.dark.{name}": value for name, value in _DARK.items()},
+}

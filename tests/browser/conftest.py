@@ -1,0 +1,96 @@
+"""A real server with a worker, and a real Chromium, for every browser test.
+
+Fixtures: `dashboard` (one server for the session, with its own workspace and worker), `page` (a fresh browser tab that fails
+its test when it asks for anything outside this machine), `new_page` (more of them), `digits` (a stored model) and
+`digits_build` (a real build of it by ONNX Runtime).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+
+from core.benchmark.measurement import Protocol
+from core.builds import Outcome, load_outcome
+from core.models.intake import add_model
+from core.models.model import Model
+from core.pipeline import run_build
+from core.request import BuildRequest, checked
+from core.workspace import Workspace
+from sample_models.make_models import sample
+from tests.browser.driver import CHROMIUM, PAGE_MILLISECONDS, Dashboard, is_local, start_server, start_worker, stop
+
+
+@pytest.fixture(scope="session")
+def workspace() -> Iterator[Workspace]:
+    with tempfile.TemporaryDirectory(prefix="engine-room-browser-", ignore_cleanup_errors=True) as folder:
+        yield Workspace(Path(folder))
+
+
+@pytest.fixture(scope="session")
+def dashboard(workspace: Workspace) -> Iterator[Dashboard]:
+    worker = start_worker(workspace, workspace.root / "worker.log")
+    server, url = start_server(workspace, workspace.root / "server.log")
+    yield Dashboard(url=url, workspace=workspace, pid=server.pid)
+    stop(server)
+    stop(worker)
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"{CHROMIUM} is not installed: scripts/system-packages.sh does it")
+    expect.set_options(timeout=PAGE_MILLISECONDS)
+    running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def new_page(browser: Browser, dashboard: Dashboard) -> Iterator[Callable[..., Page]]:
+    """Opens a tab of a browser of its own (another user); takes what `Browser.new_context` takes."""
+    contexts = []
+    asked: list[str] = []
+
+    def open_page(**options: object) -> Page:
+        context = browser.new_context(base_url=dashboard.url, **{"viewport": {"width": 1440, "height": 900}, **options})  # type: ignore[arg-type]
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PAGE_MILLISECONDS)
+        page.on("request", lambda request: asked.append(request.url))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not [url for url in asked if not is_local(url)], "the page asked for something outside this machine"
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Page]) -> Page:
+    return new_page()
+
+
+@pytest.fixture(scope="session")
+def digits(workspace: Workspace) -> Model:
+    """The committed sample, stored."""
+    return add_model(sample("digits"), workspace)
+
+
+@pytest.fixture(scope="session")
+def digits_build(workspace: Workspace, digits: Model, dashboard: Dashboard) -> Outcome:
+    """A real build of the sample by ONNX Runtime, measured for an instant."""
+    protocol = Protocol(min_seconds=0.2, warmup_seconds=0.05)
+    request = BuildRequest(model=digits.digest, path="savedmodel.onnx.onnxruntime", protocol=protocol)
+    build = run_build(workspace, checked(request, digits), on_change=lambda *_: None)
+    return load_outcome(workspace, build.key)

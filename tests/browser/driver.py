@@ -1,0 +1,107 @@
+"""Starts real servers and workers, and drives pages; the fixtures in conftest.py are made of these."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from core.jobs.device import parse_device
+from core.jobs.local import is_running
+from core.jobs.worker import worker_lock_file
+from core.workspace import ENVIRONMENT_VARIABLE, Workspace
+
+CHROMIUM = "/usr/bin/chromium"
+START_SECONDS = 60
+PAGE_MILLISECONDS = 30_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dashboard:
+    """A running server.
+
+    Attributes:
+        url: Without a slash at its end.
+        pid: Of the server's process.
+    """
+
+    url: str
+    workspace: Workspace
+    pid: int
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port
+
+
+def environment(workspace: Workspace, **more: str) -> dict[str, str]:
+    return {**os.environ, ENVIRONMENT_VARIABLE: str(workspace.root), **more}
+
+
+def start_server(workspace: Workspace, log: Path, *, cwd: Path | None = None, **more: str) -> tuple[subprocess.Popen[bytes], str]:
+    """A server without workers on a free port, once it answers: its process and its URL."""
+    port = free_port()
+    command = [sys.executable, "-m", "dashboard.server", "--no-worker", "--port", str(port)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env=environment(workspace, **more), cwd=cwd, start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=5):  # noqa: S310  our own server
+                return process, url
+        except OSError:
+            assert process.poll() is None, log.read_text(errors="replace")
+            time.sleep(0.1)
+    raise AssertionError(f"The server did not answer: {log.read_text(errors='replace')}")
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def start_worker(workspace: Workspace, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "core.cli", "worker"],
+            stdout=output,
+            stderr=output,
+            env=environment(workspace),
+            start_new_session=True,
+        )
+    lock = worker_lock_file(workspace, parse_device("cpu"))
+    deadline = time.monotonic() + START_SECONDS
+    while not is_running(lock):
+        assert process.poll() is None, log.read_text(errors="replace")
+        assert time.monotonic() < deadline, log.read_text(errors="replace")
+        time.sleep(0.1)
+    return process
+
+
+def is_local(url: str) -> bool:
+    return url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "blob:", "data:"))
+
+
+def visit(page: Page, path: str = "/") -> None:
+    """Opens a page and waits until its script has run to the end."""
+    page.goto(path)
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+    expect(page.locator("[data-testid=stException]")).to_have_count(0)
