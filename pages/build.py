@@ -1,5 +1,88 @@
-"""build."""
+"""Build: choose a model, paths and precisions, and queue one build or a whole sweep."""
+
+from __future__ import annotations
 
 import streamlit as st
 
-st.title("build")
+from core.analysis.targets import device_types, path_choices
+from core.commands import sweep_command_for
+from core.errors import EngineRoomError
+from core.jobs.job import Priority
+from core.precision.kinds import Precision
+from core.request import BuildRequest, checked
+from dashboard import links, services
+from dashboard.components.build_options import choose_data, choose_options, choose_profile, choose_protocol
+from dashboard.components.build_result import show_submitted
+from dashboard.components.model_picker import choose_model
+from dashboard.components.path_board import choose_paths
+from dashboard.failures import show_error
+
+st.title("Build")
+model = choose_model()
+if model is None:
+    st.stop()
+
+queue = services.queue()
+workers = queue.workers()
+first, second = st.columns(2)
+device = first.selectbox("Device", device_types(workers), help="Jobs wait for a worker of this device type.")
+signature_name = second.selectbox("Signature", [s.name for s in model.signatures], help="Which callable of the model.")
+signature = model.signature(signature_name)
+key = f"{model.digest}-{device}-{signature_name}"
+
+choices = path_choices(model, device, workers)
+if not any(choice.possible for choice in choices):
+    st.warning("No worker that is running can build this model.", icon=":material/warning:")
+    links.link(links.SYSTEM, "See what is missing", icon=":material/monitor_heart:")
+chosen = choose_paths(choices, key)
+quantized = any(precision in (Precision.INT8, Precision.FP8) for _, precision in chosen)
+
+try:
+    with st.expander("Shapes", expanded=bool(signature.symbols)):
+        profile = choose_profile(signature, key)
+    with st.expander("Data", expanded=quantized):
+        inputs = choose_data("Inputs for parity, .npz", "Keyed by input name; `labels` in it give the accuracy.", f"{key}-inputs")
+        calibration = choose_data("Calibration data, .npz", "100 to 500 samples, for INT8 and FP8.", f"{key}-calibration")
+        if quantized and not calibration:
+            st.warning("Without calibration data, INT8 and FP8 engines are stamped “uncalibrated, do not deploy”.")
+    with st.expander("Measuring"):
+        protocol, threads = choose_protocol(key)
+    options = choose_options((choice.path.backend for choice, _ in chosen), key)
+    requests = [
+        checked(
+            BuildRequest(
+                model=model.digest,
+                path=choice.path.id,
+                precision=precision,
+                signature=signature.name,
+                profile=profile,
+                options=options.get(choice.path.backend, {}),
+                calibration=calibration if precision in (Precision.INT8, Precision.FP8) else None,
+                inputs=inputs,
+                device=device,
+                threads=threads,
+                protocol=protocol,
+            ),
+            model,
+            here=False,
+        )
+        for choice, precision in chosen
+    ]
+except EngineRoomError as error:
+    show_error(error)
+    st.stop()
+
+if not requests:
+    st.info("Check at least one box above to build something.", icon=":material/check_box:")
+    st.stop()
+
+with st.expander("The same on the command line"):
+    st.code("\n".join(sweep_command_for(requests)), language="bash", wrap_lines=True)
+
+count = "1 build" if len(requests) == 1 else f"{len(requests)} builds"
+again, urgent, start = st.columns([2, 2, 1], vertical_alignment="center")
+force = again.checkbox("Build again although it was built before", key=f"{key}-force")
+high = urgent.checkbox("Before the others in the queue", key=f"{key}-priority")
+if start.button(f"Queue {count}", type="primary", width="stretch", icon=":material/play_arrow:"):
+    submitted = queue.submit_all(requests, priority=Priority.HIGH if high else Priority.NORMAL, force=force)
+    show_submitted(submitted, requests, model)

@@ -1,0 +1,1 @@
+"""Parts of pages: each draws itself and returns what the user chose."""

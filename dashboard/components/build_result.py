@@ -1,0 +1,35 @@
+"""What became of submitted requests, with links to where they go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.jobs.job import Answer, Submitted
+from core.models.model import Model
+from core.paths import path_named
+from core.request import BuildRequest
+from dashboard import links
+
+WORDS = {
+    Answer.QUEUED: "is queued",
+    Answer.JOINED: "is being built already; you have joined that job",
+    Answer.STORED: "was built before; nothing needs to run",
+}
+
+
+def show_submitted(submitted: Sequence[Submitted], requests: Sequence[BuildRequest], model: Model) -> None:
+    for note in dict.fromkeys(answer.note for answer in submitted if answer.note):
+        st.warning(note, icon=":material/warning:")
+    for answer, request in zip(submitted, requests, strict=True):
+        title = f"{path_named(model, request.path).title} in {request.precision.value}"
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{title}** {WORDS[answer.answer]}.")
+            if answer.answer is Answer.STORED:
+                links.link(links.ENGINE, "Open the engine", icon=":material/memory:", build=answer.key)
+            else:
+                links.link(links.JOBS, "Follow the job", icon=":material/schedule:", job=answer.job)
+    if len(submitted) > 1:
+        links.link(links.JOBS, "All jobs", icon=":material/list:")
+    links.link(links.COMPARE, "Compare this model's builds", icon=":material/bar_chart:", model=model.digest)

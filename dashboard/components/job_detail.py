@@ -1,0 +1,68 @@
+"""One job: its stages, its log, what can be done with it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.commands import command_for
+from core.errors import EngineRoomError
+from core.jobs.job import Job
+from dashboard import formatting, links, services
+from dashboard.components.job_list import REFRESH_SECONDS, announce, show_actions
+from dashboard.components.job_status import share_done, show_stages, show_state, status_line, title
+from dashboard.failures import show_error
+
+LOG_HEIGHT = 360
+
+
+def live_job(job_id: str) -> None:
+    """One job, refreshed by itself until it ends."""
+    job = services.queue().job(job_id)
+    refreshed = st.fragment(_job, run_every=None if job.state.finished else REFRESH_SECONDS)
+    refreshed(job_id)
+
+
+def _job(job_id: str) -> None:
+    queue = services.queue()
+    try:
+        job = queue.job(job_id)
+    except EngineRoomError as error:
+        show_error(error)
+        return
+    announce([job])
+    st.subheader(title(job))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        show_state(job)
+        st.caption(status_line(job))
+        show_actions(job, "detail")
+    if not job.state.finished:
+        st.progress(share_done(job))
+    left, right = st.columns([1, 2])
+    with left:
+        st.markdown("**Stages**")
+        show_stages(job)
+        _facts(job)
+    with right:
+        st.markdown("**Log**")
+        _log(job)
+
+
+def _facts(job: Job) -> None:
+    st.caption(
+        f"Job {job.id} · build {formatting.digest(job.key)} · device {job.device} · "
+        f"attempt {max(1, job.attempt)} · worker {job.worker or formatting.UNKNOWN}"
+    )
+    if job.error and job.error.get("detail"):
+        with st.expander("Details of the error"):
+            st.code(job.error["detail"], language=None)
+    st.code(command_for(job.request), language="bash", wrap_lines=True)
+    links.link(links.MODEL, "The model", icon=":material/inventory_2:", model=job.request.model)
+    links.link(links.COMPARE, "Compare its builds", icon=":material/bar_chart:", model=job.request.model)
+
+
+def _log(job: Job) -> None:
+    text = services.queue().log(job.id).text
+    if not text.strip():
+        st.caption("Nothing has been logged yet." if not job.state.finished else "The stages logged nothing.")
+        return
+    st.code(text, language=None, height=LOG_HEIGHT)

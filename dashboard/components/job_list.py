@@ -1,0 +1,96 @@
+"""Everyone's queue, live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from core.errors import EngineRoomError
+from core.jobs.job import Job, JobState
+from dashboard import links, services
+from dashboard.components.job_status import share_done, show_state, status_line, title
+from dashboard.failures import show_error
+
+SEEN = "jobs-seen"
+SHOWN_FINISHED = 30
+REFRESH_SECONDS = 1.0
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def live_jobs() -> None:
+    """The queue and the latest finished jobs, refreshed by itself."""
+    try:
+        jobs = services.queue().jobs()
+    except EngineRoomError as error:
+        show_error(error)
+        return
+    announce(jobs)
+    waiting = [job for job in jobs if not job.state.finished]
+    finished = [job for job in jobs if job.state.finished]
+    if not jobs:
+        st.info("Nothing has been built yet.", icon=":material/schedule:")
+        links.link(links.BUILD, "Build something", icon=":material/play_arrow:")
+        return
+    st.subheader(f"Running and waiting: {len(waiting)}")
+    if not waiting:
+        st.caption("The queue is empty.")
+    for job in sorted(waiting, key=_queue_order):
+        _job_row(job)
+    if finished:
+        st.subheader("Finished")
+    for job in finished[:SHOWN_FINISHED]:
+        _job_row(job)
+    if len(finished) > SHOWN_FINISHED:
+        st.caption(f"{len(finished) - SHOWN_FINISHED} older ones are not shown; `engineroom jobs` lists them.")
+
+
+def announce(jobs: Sequence[Job]) -> None:
+    """A toast for each job that ended since this session last looked."""
+    before: dict[str, JobState] | None = st.session_state.get(SEEN)
+    st.session_state[SEEN] = {job.id: job.state for job in jobs}
+    for job in jobs:
+        if before is not None and job.state.finished and not before.get(job.id, JobState.QUEUED).finished:
+            icon = ":material/check_circle:" if job.state is JobState.DONE else ":material/error:"
+            st.toast(f"{title(job)}: {job.state.value}", icon=icon)
+
+
+def show_actions(job: Job, where: str) -> None:
+    """What can be done with a job in its state."""
+    queue = services.queue()
+    if job.state is JobState.DONE:
+        links.link(links.ENGINE, "Engine", icon=":material/memory:", build=job.key)
+    elif job.state.finished:
+        if st.button("Retry", icon=":material/replay:", key=f"{where}-retry-{job.id}"):
+            _do(lambda: queue.retry(job.id))
+    elif st.button("Cancel", icon=":material/close:", key=f"{where}-cancel-{job.id}"):
+        _do(lambda: queue.cancel(job.id))
+
+
+def _do(action: Callable[[], object]) -> None:
+    try:
+        action()
+    except EngineRoomError as error:
+        show_error(error)
+    else:
+        st.rerun()
+
+
+def _queue_order(job: Job) -> tuple[bool, int, float]:
+    return job.state is not JobState.RUNNING, int(job.priority), job.submitted_at
+
+
+def _job_row(job: Job) -> None:
+    with st.container(border=True):
+        state, what, actions = st.columns([1, 5, 2], vertical_alignment="center")
+        with state:
+            show_state(job)
+        with what:
+            st.markdown(f"**{title(job)}**")
+            if job.state is JobState.RUNNING:
+                st.progress(share_done(job), text=status_line(job))
+            else:
+                st.caption(status_line(job))
+        with actions, st.container(horizontal=True, horizontal_alignment="right"):
+            links.link(links.JOBS, "Details", icon=":material/article:", job=job.id)
+            show_actions(job, "list")

@@ -1,0 +1,82 @@
+"""A job's state in words, colours and bars."""
+
+from __future__ import annotations
+
+import time
+
+import streamlit as st
+
+from core.builds import StageRecord, State
+from core.jobs.job import Job, JobState
+from dashboard import formatting
+
+COLOURS = {
+    JobState.QUEUED: "gray",
+    JobState.RUNNING: "blue",
+    JobState.DONE: "green",
+    JobState.FAILED: "red",
+    JobState.CANCELLED: "orange",
+}
+ICONS = {
+    JobState.QUEUED: ":material/hourglass_empty:",
+    JobState.RUNNING: ":material/play_circle:",
+    JobState.DONE: ":material/check_circle:",
+    JobState.FAILED: ":material/error:",
+    JobState.CANCELLED: ":material/cancel:",
+}
+STAGE_ICONS = {
+    State.WAITING: ":material/radio_button_unchecked:",
+    State.RUNNING: ":material/pending:",
+    State.DONE: ":material/check_circle:",
+    State.FAILED: ":material/error:",
+    State.CANCELLED: ":material/cancel:",
+}
+
+
+def show_state(job: Job) -> None:
+    st.badge(job.state.value, icon=ICONS[job.state], color=COLOURS[job.state])
+
+
+def title(job: Job) -> str:
+    return f"{job.model_name} → {job.request.path} in {job.request.precision.value}"
+
+
+def share_done(job: Job) -> float:
+    """From 0 to 1: finished stages, and the running one by its own progress."""
+    if not job.stages:
+        return 0.0
+    done = sum(stage.state in (State.DONE, State.FAILED) for stage in job.stages)
+    running = job.progress.fraction or 0.0 if job.progress and job.state is JobState.RUNNING else 0.0
+    return min(1.0, (done + running) / len(job.stages))
+
+
+def status_line(job: Job) -> str:
+    """What is going on, how long it has taken and how long it may take."""
+    now = time.time()
+    if job.state is JobState.QUEUED:
+        left = f" · takes about {formatting.seconds(job.remaining_seconds)}" if job.remaining_seconds else ""
+        return f"waiting since {formatting.ago(job.submitted_at, now)}{left}"
+    if job.state is JobState.RUNNING:
+        running = next((stage.stage.value for stage in job.stages if stage.state is State.RUNNING), "starting")
+        doing = f"{running}: {job.progress.message}" if job.progress and job.progress.message else running
+        spent = formatting.seconds(now - job.started_at) if job.started_at else formatting.UNKNOWN
+        left = f" · about {formatting.seconds(job.remaining_seconds)} left" if job.remaining_seconds is not None else ""
+        return f"{doing} · {spent} so far{left}"
+    took = f" after {formatting.seconds(job.finished_at - job.started_at)}" if job.finished_at and job.started_at else ""
+    ended = f"{job.state.value} {formatting.ago(job.finished_at, now)}{took}"
+    return f"{ended} · {job.error['message']}" if job.error else ended
+
+
+def show_stages(job: Job) -> None:
+    """The stages as a line each: state, time, and what went wrong."""
+    for record in job.stages:
+        st.markdown(f"{STAGE_ICONS[record.state]} **{record.stage.value}** · {_stage_time(record, job)}")
+        if record.error:
+            st.error(f"{record.error['message']} {record.error['hint']}".strip())
+
+
+def _stage_time(record: StageRecord, job: Job) -> str:
+    if record.state is State.RUNNING and record.started_at:
+        message = f" · {job.progress.message}" if job.progress and job.progress.message else ""
+        return f"{formatting.seconds(time.time() - record.started_at)} so far{message}"
+    return formatting.seconds(record.seconds) if record.seconds is not None else record.state.value

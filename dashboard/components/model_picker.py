@@ -1,0 +1,35 @@
+"""Chooses a stored model, and keeps the choice in the address."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.models.model import Model
+from dashboard import formatting, links, services
+
+PARAMETER = "model"
+
+
+def choose_model(label: str = "Model") -> Model | None:
+    """The chosen model; an empty state with a way out when none is stored."""
+    models = services.workspace().all_models()
+    if not models:
+        st.info("No model is stored yet.", icon=":material/inventory_2:")
+        links.link(links.MODEL, "Upload one, or take the sample", icon=":material/upload:")
+        return None
+    by_digest = {model.digest: model for model in models}
+    asked = links.chosen(PARAMETER) or ""
+    start = next((digest for digest in by_digest if asked and digest.startswith(asked)), next(iter(by_digest)))
+    chosen = st.selectbox(
+        label,
+        list(by_digest),
+        index=list(by_digest).index(start),
+        format_func=lambda digest: _title(by_digest[digest]),
+        help="Every model stored on this server.",
+    )
+    st.query_params[PARAMETER] = chosen
+    return by_digest[chosen]
+
+
+def _title(model: Model) -> str:
+    return f"{model.name} · {model.format.label} · {formatting.digest(model.digest)}"

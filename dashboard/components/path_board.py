@@ -1,0 +1,67 @@
+"""The board of paths and precisions: what to build, and why some of it is not possible."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.analysis.targets import PathChoice
+from core.precision.kinds import Precision
+
+PRECISION_HELP = {
+    Precision.FP32: "32-bit floats: the reference.",
+    Precision.TF32: "32-bit floats multiplied with 10 bits of mantissa on NVIDIA's tensor cores.",
+    Precision.FP16: "16-bit floats: half the size; values above 65,504 overflow.",
+    Precision.BF16: "16-bit floats with the range of 32-bit ones, and less precision.",
+    Precision.INT8: "8-bit integers, calibrated on your data: a quarter of the size.",
+    Precision.FP8: "8-bit floats, for GPUs of compute capability 8.9 and later.",
+}
+
+
+def choose_paths(choices: Sequence[PathChoice], key: str) -> list[tuple[PathChoice, Precision]]:
+    """One row a possible path, one box a precision; the boxes that are checked, in the order shown."""
+    possible = [choice for choice in choices if choice.possible]
+    shown = [precision for precision in Precision if any(precision in choice.precisions for choice in possible)]
+    start = _suggested(possible)
+    widths = [4, *([1] * len(shown))]
+    head = st.columns(widths, vertical_alignment="bottom")
+    head[0].markdown("**Conversion path**")
+    for column, precision in zip(head[1:], shown, strict=True):
+        column.markdown(f"**{precision.value.upper()}**", help=PRECISION_HELP[precision])
+    chosen = []
+    for choice in possible:
+        row = st.columns(widths, vertical_alignment="center")
+        row[0].markdown(choice.path.title + (" · *the source model itself*" if choice.is_reference else ""))
+        for column, precision in zip(row[1:], shown, strict=True):
+            if _box(column, choice, precision, key, checked=precision is Precision.FP32 and choice in start):
+                chosen.append((choice, precision))
+    _explain_impossible([choice for choice in choices if not choice.possible])
+    return chosen
+
+
+def _box(column: st.delta_generator.DeltaGenerator, choice: PathChoice, precision: Precision, key: str, *, checked: bool) -> bool:
+    able = precision in choice.precisions
+    return column.checkbox(
+        f"{choice.path.title} in {precision.value}",
+        value=checked and able,
+        key=f"{key}-{choice.path.id}-{precision.value}",
+        disabled=not able,
+        help=None if able else f"This path builds {', '.join(p.value for p in choice.precisions)} only.",
+        label_visibility="collapsed",
+    )
+
+
+def _suggested(possible: Sequence[PathChoice]) -> list[PathChoice]:
+    """The baseline and one fast path: a first build that says something."""
+    baseline = [choice for choice in possible if choice.is_reference][:1]
+    fast = [choice for choice in possible if choice not in baseline and choice.path.backend in ("tensorrt", "onnxruntime")]
+    return [*baseline, *fast[:1]]
+
+
+def _explain_impossible(choices: Sequence[PathChoice]) -> None:
+    if not choices:
+        return
+    with st.expander(f"{len(choices)} paths are not possible with these workers"):
+        for choice in choices:
+            st.markdown(f"**{choice.path.title}** — {choice.reason}")
