@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -101,6 +102,15 @@ def load_outcome(workspace: Workspace, key: str) -> Outcome:
 def _result(folder: Path, stage: StageName, kind: type[T]) -> T | None:
     path = result_file(folder, stage)
     return read_json(kind, path) if path.exists() else None
+
+
+def engine_artifact(folder: Path) -> str | None:
+    """Key of the engine that a build's folder names; None without one, or with one of another release."""
+    try:
+        key = json.loads(result_file(folder, StageName.BUILD).read_text(encoding="utf-8")).get("artifact")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return key if isinstance(key, str) else None
 
 
 def all_builds(workspace: Workspace) -> list[Build]:

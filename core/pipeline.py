@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from core.backends.base import backend_named
-from core.builds import BUILD_FILE, Build, StageRecord, State
+from core.builds import BUILD_FILE, Build, StageRecord, State, engine_artifact
 from core.errors import Cancelled, EngineRoomError, error_to_dict
 from core.models.model import Format, Model
 from core.paths import path_named
@@ -18,9 +18,8 @@ from core.precision.kinds import Precision
 from core.progress import Progress, Report
 from core.request import BuildRequest
 from core.serialization import read_json, write_json
-from core.stages.build import Built
 from core.stages.child import run_stage
-from core.stages.stage import OPTIONAL_STAGES, REQUEST_FILE, StageName, result_file
+from core.stages.stage import OPTIONAL_STAGES, REQUEST_FILE, StageName
 from core.workspace import Workspace
 
 StageRunner = Callable[[StageName, Path, Report], None]
@@ -72,9 +71,8 @@ def open_build(workspace: Workspace, request: BuildRequest, *, stages: Sequence[
 def forget_build(workspace: Workspace, key: str) -> None:
     """Deletes a build's folder and its engine; models that other builds share stay."""
     folder = workspace.build_folder(key)
-    built = result_file(folder, StageName.BUILD)
-    if built.exists():
-        shutil.rmtree(workspace.artifacts / read_json(Built, built).artifact, ignore_errors=True)
+    if engine := engine_artifact(folder):
+        shutil.rmtree(workspace.artifacts / engine, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

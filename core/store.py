@@ -20,11 +20,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from core.builds import engine_artifact
 from core.errors import EngineRoomError, InvalidRequest, NotFound, StoreFailed, Unavailable
 from core.request import BuildRequest
-from core.serialization import from_data, read_json, to_data
-from core.stages.build import Built
-from core.stages.stage import StageName, result_file
+from core.serialization import from_data, to_data
 from core.workspace import STORE_VARIABLE, Workspace
 
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -165,9 +164,8 @@ class Store:
     def forget_build(self, workspace: Workspace, key: str) -> None:
         """Forgets a build and its engine, so that it can be made anew; its folder is then in the workspace."""
         self.pull(workspace, Kind.BUILD, key)
-        built = result_file(workspace.build_folder(key), StageName.BUILD)
-        if built.exists():
-            self.delete(Kind.ARTIFACT, read_json(Built, built).artifact)
+        if engine := engine_artifact(workspace.build_folder(key)):
+            self.delete(Kind.ARTIFACT, engine)
         self.delete(Kind.BUILD, key)
 
     def delete(self, kind: Kind, name: str) -> None:

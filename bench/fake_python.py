@@ -1,0 +1,77 @@
+"""Stands in for a toolchain's interpreter: stages that take milliseconds and keep a journal, or misbehave on request.
+
+`fake_python.py HOME -m core.stages STAGE FOLDER`. Below HOME:
+
+journal.jsonl       one line a stage's start and end, appended; `doubled` when the build or its device is in use already
+behaviour/<seed>    Python that a request with that seed runs in its build stage, with `stage`, `folder` and `say` at hand
+seconds             how long a stage takes
+"""
+
+import fcntl
+import json
+import os
+import sys
+import time
+
+home, arguments = sys.argv[1], sys.argv[2:]
+
+
+def write(**entry):
+    line = json.dumps({**entry, "pid": os.getpid(), "at": time.clock_gettime(time.CLOCK_BOOTTIME)}) + "\n"
+    journal = os.open(f"{home}/journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(journal, line.encode())
+    os.close(journal)
+
+
+def hold(name):
+    """Takes a lock that only this process's death gives back; tells the journal when somebody else has it."""
+    os.makedirs(f"{home}/locks", exist_ok=True)
+    lock = os.open(f"{home}/locks/{name}", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        write(event="doubled", what=name)
+
+
+def say(**event):
+    os.write(int(os.environ["ENGINEROOM_EVENTS"]), (json.dumps(event) + "\n").encode())
+
+
+def read(path, default):
+    try:
+        with open(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return default
+
+
+def describe():
+    version = ".".join(map(str, sys.version_info[:3]))
+    here = {"available": True, "version": "0", "devices": ["cpu"], "reason": "", "hint": ""}
+    backends = dict.fromkeys(("onnxruntime", "openvino", "tensorflow"), here)
+    backends["tensorrt"] = {"available": False, "reason": "No GPU is here.", "hint": "Get one."}
+    print(json.dumps({"name": "fake", "python": "fake", "version": version, "backends": backends, "conversions": {}}))
+
+
+def run(stage, folder):
+    with open(f"{folder}/request.json") as file:
+        request = json.load(file)
+    key = os.path.basename(folder)
+    hold(key)
+    hold(os.environ.get("ENGINEROOM_FAKE_DEVICE", request["device"]))
+    write(event="start", key=key, stage=stage)
+    print(f"stage {stage} of {key[:8]}", flush=True)
+    time.sleep(float(read(f"{home}/seconds", "0.02")))
+    if stage == "build":
+        exec(read(f"{home}/behaviour/{request['seed']}", ""), {"stage": stage, "folder": folder, "say": say, "request": request})  # noqa: S102
+    with open(f"{folder}/{stage}.json.partial", "w") as file:
+        file.write("{}")
+    os.replace(f"{folder}/{stage}.json.partial", f"{folder}/{stage}.json")
+    write(event="end", key=key, stage=stage)
+    say(done=True)
+
+
+if arguments[1] == "core.toolchains":
+    describe()
+else:
+    run(*arguments[2:4])
