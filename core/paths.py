@@ -37,8 +37,15 @@ class BuildPath:
 
     @property
     def title(self) -> str:
-        chain = [f.label for f in self.formats[1:]] + [variant_title(self.backend, self.variant)]
-        return " → ".join(chain)
+        return path_title(self.id)
+
+
+def path_title(path_id: str) -> str:
+    """A path's id as people read it: `ONNX → ONNX Runtime`; the model's own format is left out."""
+    parts = path_id.split(".")
+    formats = [Format(part) for part in parts if part in {f.value for f in Format}]
+    backend, variant = [*parts[len(formats) :], ""][:2]
+    return " → ".join([*(f.label for f in formats[1:]), variant_title(backend, variant)])
 
 
 def variant_title(backend: str, variant: str) -> str:

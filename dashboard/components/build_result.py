@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.jobs.job import Answer, Submitted
 from core.models.model import Model
-from core.paths import path_named
+from core.paths import path_title
 from core.request import BuildRequest
 from dashboard import links
 
@@ -23,7 +23,7 @@ def show_submitted(submitted: Sequence[Submitted], requests: Sequence[BuildReque
     for note in dict.fromkeys(answer.note for answer in submitted if answer.note):
         st.warning(note, icon=":material/warning:")
     for answer, request in zip(submitted, requests, strict=True):
-        title = f"{path_named(model, request.path).title} in {request.precision.value}"
+        title = f"{path_title(request.path)} in {request.precision.value}"
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{title}** {WORDS[answer.answer]}.")
             if answer.answer is Answer.STORED:

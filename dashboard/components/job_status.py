@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.builds import StageRecord, State
 from core.jobs.job import Job, JobState
+from core.paths import path_title
 from dashboard import formatting
 
 COLOURS = {
@@ -38,7 +39,7 @@ def show_state(job: Job) -> None:
 
 
 def title(job: Job) -> str:
-    return f"{job.model_name} → {job.request.path} in {job.request.precision.value}"
+    return f"{job.model_name}: {path_title(job.request.path)} in {job.request.precision.value}"
 
 
 def share_done(job: Job) -> float:

@@ -41,15 +41,12 @@ def choose_paths(choices: Sequence[PathChoice], key: str) -> list[tuple[PathChoi
 
 
 def _box(column: st.delta_generator.DeltaGenerator, choice: PathChoice, precision: Precision, key: str, *, checked: bool) -> bool:
-    able = precision in choice.precisions
-    return column.checkbox(
-        f"{choice.path.title} in {precision.value}",
-        value=checked and able,
-        key=f"{key}-{choice.path.id}-{precision.value}",
-        disabled=not able,
-        help=None if able else f"This path builds {', '.join(p.value for p in choice.precisions)} only.",
-        label_visibility="collapsed",
-    )
+    if precision not in choice.precisions:
+        able = ", ".join(p.value for p in choice.precisions)
+        column.markdown("–", help=f"This path does not build {precision.value}; it builds {able}.")
+        return False
+    label = f"{choice.path.title} in {precision.value}"
+    return column.checkbox(label, checked, key=f"{key}-{choice.path.id}-{precision.value}", label_visibility="collapsed")
 
 
 def _suggested(possible: Sequence[PathChoice]) -> list[PathChoice]:
