@@ -39,6 +39,7 @@ class Candidate:
     build_seconds: float | None = None
     graph: EngineGraph | None = None
     error: str = ""
+    device: str = "cpu"
 
 
 def candidate_from(outcome: Outcome) -> Candidate:
@@ -56,6 +57,7 @@ def candidate_from(outcome: Outcome) -> Candidate:
         build_seconds=built.build_seconds + (prepared.made_seconds if prepared else 0.0) if built else None,
         graph=outcome.graph,
         error=build.error["message"] if build.error and not outcome.measurement else "",
+        device=request.device,
     )
 
 
@@ -85,6 +87,7 @@ class ComparisonRow:
         speedup: How many times faster than the baseline, with its 95 % interval.
         verdict: In words.
         notes: What makes the figures weak.
+        accuracy, reference_accuracy: Top-1 on the user's labels, of this build and of the source model on the same inputs.
     """
 
     key: str
@@ -118,6 +121,9 @@ class ComparisonRow:
     speedup_low: float | None = None
     speedup_high: float | None = None
     notes: tuple[str, ...] = ()
+    device: str = "cpu"
+    accuracy: float | None = None
+    reference_accuracy: float | None = None
 
 
 def compare_candidates(
@@ -193,6 +199,9 @@ def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidat
         speedup_low=ratio.low if ratio else None,
         speedup_high=ratio.high if ratio else None,
         notes=(*(measured.warnings if measured else ()), *(parity.notes if parity else ())),
+        device=candidate.device,
+        accuracy=parity.accuracy.top1 if parity and parity.accuracy else None,
+        reference_accuracy=parity.reference_accuracy.top1 if parity and parity.reference_accuracy else None,
     )
 
 

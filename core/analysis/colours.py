@@ -1,0 +1,70 @@
+"""What layers are coloured by, and the colours: 3 to 1 or more in contrast with white and with near black."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from core.analysis.layers import UNKNOWN, LayerRow
+
+GREY = "#7b8794"
+ACCENT = "#1583a0"
+CATEGORICAL = ("#3d7ab8", "#c8772a", "#2f9469", "#b3509e", "#8a6bc9", "#b08d1f", "#d1555f", "#3a9aa8")
+
+_BY_PRECISION = {
+    "float32": "#3d7ab8",
+    "tf32": "#3a9aa8",
+    "float16": "#2f9469",
+    "bfloat16": "#8a6bc9",
+    "int8": "#c8772a",
+    "uint8": "#b08d1f",
+    "float8_e4m3fn": "#d1555f",
+    "float8_e5m2": "#b3509e",
+}
+# Shares of the time from which a step begins; 3 % and 10 % are the thresholds of the findings.
+_STEPS = ((0.20, "20 % and more", "#96357a"), (0.10, "10 to 20 %", "#c8423c"), (0.03, "3 to 10 %", "#cf7a26"),
+          (0.01, "1 to 3 %", "#ad8a1c"), (0.0, "below 1 %", GREY))  # fmt: skip
+NOT_TIMED = "not measured"
+OTHER = "others"
+
+
+class ColourBy(str, Enum):
+    PRECISION = "precision"
+    TIME = "share of time"
+    KIND = "kind"
+
+
+class Colouring:
+    """A category for each layer and a colour for each category, the legend's order kept.
+
+    Args:
+        rows: Of the whole engine: kinds get their colour by how many layers are of them.
+    """
+
+    def __init__(self, rows: Sequence[LayerRow], by: ColourBy) -> None:
+        self._of: Callable[[LayerRow], str]
+        if by is ColourBy.TIME:
+            self._of = _step
+            colours = {title: colour for _, title, colour in _STEPS} | {NOT_TIMED: "#9aa5af"}
+        elif by is ColourBy.KIND:
+            common = [kind for kind, _ in Counter(row.kind for row in rows).most_common(len(CATEGORICAL))]
+            colours = dict(zip(common, CATEGORICAL, strict=False)) | {OTHER: GREY}
+            self._of = lambda row: row.kind if row.kind in colours else OTHER
+        else:
+            found = [key for key, _ in Counter(row.precision or UNKNOWN for row in rows).most_common()]
+            colours = {key: _BY_PRECISION.get(key, GREY) for key in found}
+            self._of = lambda row: row.precision or UNKNOWN
+        used = {self._of(row) for row in rows}
+        self.legend: dict[str, str] = {key: colour for key, colour in colours.items() if key in used}
+
+    def category(self, row: LayerRow) -> str:
+        return self._of(row)
+
+    def colour(self, row: LayerRow) -> str:
+        return self.legend[self._of(row)]
+
+
+def _step(row: LayerRow) -> str:
+    share = row.share
+    return NOT_TIMED if share is None else next(title for start, title, _ in _STEPS if share >= start)
