@@ -36,7 +36,7 @@ def is_local(url: str) -> bool:
 
 def shown(url: str) -> str:
     """The database's address without its password."""
-    head, at, tail = url.rpartition("@")
+    head, at, tail = url.partition("?")[0].rpartition("@")
     return f"{head.rpartition(':')[0] if head.count(':') > 1 else head}{at}{tail}"
 
 

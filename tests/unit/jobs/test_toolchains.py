@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.availability import Availability
+from core.errors import InvalidRequest, Unavailable
+from core.toolchains import Needs, Toolchain, link_core, parse_toolchain, probe, python_path, toolchain_for
+
+HERE = Availability(available=True)
+NOT_HERE = Availability(available=False, reason="not installed")
+
+
+def chain(name: str, *, backends: dict[str, Availability], conversions: dict[str, Availability] | None = None) -> Toolchain:
+    return Toolchain(name=name, python=f"/{name}/python", version="3.11.0", backends=backends, conversions=conversions or {})
+
+
+def test_the_first_toolchain_that_has_everything_is_taken() -> None:
+    own = chain("default", backends={"onnxruntime": HERE, "tf-trt": NOT_HERE}, conversions={"c": HERE})
+    other = chain("tftrt", backends={"tf-trt": HERE})
+    assert toolchain_for(Needs(backends=("tf-trt",)), [own, other]) is other
+    assert toolchain_for(Needs(backends=("onnxruntime",), conversions=("c",)), [own, other]) is own
+    assert toolchain_for(Needs(), [own, other]) is own
+    assert toolchain_for(Needs(backends=("nowhere",)), [own, other]) is own
+
+
+def test_toolchains_are_read(tmp_path: Path) -> None:
+    assert parse_toolchain(f"tftrt={sys.executable}") == ("tftrt", sys.executable)
+    for text in ("tftrt", "=x", "tftrt=", f"tftrt={tmp_path}", "tftrt=/nowhere/python"):
+        with pytest.raises(InvalidRequest):
+            parse_toolchain(text)
+
+
+def test_an_interpreter_tells_what_works_in_it(tmp_path: Path) -> None:
+    found = probe("own", sys.executable, link_core(tmp_path))
+    assert found.name == "own"
+    assert found.backends["onnxruntime"].available
+    assert json.dumps(found.version)
+
+
+def test_an_interpreter_without_our_needs_is_told(tmp_path: Path) -> None:
+    bare = tmp_path / "python"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -IS "$@"\n')
+    bare.chmod(0o755)
+    with pytest.raises(Unavailable, match=r"Toolchain bare cannot run stages: .*No module named"):
+        probe("bare", str(bare), link_core(tmp_path / "core"))
+
+
+def test_another_interpreter_sees_core_and_nothing_beside_it(tmp_path: Path) -> None:
+    folder = link_core(tmp_path)
+    link_core(tmp_path)
+    assert [path.name for path in folder.iterdir()] == ["core"]
+    assert python_path("/other/python", folder) == {"PYTHONPATH": str(folder)}
+    assert python_path(sys.executable, folder) == {}
