@@ -294,8 +294,23 @@ def make_digits_test(path: Path) -> None:
     np.savez_compressed(path, image=test, labels=labels)
 
 
+def make_digits_onnx(path: Path) -> None:
+    """The CNN as ONNX, converted by `core` from the SavedModel."""
+    from core.conversion.onnx_from_savedmodel import CONVERSION
+    from core.models.model import Format, Source
+    from core.models.savedmodel import read_savedmodel
+    from core.progress import silent
+
+    model = sample("digits")
+    source = Source(path=model, format=Format.SAVEDMODEL, signature=read_savedmodel(model).signatures[0])
+    with tempfile.TemporaryDirectory() as folder:
+        converted = CONVERSION.convert(source, Path(folder), silent)
+        shutil.copyfile(Path(folder) / converted.entry, path)
+
+
 SAMPLES = {
     "digits": Sample(make=make_digits, entry="digits", committed=True),
+    "digits_onnx": Sample(make=make_digits_onnx, entry="digits.onnx", committed=True),
     "digits_test": Sample(make=make_digits_test, entry="digits_test.npz", committed=True),
     "two_signatures": Sample(make=make_two_signatures, entry="two_signatures", committed=True),
     "bert": Sample(make=make_bert, entry="bert"),

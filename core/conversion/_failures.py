@@ -13,6 +13,8 @@ from core.errors import ConversionFailed, EngineRoomError, UnsupportedOps
 
 _LONGEST_SENTENCE = 240
 _NODES_NAMED = 3
+# How tf2onnx marks its assertions and ONNX Runtime everything.
+_PREFIX = re.compile(r"^make_sure failure: |^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .+? failed:\s*)?")
 _UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
 
 
@@ -76,6 +78,7 @@ def last_words(error: BaseException) -> str:
     """The first line of an exception's text that says something, cut to a sentence without its full stop."""
     lines = [line.strip() for line in str(error).splitlines()]
     words = next((line for line in lines if re.search(r"\w{3}", line)), type(error).__name__)
+    words = _PREFIX.sub("", words)
     if len(words) > _LONGEST_SENTENCE:
         words = words[:_LONGEST_SENTENCE].rsplit(" ", 1)[0] + " …"
     return words.rstrip(" .:")
@@ -99,6 +102,6 @@ def unsupported(tool: str, what: str, nodes: Mapping[str, Sequence[str]], *, det
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NODES_NAMED
-    word = "node" if len(names) == 1 else "nodes"
-    return f"{word} {', '.join(names[:_NODES_NAMED])}{f' and {more} more' if more > 0 else ''}"
+    shown = ", ".join(name.split(";")[0] for name in names[:_NODES_NAMED])  # a fused TFLite op has the names of all its parts
+    more = f" and {len(names) - _NODES_NAMED} more" if len(names) > _NODES_NAMED else ""
+    return f"{'node' if len(names) == 1 else 'nodes'} {shown}{more}"

@@ -38,11 +38,10 @@ def keep_signature(model: onnx.ModelProto, signature: Signature, what: str) -> N
     for field, infos in ((graph.input, new_inputs), (graph.output, new_outputs)):
         del field[:]
         field.extend(infos)
-    known = set(signature.symbols)
+    known = {axis for spec in (*signature.inputs, *signature.outputs) for axis in spec.dynamic_axes}
     for subgraph in onnxfile.graphs(model):
         for info in [*subgraph.input, *subgraph.output, *subgraph.value_info]:
-            _forget_strange_symbols(info, known | {axis for spec in signature.outputs for axis in spec.dynamic_axes})
-    onnxfile.name_nodes(model)
+            _forget_strange_symbols(info, known)
 
 
 def _unused(spec: TensorSpec) -> ValueInfoProto:
@@ -121,7 +120,7 @@ def load_in_runtime(path: Path, what: str) -> list[str]:
         if type(error).__name__ == "NotImplemented":
             return [f"ONNX Runtime cannot run the converted model: {words}."]
         raise ConversionFailed(
-            f"{what} was converted, but ONNX Runtime refuses the result: {words}.",
+            f"ONNX Runtime refuses the ONNX model that tf2onnx made of {what}: {words}.",
             hint="This is most likely a fault of tf2onnx. Another path may carry this model over.",
             detail=str(error),
         ) from error

@@ -15,6 +15,7 @@ from typing import Any
 from core.availability import Availability, from_packages, installed_version
 from core.conversion._failures import ConverterLog, last_words, unsupported
 from core.conversion._onnx_finish import keep_signature, load_in_runtime, save
+from core.conversion._onnx_polish import polish
 from core.conversion.base import Converted
 from core.errors import ConversionFailed
 from core.models.model import Format, Signature
@@ -76,7 +77,7 @@ def to_onnx(
     """
     if clash := set(frozen.inputs.values()) & set(frozen.outputs.values()):
         raise ConversionFailed(
-            f"{what} has an input and an output of the same name ({', '.join(sorted(clash))}), which ONNX does not allow.",
+            f"An input and an output of {what} have the same name ({', '.join(sorted(clash))}), which ONNX does not allow.",
             hint="Export it with different names.",
         )
     report(Progress(message="Translating TensorFlow's ops to ONNX", fraction=0.4))
@@ -101,6 +102,7 @@ def to_onnx(
 
     report(Progress(message="Checking the ONNX model", fraction=0.9))
     keep_signature(model, signature, what)
+    polish(model)
     ops = save(model, folder / "model.onnx", storage.name_to_tensor_data if storage else None)
     del model, graph
     notes = (

@@ -1,4 +1,4 @@
-"""Translations that tf2onnx lacks or has wrong: `Erfc` (exact GELU) and `OneHot` (negative indices).
+"""Translations that tf2onnx lacks or has wrong: `Erfc` (exact GELU), TFLite's GELU, `OneHot` (negative indices).
 
 A handler gets tf2onnx's graph and a TensorFlow node in it, and rewrites the node in ONNX's ops. The interface is
 described at https://github.com/onnx/tensorflow-onnx#creating-custom-op-mappings-from-python.
@@ -17,7 +17,7 @@ Handler = tuple[Callable[[Any, Any, str, Any], None], list[str]]
 
 def handlers() -> dict[str, Handler]:
     """For tf2onnx's `custom_op_handlers`."""
-    return {"Erfc": (_erfc, []), "OneHot": (_one_hot, [])}
+    return {"Erfc": (_erfc, []), "OneHot": (_one_hot, []), "TFL_GELU": (_tflite_gelu, [])}
 
 
 def _replace(graph: Any, node: Any, op: str, inputs: list[str]) -> None:
@@ -34,6 +34,17 @@ def _constant(graph: Any, node: Any, value: Any) -> str:
     return made
 
 
+def _op(graph: Any, node: Any, kind: str, *inputs: str | float) -> str:
+    """An element-wise op of the node's own shape and dtype, beside it; numbers become constants."""
+    from tf2onnx import utils
+
+    dtype = utils.map_onnx_to_numpy_type(node.output_dtypes[0])
+    names = [value if isinstance(value, str) else _constant(graph, node, np.array(value, dtype)) for value in inputs]
+    name = utils.make_name(f"{node.name}/{kind}")
+    made: str = graph.make_node(kind, names, name=name, shapes=node.output_shapes, dtypes=node.output_dtypes).output[0]
+    return made
+
+
 def _erfc(graph: Any, node: Any, name: str, args: Any) -> None:
     """erfc(x) = 1 - erf(x).
 
@@ -42,18 +53,12 @@ def _erfc(graph: Any, node: Any, name: str, args: Any) -> None:
     """
     from tf2onnx import utils
 
-    (argument,) = node.input
-    dtype = utils.map_onnx_to_numpy_type(graph.get_dtype(argument))
-    one = _constant(graph, node, np.array(1, dtype))
-    positive = _gelu_argument(node)
-    if positive is not None:
-        root = _constant(graph, node, np.array(math.sqrt(2), dtype))
-        argument = graph.make_node("Div", [positive, root], shapes=node.output_shapes, dtypes=node.output_dtypes).output[0]
-    erf = graph.make_node("Erf", [argument], shapes=node.output_shapes, dtypes=node.output_dtypes).output[0]
-    if positive is not None:
-        _replace(graph, node, "Add", [erf, one])
+    one = _constant(graph, node, np.array(1, utils.map_onnx_to_numpy_type(node.output_dtypes[0])))
+    if (x := _gelu_argument(node)) is None:
+        _replace(graph, node, "Sub", [one, _op(graph, node, "Erf", node.input[0])])
     else:
-        _replace(graph, node, "Sub", [one, erf])
+        scaled = _op(graph, node, "Mul", x, math.sqrt(0.5))
+        _replace(graph, node, "Add", [_op(graph, node, "Erf", scaled), one])
 
 
 def _gelu_argument(node: Any) -> str | None:
@@ -64,10 +69,25 @@ def _gelu_argument(node: Any) -> str | None:
     for negated, factor in (product.inputs, product.inputs[::-1]):
         if negated is not None and negated.type == "Neg" and factor is not None and factor.is_const():
             value = factor.get_tensor_value(as_list=False)
-            if value.size == 1 and math.isclose(value.item(), math.sqrt(0.5), rel_tol=1e-3):
+            if value.size == 1 and math.isclose(value.item(), math.sqrt(0.5), rel_tol=1e-6):
                 argument: str = negated.input[0]
                 return argument
     return None
+
+
+def _tflite_gelu(graph: Any, node: Any, name: str, args: Any) -> None:
+    """x / 2 (1 + erf(x / sqrt(2))), or with `approximate` x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³)))."""
+    (x,) = node.input
+
+    def op(kind: str, *inputs: str | float) -> str:
+        return _op(graph, node, kind, *inputs)
+
+    if node.get_attr_value("approximate", False):
+        cubic = op("Mul", op("Mul", op("Mul", x, x), x), 0.044715)
+        bell = op("Tanh", op("Mul", op("Add", x, cubic), math.sqrt(2 / math.pi)))
+    else:
+        bell = op("Erf", op("Mul", x, math.sqrt(0.5)))
+    _replace(graph, node, "Mul", [op("Mul", x, 0.5), op("Add", bell, 1.0)])
 
 
 def _one_hot(graph: Any, node: Any, name: str, args: Any) -> None:

@@ -73,7 +73,7 @@ def _cut(path: Path, signature: Signature) -> tuple[Any, list[str]]:
         try:
             tf.graph_util.import_graph_def(definition, input_map=feeds, return_elements=fetches, name="")
         except ValueError as error:
-            if "input_map" not in str(error) and "return_elements" not in str(error):
+            if "not found in graph" not in str(error):
                 raise
             raise ConversionFailed(
                 f"{path.name} lacks one of the tensors {', '.join([*feeds, *fetches])}.",

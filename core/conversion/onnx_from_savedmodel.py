@@ -48,11 +48,19 @@ class OnnxFromSavedModel:
             report(Progress(message="Freezing the variables", fraction=0.2))
             weight_bytes = sum(variable.dtype.size * variable.shape.num_elements() for variable in function.graph.variables)
             large = weight_bytes >= self.large_from_bytes
-            # `large_model` freezes without building a function from the result, which costs as much again.
-            graph, tables = tf_loader.from_trackable(loaded, function, list(inputs), list(outputs), large_model=True)
-            if not large:
+            # `large_model` freezes without building a function from the result, which costs as much again; only with a
+            # lookup table is that needed, to find it.
+            direct = large or not _uses_tables(function)
+            graph, tables = tf_loader.from_trackable(loaded, function, list(inputs), list(outputs), large_model=direct)
+            if direct and not large:
                 graph = _tf2onnx.folded(graph, list(inputs), list(outputs))
         return _tf2onnx.Frozen(graph=graph, inputs=inputs, outputs=outputs, tables=tables, large=large)
+
+
+def _uses_tables(function: Any) -> bool:
+    """Whether a function uses resources other than variables."""
+    variables = {id(variable.handle) for variable in function.graph.variables}
+    return any(tensor.dtype == "resource" and id(tensor) not in variables for tensor in function.captured_inputs)
 
 
 def _tensor_names(function: Any) -> tuple[dict[str, str], dict[str, str]]:

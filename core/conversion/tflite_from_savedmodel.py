@@ -17,6 +17,8 @@ from core.progress import Progress, Report
 TOOL = "TensorFlow Lite's converter"
 _FLEX_OPS = re.compile(r"TF Select ops: (.*)")
 _CUSTOM_OPS = re.compile(r"Custom ops: (.*)")
+# How its messages tell a node: its op and, before the function it is in, its name.
+_NODE = re.compile(r'fused\["(\w+):", "([^"@]+)@')
 
 
 class TfliteFromSavedModel:
@@ -41,7 +43,8 @@ class TfliteFromSavedModel:
                 content = _converted(source, [tf.lite.OpsSet.TFLITE_BUILTINS])
             except Exception as error:
                 if custom := _named(_CUSTOM_OPS, error):
-                    raise unsupported(TOOL, what, dict.fromkeys(custom, ()), detail=str(error)) from error
+                    nodes = {op: sorted({name for kind, name in _NODE.findall(str(error)) if kind == op}) for op in custom}
+                    raise unsupported(TOOL, what, nodes, detail=str(error)) from error
                 if not (flex := _named(_FLEX_OPS, error)):
                     raise
                 report(Progress(message="Converting again, with TensorFlow's own ops", fraction=0.6))
