@@ -1,0 +1,140 @@
+"""The `engineroom` program as a script uses it: JSON out, exit codes, sentences on standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.integration.tiny import write_tiny_onnx
+
+ROOT = Path(__file__).parents[2]
+QUICK = ("--seconds", "0.1")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    write_tiny_onnx(folder / "tiny.onnx")
+    return folder
+
+
+def engineroom(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ENGINEROOM_WORKSPACE": str(home / "workspace")}
+    command = [sys.executable, "-m", "core.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, check=False)
+
+
+def answer(home: Path, *arguments: str) -> Any:
+    done = engineroom(home, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def build(home: Path) -> dict[str, Any]:
+    found: dict[str, Any] = answer(home, "build", str(home / "tiny.onnx"), "--path", "onnx.onnxruntime", *QUICK)
+    return found
+
+
+def test_inspect(home: Path) -> None:
+    found = answer(home, "inspect", str(home / "tiny.onnx"))
+    assert (found["format"], found["opset"], found["parameters"]) == ("onnx", 17, 4 * 27 + 20)
+    assert found["signatures"][0]["inputs"] == [{"name": "image", "dtype": "float32", "shape": ["batch", 3, 8, 8]}]
+    assert [model["digest"] for model in answer(home, "models")] == [found["digest"]]
+    shown = engineroom(home, "inspect", found["digest"][:8])
+    assert "[batch, 3, 8, 8]" in shown.stdout
+
+
+def test_paths_tell_what_they_lack(home: Path) -> None:
+    paths = {path["id"]: path for path in answer(home, "paths", str(home / "tiny.onnx"))}
+    assert paths["onnx.onnxruntime"]["available"]
+    assert not paths["onnx.tensorrt"]["available"]
+    assert paths["onnx.tensorrt"]["lacks"]
+
+
+def test_build_shows_what_was_found(home: Path, build: dict[str, Any]) -> None:
+    assert build["build"]["state"] == "done"
+    assert build["parity"]["passed"]
+    shown = engineroom(home, "build", str(home / "tiny.onnx"), "--path", "onnx.onnxruntime", *QUICK)
+    assert shown.returncode == 0
+    assert "95 % interval" in shown.stdout
+    assert "on par with ONNX Runtime" in shown.stdout
+
+
+def test_layers_and_builds(home: Path, build: dict[str, Any]) -> None:
+    key = build["build"]["key"]
+    graph = answer(home, "layers", key[:10])
+    assert [node["name"] for node in graph["source_nodes"]] == ["conv", "relu", "pool", "flat", "dense", "softmax"]
+    assert key in [found["key"] for found in answer(home, "builds")]
+    assert "conv" in engineroom(home, "layers", key[:10]).stdout
+
+
+def test_bench_measures_again(home: Path, build: dict[str, Any]) -> None:
+    runs = answer(home, "bench", build["build"]["key"], "--repeats", "2")
+    assert len(runs) == 2
+    assert all(run["latency"]["median_ms"] > 0 for run in runs)
+
+
+def test_compare_gives_every_path_a_verdict(home: Path) -> None:
+    rows = {row["path"]: row for row in answer(home, "compare", str(home / "tiny.onnx"), *QUICK)}
+    assert {"onnx.onnxruntime", "onnx.openvino"} <= set(rows)
+    assert rows["onnx.onnxruntime"]["standing"] == "baseline"
+    assert all(row["verdict"] and row["parity_passed"] for row in rows.values())
+    shown = engineroom(home, "compare", str(home / "tiny.onnx"), *QUICK)
+    assert "verdict" in shown.stdout
+    assert "onnx.tensorrt" not in shown.stdout
+
+
+def test_labels_give_the_accuracy(home: Path) -> None:
+    data = home / "labelled.npz"
+    rng = np.random.default_rng(0)
+    np.savez(data, image=rng.random((6, 3, 8, 8), dtype=np.float32), labels=np.arange(6) % 5)
+    found = answer(home, "build", str(home / "tiny.onnx"), "-p", "onnx.openvino", "--inputs", str(data), *QUICK)
+    assert found["parity"]["accuracy"]["samples"] == 6
+    assert found["parity"]["accuracy"]["top1"] == found["parity"]["reference_accuracy"]["top1"]
+
+
+def test_doctor(home: Path) -> None:
+    found = answer(home, "doctor")
+    assert found["backends"]["onnxruntime"]["available"]
+    assert not found["backends"]["tensorrt"]["available"]
+    assert "pip install" in found["backends"]["tensorrt"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["inspect", "nothing-here"], 3, "no file, folder or stored model"),
+        (["build", "tiny.onnx", "-p", "onnx.litert"], 2, "no path 'onnx.litert'"),
+        (["build", "tiny.onnx", "-p", "onnx.tensorrt"], 4, "does not work here"),
+        (["build", "tiny.onnx", "-p", "onnx.openvino", "--shape", "time=4"], 2, "no dynamic axis time"),
+        (["build", "tiny.onnx", "-p", "onnx.openvino", "--shape", "batch=8:1:2"], 2, "must rise"),
+        (["build", "tiny.onnx", "-p", "onnx.openvino", "-o", "speed=1"], 2, "no option 'speed'"),
+        (["build", "tiny.onnx", "-p", "onnx.openvino", "--signature", "other"], 2, "no signature 'other'"),
+        (["build", "tiny.onnx", "-p", "onnx.openvino", "--precision", "tf32"], 2, "does not build tf32"),
+        (["layers", "abcdef"], 3, "No build is stored"),
+    ],
+)
+def test_errors_are_a_sentence_a_hint_and_an_exit_code(home: Path, arguments: list[str], code: int, told: str) -> None:
+    given = [str(home / "tiny.onnx") if argument == "tiny.onnx" else argument for argument in arguments]
+    done = engineroom(home, *given)
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert "→" in done.stderr
+    assert "Traceback" not in done.stderr
+    as_json = json.loads(engineroom(home, *given, "--json").stdout)
+    assert told in as_json["error"]["message"]
+
+
+def test_a_broken_file_is_told(home: Path) -> None:
+    (home / "broken.onnx").write_bytes(b"\x08\x07garbage")
+    done = engineroom(home, "inspect", str(home / "broken.onnx"))
+    assert done.returncode == 3
+    assert "Traceback" not in done.stderr
