@@ -1,0 +1,168 @@
+"""The upload routes: slices, resuming, what they refuse, and the model at the end."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.workspace import Workspace
+from dashboard import uploads
+from dashboard.upload_folder import UploadFolder, safe_name
+from sample_models.make_models import sample
+from tests.unit.dashboard.conftest import Answer, Client
+
+URL = "/engine-room/uploads"
+
+
+def begin(client: Client, *files: tuple[str, int]) -> str:
+    answer = client.post(URL, {"files": [{"name": name, "size": size} for name, size in files]})
+    assert answer.status == 200, answer.text
+    return str(answer.json()["id"])
+
+
+def put(client: Client, upload: str, index: int, data: bytes, offset: int = 0) -> Answer:
+    return client.request("PUT", f"{URL}/{upload}/{index}?offset={offset}", content=data)
+
+
+def finished(client: Client, upload: str, **options: object) -> dict[str, Any]:
+    """The last word on an upload."""
+    assert client.post(f"{URL}/{upload}/finish", options).status == 202
+    deadline = time.monotonic() + 60
+    while (told := client.get(f"{URL}/{upload}").json())["state"] == "reading":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return dict(told)
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder.parent)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_becomes_a_model_and_leaves_nothing_behind(client: Client, workspace: Workspace) -> None:
+    files = files_below(sample("digits"))
+    upload = begin(client, *((name, len(data)) for name, data in files.items()))
+    for index, data in enumerate(files.values()):
+        assert put(client, upload, index, data).status == 200
+    told = finished(client, upload)
+    assert told["state"] == "done"
+    model = workspace.model(told["digest"])
+    assert (model.name, model.format.value) == ("digits", "savedmodel")
+    assert [path.name for path in (uploads.uploads_folder(workspace) / upload).iterdir()] == ["upload.json"]
+
+
+def test_an_upload_goes_on_where_it_stopped(client: Client) -> None:
+    upload = begin(client, ("a.onnx", 10), ("b.bin", 3))
+    put(client, upload, 0, b"0123")
+    assert client.get(f"{URL}/{upload}").json() == {"state": "receiving", "received": [4, 0]}
+    assert put(client, upload, 0, b"456789", offset=4).json() == {"received": 10}
+    assert put(client, upload, 0, b"34", offset=3).status == 200, "a slice may come twice"
+    assert client.get(f"{URL}/{upload}").json()["received"] == [10, 0]
+
+
+def test_a_gap_and_too_many_bytes_are_refused(client: Client) -> None:
+    upload = begin(client, ("a.onnx", 10))
+    answer = put(client, upload, 0, b"x", offset=5)
+    assert answer.status == 409
+    assert answer.json()["message"] == "A slice is missing: 0 bytes have come, this one starts at 5."
+    assert put(client, upload, 0, b"x" * 11).status == 400
+    assert put(client, upload, 0, b"x", offset=-1).status == 400
+    assert put(client, upload, 7, b"x").status == 400
+    assert client.post(f"{URL}/{upload}/finish").status == 409, "not all has come"
+
+
+def test_the_newest_writer_wins(client: Client, workspace: Workspace) -> None:
+    folder = UploadFolder(uploads.uploads_folder(workspace) / begin(client, ("a.onnx", 10)))
+    old = folder.writer(0, 0)
+    old.write(b"01")
+    new = folder.writer(0, 2)
+    with pytest.raises(Exception, match="Another tab"):
+        old.write(b"23")
+    new.write(b"23456789")
+    old.close()
+    new.close()
+    assert (folder.path / "0.part").read_bytes() == b"0123456789"
+
+
+def test_what_is_no_model_is_told_and_can_be_forgotten(client: Client, workspace: Workspace) -> None:
+    upload = begin(client, ("notes.txt", 5))
+    put(client, upload, 0, b"hello")
+    told = finished(client, upload)
+    assert told["state"] == "failed"
+    assert "notes.txt" in told["error"]["message"]
+    assert told["error"]["hint"]
+    assert finished(client, upload)["state"] == "failed", "it can be read again, with other tensor names for instance"
+    assert client.request("DELETE", f"{URL}/{upload}").status == 200
+    assert client.get(f"{URL}/{upload}").status == 404
+    assert workspace.all_models() == []
+
+
+def test_a_stranger_is_let_nowhere(stranger: Client, workspace: Workspace) -> None:
+    for method, path in [("POST", ""), ("GET", f"/{'0' * 32}"), ("PUT", f"/{'0' * 32}/0"), ("DELETE", f"/{'0' * 32}")]:
+        answer = stranger.request(method, URL + path, headers={"X-Engine-Room-Token": "made up"})
+        assert answer.status == 403
+        assert answer.json()["message"] == "This link has expired. Reload the page and try again."
+    assert not uploads.uploads_folder(workspace).exists()
+
+
+def test_a_token_is_of_no_use_to_another_login(client: Client) -> None:
+    assert client.get(f"{URL}/{'0' * 32}").status == 404
+    assert client.get(f"{URL}/{'0' * 32}", headers={"Cookie": "_streamlit_user=somebody"}).status == 403
+
+
+@pytest.mark.parametrize("upload", ["..", "0" * 31, "ABCDEF" + "0" * 26, "%2e%2e"])
+def test_ids_are_no_paths(client: Client, upload: str) -> None:
+    assert client.get(f"{URL}/{upload}").status in (404, 405)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/etc/passwd", "../a", "a/../b", "..", "a\x00b", "a\nb", "x" * 300, "C:\\..\\x", "/", "\udc80", "a/" * 1500]
+)
+def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
+    with pytest.raises(Exception, match="not a file name we can store"):
+        safe_name(name)
+
+
+def test_names_are_kept() -> None:
+    assert safe_name("models\\a b.onnx") == "models/a b.onnx"
+    assert safe_name("./größe/模型.onnx") == "größe/模型.onnx"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no json",
+        b"[]",
+        b'{"files": []}',
+        b'{"files": [{"name": "a"}]}',
+        b'{"files": [{"name": "a", "size": -1}]}',
+        b'{"files": [{"name": "a", "size": 1}, {"name": "a", "size": 1}]}',
+        b'{"files": [{"name": "a", "size": 1}, {"name": "a/b", "size": 1}]}',
+        b'{"files": [{"name": "../a", "size": 1}]}',
+    ],
+)
+def test_a_senseless_beginning_is_refused_in_words(client: Client, body: bytes) -> None:
+    answer = client.request("POST", URL, content=body)
+    assert answer.status == 400
+    assert answer.json()["message"]
+    assert answer.json()["hint"]
+
+
+def test_what_does_not_fit_the_disk_is_refused_before_it_comes(client: Client) -> None:
+    answer = client.post(URL, {"files": [{"name": "a.onnx", "size": 10**15}]})
+    assert answer.status == 507
+    assert "1000000.0 GB do not fit" in answer.json()["message"]
+
+
+def test_old_uploads_are_swept_and_fresh_ones_are_not(client: Client, workspace: Workspace) -> None:
+    old, fresh = begin(client, ("a.onnx", 10)), begin(client, ("a.onnx", 10))
+    folder = uploads.uploads_folder(workspace) / old
+    for path in (folder / "upload.json", folder):
+        os.utime(path, (1, 1))
+    uploads.sweep(workspace)
+    assert client.get(f"{URL}/{old}").status == 404
+    assert client.get(f"{URL}/{fresh}").status == 200
