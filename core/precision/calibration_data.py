@@ -50,12 +50,14 @@ class CalibrationData:
         description: Where they come from, for people.
         calibrated: False for random values, which say nothing about the model.
         count: How many `read` yields.
+        indices: Which of the files' samples, in order; labels follow them.
     """
 
     description: str
     calibrated: bool
     count: int
     read: Callable[[], Iterator[Sample]]
+    indices: tuple[int, ...] = ()
 
 
 def open_data(path: Path | None, signature: Signature, options: DataOptions | None = None) -> CalibrationData:
@@ -68,13 +70,14 @@ def open_data(path: Path | None, signature: Signature, options: DataOptions | No
     options = options or DataOptions()
     if path is None:
         return _random(signature, options)
-    files = _files(path, signature, options)
+    files = sample_files(path, signature, options)
     total = sum(file.count for file in files)
     group = _fixed_batch(signature)
     wanted = min(options.limit, total) // group * group
     if wanted == 0:
         raise InvalidRequest(f"{path.name} holds {total} samples; the model takes {group} at a time.", hint="Give more samples.")
-    chosen = frozenset(np.linspace(0, total - 1, wanted).round().astype(int).tolist())
+    indices = np.linspace(0, total - 1, wanted).round().astype(int).tolist()
+    chosen = frozenset(indices)
 
     def read() -> Iterator[Sample]:
         rows = (row for file in files for row in file.rows())
@@ -83,10 +86,15 @@ def open_data(path: Path | None, signature: Signature, options: DataOptions | No
             yield _stacked(rows_of_one, signature)
 
     described = f"{wanted} of {total} samples of {path.name}"
-    return CalibrationData(description=described, calibrated=True, count=wanted // group, read=read)
+    return CalibrationData(description=described, calibrated=True, count=wanted // group, read=read, indices=tuple(indices))
 
 
-def _files(path: Path, signature: Signature, options: DataOptions) -> list[SampleFile]:
+def sample_files(path: Path, signature: Signature, options: DataOptions) -> list[SampleFile]:
+    """The files that hold samples, in order of their names.
+
+    Raises:
+        InvalidRequest: There are none, or of both kinds, or nobody can tell which input they are for.
+    """
     if not path.exists():
         raise InvalidRequest(f"There is no calibration data at {path}.", hint=FORMS)
     found = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file() and file.name[0] != ".")

@@ -116,7 +116,7 @@ class _Audit:
         dequantized = [self._dequantizer(name) for name in node.input]
         if all(dequantized):
             if not any(self._is_constant(found) for found in dequantized if found):
-                text = f"{node.name} reads two quantized tensors; leave the convolution's output as it is so that it fuses."
+                text = f"{node.name} reads two quantized tensors; leave one as it is, so that the op that makes it fuses."
                 self._report(Rule.ADD, node, text)
             return
         for found, other in zip(dequantized, reversed(node.input), strict=True):

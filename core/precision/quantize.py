@@ -91,7 +91,10 @@ def plan(model: onnx.ModelProto, *, keep: Keep | None = None) -> QuantizePlan:
         position = 1 - found.position
         readers.setdefault(node.input[position], []).append((node.name, position))
     for node in model.graph.node:
-        if node.op_type == "Add" and not keep.reason(node) and (shortcut := _shortcut(node, view, weights)) is not None:
+        if node.op_type != "Add" or keep.reason(node) or (found_block := _residual(node, view)) is None:
+            continue
+        shortcut, convolution = found_block
+        if convolution in weights:
             readers.setdefault(node.input[shortcut], []).append((node.name, shortcut))
     return QuantizePlan(weights=weights, activations={name: tuple(found) for name, found in readers.items()}, kept=kept)
 
@@ -232,31 +235,32 @@ def channel_axis(node: NodeProto, position: int, rank: int) -> int | None:
     return 1 if position == 1 and rank == 2 else None
 
 
-def _shortcut(node: NodeProto, view: GraphView, weights: Mapping[str, Weight]) -> int | None:
-    """The input of an Add that is the shortcut of a residual block whose other input is a convolution's."""
+def _residual(node: NodeProto, view: GraphView) -> tuple[int, str] | None:
+    """Of an Add that ends a residual block: its shortcut's position, and the convolution that it can fuse with."""
     if any(name in view.constants or not view.is_float(name) for name in node.input) or node.input[0] == node.input[1]:
         return None
-    main = [i for i in (0, 1) if _ends_convolution(node.input[i], view, weights)]
+    convolutions = [_fusible_convolution(name, view) for name in node.input]
+    main = [i for i in (0, 1) if convolutions[i]]
     if not main:
         return None
-    if len(main) == 1:
-        return 1 - main[0]
-    return min((0, 1), key=lambda i: _depth(node.input[i], view, {}))
+    shortcut = 1 - main[0] if len(main) == 1 else min((0, 1), key=lambda i: _depth(node.input[i], view))
+    return shortcut, convolutions[1 - shortcut]
 
 
-def _ends_convolution(tensor: str, view: GraphView, weights: Mapping[str, Weight]) -> bool:
-    """Whether a tensor is a quantized convolution's output that only one node reads, so that the reader can fuse with it."""
+def _fusible_convolution(tensor: str, view: GraphView) -> str:
+    """Name of the weighted convolution that a tensor comes from, when only one node reads it and so can fuse with it."""
     while (maker := view.producer.get(tensor)) is not None and view.only_consumer(tensor) is not None:
         if maker.op_type in ("Conv", "ConvTranspose"):
-            return maker.name in weights
+            return str(maker.name)
         if maker.op_type not in _THROUGH:
-            return False
+            break
         tensor = maker.input[0]
-    return False
+    return ""
 
 
-def _depth(tensor: str, view: GraphView, known: dict[str, int]) -> int:
+def _depth(tensor: str, view: GraphView) -> int:
     """The most weighted ops on a way from the model's inputs to a tensor."""
+    known: dict[str, int] = {}
     stack = [tensor]
     while stack:
         name = stack[-1]

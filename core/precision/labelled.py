@@ -1,0 +1,89 @@
+"""Labelled samples, and the true accuracy of a model in a precision on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from core.errors import InvalidRequest
+from core.models.model import Signature
+from core.parity.accuracy import accuracy, load_labels
+from core.parity.result import Accuracy
+from core.precision.calibration import Runner
+from core.precision.calibration_data import CalibrationData, DataOptions, Sample, open_data, sample_files
+from core.precision.data_files import LABEL_NAMES, ArrayFile, ImageFile
+
+_HINT = "Give an .npz with the array `labels`, or a folder with one folder of images for each class."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """Samples with their true classes.
+
+    Attributes:
+        labels: One class number a sample, [samples].
+        classes: Names of the classes, where folders name them.
+    """
+
+    data: CalibrationData
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...] = ()
+
+
+def open_labelled(path: Path, signature: Signature, options: DataOptions | None = None) -> Labelled:
+    """Opens an .npz with labels, or a folder of images whose folders are the classes, sorted by name.
+
+    Raises:
+        InvalidRequest: There are no labels, or not one for each sample.
+    """
+    options = options or DataOptions()
+    files = sample_files(path, signature, options)
+    total = sum(file.count for file in files)
+    options = replace(options, limit=min(options.limit, total))
+    data = open_data(path, signature, options)
+    if all(isinstance(file, ImageFile) for file in files):
+        folders = [file.path.parent.name for file in files if isinstance(file, ImageFile)]
+        classes = tuple(sorted(set(folders)))
+        if len(classes) < 2:
+            raise InvalidRequest(f"The images in {path.name} are in no folders of classes.", hint=_HINT)
+        labels = np.array([classes.index(folder) for folder in folders], np.int64)
+        return Labelled(data=data, labels=labels[list(data.indices)], classes=classes)
+    found = [_labels(file.path) for file in files if isinstance(file, ArrayFile)]
+    labels = np.concatenate(found)
+    if len(labels) != total:
+        raise InvalidRequest(f"{path.name} has {total} samples and {len(labels)} labels.", hint="Give one label a sample.")
+    return Labelled(data=data, labels=labels[list(data.indices)])
+
+
+def _labels(path: Path) -> NDArray[np.int64]:
+    labels = load_labels(path) if path.suffix == ".npz" else None
+    if labels is None:
+        raise InvalidRequest(f"{path.name} holds no labels (`{LABEL_NAMES[0]}`).", hint=_HINT)
+    return np.asarray(labels, np.int64)
+
+
+def labelled_accuracy(model: onnx.ModelProto, labelled: Labelled, *, exact: bool = False, output: str | None = None) -> Accuracy:
+    """Top-1 and top-5 of a model on ONNX Runtime.
+
+    Args:
+        model: Left as it is.
+        labelled: The samples.
+        exact: Run each node as it stands, for emulated and FP8 graphs.
+        output: Which output holds the scores; None for the only one that can.
+
+    Raises:
+        InvalidRequest: No output holds scores of classes.
+    """
+    names = [value.name for value in model.graph.output]
+    runner = Runner(model, names, exact=exact)
+
+    def outputs() -> Iterator[Sample]:
+        for sample in labelled.data.read():
+            yield dict(zip(names, runner.run(sample), strict=True))
+
+    return accuracy(outputs(), labelled.labels, output=output)

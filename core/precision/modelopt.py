@@ -1,0 +1,172 @@
+"""ModelOpt as another engine behind `prepare`: NVIDIA's own passes, in an environment and a process of their own.
+
+It needs PyTorch (1.4 to 2 GB), so it is never a dependency. `requirements/modelopt.txt` has its pins, docs/precision.md the
+commands, and ENGINEROOM_MODELOPT_PYTHON names the interpreter.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from core.availability import Availability
+from core.errors import ConversionFailed, InvalidRequest, Unavailable
+from core.onnxfile import graph_signature, name_nodes, opset, read_onnx, save_onnx
+from core.precision import modelopt_adapter
+from core.precision.calibration_data import CalibrationData, open_data
+from core.precision.data_check import check_data
+from core.precision.kinds import Precision
+from core.precision.lower import load_for
+from core.precision.opset import fit_opset
+from core.precision.placement_check import check_placement
+from core.precision.prepare import ENTRY, MODELOPT, PrecisionOptions, PrecisionResult, finish
+from core.precision.quantize import GRIDS, WEIGHTED_OPS
+from core.precision.ranges import UNCALIBRATED
+from core.precision.realized import requested_types
+from core.precision.target import Target
+from core.progress import Progress, Report
+
+PYTHON_VARIABLE = "ENGINEROOM_MODELOPT_PYTHON"
+_SETUP = "Make it as docs/precision.md tells and set ENGINEROOM_MODELOPT_PYTHON to its interpreter."
+# What it writes at least: its Q/DQ nodes carry FP16 scales.
+_MIN_OPSET = {Precision.FP16: 13, Precision.BF16: 22, Precision.INT8: 19, Precision.FP8: 19}
+_TYPES = {Precision.FP16: "float16", Precision.BF16: "bfloat16", Precision.INT8: "int8", Precision.FP8: "float8_e4m3fn"}
+_METHODS = ("max", "entropy")
+
+
+def availability(python: Path | None = None) -> Availability:
+    """Whether there is an interpreter with ModelOpt; looks at its files and starts nothing."""
+    interpreter = _interpreter(python)
+    if interpreter is None:
+        return Availability(available=False, reason="No ModelOpt environment is named.", hint=_SETUP)
+    if not os.access(interpreter, os.X_OK):
+        return Availability(available=False, reason=f"{interpreter} is no interpreter.", hint=_SETUP)
+    found = sorted(interpreter.parent.parent.glob("lib/python*/site-packages/nvidia_modelopt-*.dist-info"))
+    if not found:
+        return Availability(available=False, reason=f"{interpreter} has no ModelOpt.", hint=_SETUP)
+    return Availability(available=True, version=found[0].name.split("-")[1].removesuffix(".dist"), devices=("cpu",))
+
+
+def _interpreter(python: Path | None) -> Path | None:
+    named = os.environ.get(PYTHON_VARIABLE)
+    return python or (Path(named) if named else None)
+
+
+def prepare_with_modelopt(
+    source: Path,
+    folder: Path,
+    precision: Precision,
+    target: Target,
+    calibration: Path | None,
+    options: PrecisionOptions,
+    report: Report,
+) -> PrecisionResult:
+    """What `prepare` promises, carried out by ModelOpt."""
+    state = availability(options.python)
+    if not state.available:
+        raise Unavailable(f"ModelOpt does not work here: {state.reason}", hint=state.hint)
+    if target.max_opset < _MIN_OPSET[precision]:
+        raise InvalidRequest(
+            f"ModelOpt writes {precision.value} at opset {_MIN_OPSET[precision]}; {target.name} reads {target.max_opset}.",
+            hint="Use the engine `light` for this target.",
+        )
+    if options.method not in _METHODS:
+        raise InvalidRequest(f"ModelOpt has no calibration {options.method!r}.", hint=f"It has: {', '.join(_METHODS)}.")
+    report(Progress(message="Reading the graph", fraction=0.0))
+    model, notes = load_for(source, precision, report)
+    before = {node.name for node in model.graph.node}
+    data = open_data(calibration, graph_signature(model), options.data)
+    check = check_data(data, model, options.data.expected) if data.calibrated else None
+    with tempfile.TemporaryDirectory(prefix="engineroom-modelopt-") as scratch:
+        made = _run(model, Path(scratch), precision, target, data, options, report)
+    made = _as_asked(made, target)
+    # ModelOpt also quantizes other ops; what counts as converted is what computes in the type that was asked for.
+    asked = {name: kind for name, kind in requested_types(made).items() if kind == _TYPES[precision]}
+    after = {node.name for node in made.graph.node}
+    lost = len(before - after)
+    kept = {
+        node.name: "ModelOpt left it"
+        for node in made.graph.node
+        if node.name in before and node.name not in asked and (precision not in GRIDS or node.op_type in WEIGHTED_OPS)
+    }
+    quantized = precision in GRIDS
+    result = PrecisionResult(
+        entry=ENTRY,
+        precision=precision,
+        target=target.name,
+        engine=f"{MODELOPT} {state.version}",
+        opset=0,
+        converted=tuple(asked),
+        kept=kept,
+        violations=check_placement(made, stored_weights=target.stores_weights) if quantized else (),
+        stamp=UNCALIBRATED if quantized and not data.calibrated else "",
+        data=data.description,
+        inputs=check.inputs if check else (),
+        builder_flags=target.builder_flags(precision),
+        notes=(
+            *notes,
+            *((f"{lost} nodes of the source are gone or renamed.",) if lost else ()),
+            *(check.warnings if check else ()),
+        ),
+    )
+    return finish(made, folder, result)
+
+
+def _as_asked(made: onnx.ModelProto, target: Target) -> onnx.ModelProto:
+    name_nodes(made)
+    if (opset(made) or 0) > target.max_opset:
+        raise ConversionFailed(
+            f"ModelOpt wrote opset {opset(made)}; {target.name} reads {target.max_opset}.", hint="Use the engine `light`."
+        )
+    return made
+
+
+def _run(
+    model: onnx.ModelProto,
+    scratch: Path,
+    precision: Precision,
+    target: Target,
+    data: CalibrationData,
+    options: PrecisionOptions,
+    report: Report,
+) -> onnx.ModelProto:
+    model = fit_opset(model, precision, target)
+    save_onnx(model, scratch / "source.onnx")
+    samples = scratch / "samples"
+    samples.mkdir()
+    for index, sample in enumerate(data.read()):
+        np.savez(samples / f"{index:06d}.npz", **sample)  # type: ignore[arg-type]
+        report(Progress(message=f"Writing sample {index + 1} of {data.count}", fraction=(index + 1) / data.count / 5))
+    request: Mapping[str, Any] = {
+        "model": str(scratch / "source.onnx"),
+        "output": str(scratch / "made.onnx"),
+        "samples": str(samples),
+        "first_sample": str(samples / "000000.npz"),
+        "precision": precision.value,
+        "method": options.method,
+        "rest": target.rest.value,
+        "keep_ops": list(options.keep_ops),
+        "keep_nodes": [fnmatch.translate(pattern) for pattern in options.keep_nodes],
+        "keep_io_types": options.keep_io_types,
+        "opset": max(opset(model) or 0, _MIN_OPSET[precision]),
+    }
+    (scratch / "request.json").write_text(json.dumps(request))
+    report(Progress(message=f"ModelOpt: {precision.value.upper()}", fraction=None))
+    # Isolated: this folder must not be on its path, where `modelopt` would be this file.
+    command = [str(_interpreter(options.python)), "-I", modelopt_adapter.__file__, str(scratch / "request.json")]
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+    done = subprocess.run(command, env=environment, cwd=scratch, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode != 0 or not (scratch / "made.onnx").exists():
+        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
+        why = lines[-1] if lines else f"exit status {done.returncode}"
+        raise ConversionFailed(f"ModelOpt failed: {why}", hint="Use the engine `light`.", detail=done.stderr[-8000:])
+    return read_onnx(scratch / "made.onnx")

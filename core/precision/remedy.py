@@ -1,0 +1,230 @@
+"""The automatic remedy: the layers that lose the most accuracy stay in FP32, more and more of them, until the target is met."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from core.errors import InvalidRequest
+from core.parity.compare import within
+from core.precision.calibration import Runner
+from core.precision.calibration_data import CalibrationData, Sample
+from core.precision.float16 import Keep
+from core.precision.kinds import Precision
+from core.precision.labelled import Labelled, labelled_accuracy
+from core.precision.quantize import GRIDS
+from core.precision.ranges import Ranges
+from core.precision.sensitivity import LayerError, Sensitivity, Trial, layer_errors, make_trial
+from core.progress import Progress, Report, silent
+
+MAX_ROUNDS = 12
+_TIMED_RUNS = 11
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """When a model in a precision is good enough.
+
+    Attributes:
+        max_rel: Largest relative error of any output, as parity takes it.
+        top1_drop: Points of top-1 accuracy that may be lost against FP32, 0.01 for one; needs labelled data.
+    """
+
+    max_rel: float | None = None
+    top1_drop: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_rel is None and self.top1_drop is None:
+            raise InvalidRequest("The search for a remedy needs a goal.", hint="Name a relative error or an accuracy drop.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One trial.
+
+    Attributes:
+        kept: How many nodes were kept in FP32 for the goal's sake.
+        latency_ms: Median on ONNX Runtime; None where the CPU does not compute in the precision, so that it would say nothing.
+    """
+
+    kept: int
+    max_rel: float | None
+    non_finite: int
+    top1: float | None
+    latency_ms: float | None
+    met: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """What had to stay in FP32.
+
+    Attributes:
+        met: Whether the goal was reached.
+        keep: Names of the nodes to keep, for `PrecisionOptions.keep_nodes`.
+        rounds: Every trial in order; the first one keeps nothing.
+        reference_top1: Of FP32.
+        before: The layers' errors with nothing kept.
+        cost: A sentence on what keeping them costs in speed.
+    """
+
+    met: bool
+    keep: tuple[str, ...]
+    rounds: tuple[Round, ...]
+    reference_top1: float | None
+    before: Sensitivity
+    cost: str
+
+
+def find_remedy(
+    load: Callable[[], onnx.ModelProto],
+    precision: Precision,
+    goal: Goal,
+    data: CalibrationData,
+    *,
+    ranges: Ranges | None = None,
+    labelled: Labelled | None = None,
+    keep: Keep | None = None,
+    report: Report = silent,
+) -> Remedy:
+    """Keeps the worst layers in FP32: one, then two more, then four, each time chosen anew from what is still converted.
+
+    Once the goal is met, it is halved back to the fewest of those that still meet it.
+
+    Args:
+        load: Gives the FP32 model anew, as `core.precision.lower.load_for` does.
+        precision: Which one to mend.
+        goal: When to stop.
+        data: Samples to compare on; a few are enough.
+        ranges: INT8 and FP8 need them.
+        labelled: For a goal in accuracy.
+        keep: What stays in FP32 anyway.
+        report: Told of every round.
+
+    Raises:
+        InvalidRequest: The goal is in accuracy, and there are no labelled data.
+    """
+    if goal.top1_drop is not None and labelled is None:
+        raise InvalidRequest("An accuracy drop needs labelled data.", hint="Give an .npz with labels or folders of classes.")
+    search = _Search(load, precision, goal, data, ranges, labelled, keep or Keep())
+    return search.run(report)
+
+
+class _Search:
+    def __init__(
+        self,
+        load: Callable[[], onnx.ModelProto],
+        precision: Precision,
+        goal: Goal,
+        data: CalibrationData,
+        ranges: Ranges | None,
+        labelled: Labelled | None,
+        keep: Keep,
+    ) -> None:
+        self.load = load
+        self.precision = precision
+        self.goal = goal
+        self.data = data
+        self.ranges = ranges
+        self.labelled = labelled
+        self.keep = keep
+        self.reference = load()
+        self.reference_top1 = labelled_accuracy(self.reference, labelled).top1 if labelled else None
+        self.sample: Sample = next(iter(data.read()))
+
+    def run(self, report: Report) -> Remedy:
+        chosen: list[str] = []
+        rounds: list[Round] = []
+        first: list[Sensitivity] = []
+
+        def attempt(keep: list[str]) -> tuple[Trial, Sensitivity]:
+            report(Progress(message=f"Trial {len(rounds) + 1}: {len(keep)} layers kept in FP32", fraction=None))
+            trial = self._trial(keep)
+            errors = layer_errors(self.reference, trial, self.data)
+            first.append(errors)
+            rounds.append(self._judge(trial, errors, len(keep)))
+            return trial, errors
+
+        step = 1
+        for _ in range(MAX_ROUNDS):
+            trial, errors = attempt(chosen)
+            worst = self._worst(errors, trial, chosen)
+            if rounds[-1].met or not worst:
+                break
+            chosen += worst[:step]
+            step *= 2
+        best = rounds[-1]
+        too_few = rounds[-2].kept if len(rounds) > 1 else best.kept
+        while best.met and best.kept - too_few > 1:
+            middle = (best.kept + too_few) // 2
+            attempt(chosen[:middle])
+            if rounds[-1].met:
+                best = rounds[-1]
+            else:
+                too_few = middle
+        return Remedy(
+            met=best.met,
+            keep=tuple(chosen[: best.kept]),
+            rounds=tuple(rounds),
+            reference_top1=self.reference_top1,
+            before=first[0],
+            cost=self._cost(rounds[0], best),
+        )
+
+    def _trial(self, chosen: list[str]) -> Trial:
+        keep = Keep(ops=self.keep.ops, nodes=(*self.keep.nodes, *(_escaped(name) for name in chosen)))
+        return make_trial(self.load, self.precision, ranges=self.ranges, keep=keep)
+
+    def _judge(self, trial: Trial, errors: Sensitivity, kept: int) -> Round:
+        worst = max((output.max_rel for output in errors.parity.outputs if output.max_rel is not None), default=None)
+        non_finite = sum(output.non_finite for output in errors.parity.outputs)
+        top1 = labelled_accuracy(trial.model, self.labelled, exact=trial.exact).top1 if self.labelled else None
+        met = non_finite == 0
+        if self.goal.max_rel is not None:
+            met = met and all(within(output, self.goal.max_rel) for output in errors.parity.outputs)
+        if self.goal.top1_drop is not None and top1 is not None and self.reference_top1 is not None:
+            met = met and self.reference_top1 - top1 <= self.goal.top1_drop + 1e-9
+        latency = self._latency(trial.model) if self.precision is Precision.INT8 else None
+        return Round(kept=kept, max_rel=worst, non_finite=non_finite, top1=top1, latency_ms=latency, met=met)
+
+    def _worst(self, errors: Sensitivity, trial: Trial, chosen: list[str]) -> list[str]:
+        """Converted nodes by the error they add; when all errors are inherited, by their place in the graph."""
+        converted = set(trial.converted) - set(chosen)
+        layers = self._overflow_makers(errors, converted) or [layer for layer in errors.layers if layer.node in converted]
+        ordered = sorted(layers, key=lambda layer: -layer.added)
+        return list(dict.fromkeys(layer.node for layer in ordered))
+
+    def _overflow_makers(self, errors: Sensitivity, converted: set[str]) -> list[LayerError]:
+        """The node whose output stops being finite, its readers, and what first goes wrong: one alone does not help."""
+        if self.precision in GRIDS:
+            return []
+        first = next((layer for layer in errors.layers if np.isinf(layer.error)), None)
+        if first is None:
+            return []
+        readers = {node.name for node in self.reference.graph.node if first.tensor in node.input}
+        return [layer for layer in errors.layers if layer.node in converted & (readers | {first.node})]
+
+    def _latency(self, model: onnx.ModelProto) -> float:
+        runner = Runner(model, [value.name for value in model.graph.output])
+        times = []
+        for _ in range(_TIMED_RUNS):
+            start = time.perf_counter()
+            runner.run(self.sample)
+            times.append((time.perf_counter() - start) * 1e3)
+        return float(np.median(times))
+
+    def _cost(self, first: Round, best: Round) -> str:
+        if first.latency_ms is None or best.latency_ms is None:
+            return "This CPU does not compute in the precision, so the cost in speed shows on the target alone."
+        full = self._latency(self.reference)
+        kept = f"{first.latency_ms:.2f} ms with nothing kept, {best.latency_ms:.2f} ms with {best.kept} layers kept"
+        return f"{kept}, {full:.2f} ms in FP32, on ONNX Runtime."
+
+
+def _escaped(name: str) -> str:
+    """A node name as a pattern that matches it alone."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

@@ -1,0 +1,182 @@
+"""Where a precision loses accuracy: the error of every layer, the first bad one and the worst ten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+
+from core.parity.compare import compare
+from core.parity.result import Parity
+from core.precision.calibration import Runner
+from core.precision.calibration_data import CalibrationData, Sample
+from core.precision.float16 import ELEMENT_TYPE, Keep, plan
+from core.precision.kinds import Precision
+from core.precision.lower import lower
+from core.precision.opset import fit_opset
+from core.precision.overflow import emulate
+from core.precision.ranges import Ranges
+from core.precision.target import ONNXRUNTIME, Target
+from core.precision.view import GraphView
+from core.progress import Progress, Report, silent
+
+# A layer is bad when its output is off by this much, relative, in the L2 norm.
+BAD = 0.1
+WORST = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerError:
+    """One node's output against FP32's.
+
+    Attributes:
+        error: L2 norm of the difference over L2 norm of the reference; infinite when something is not finite any more.
+        added: The error that is the node's own, as errors of rounding add up in squares: what is left of `error` after
+            that of its worst input.
+    """
+
+    node: str
+    op: str
+    tensor: str
+    error: float
+    added: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensitivity:
+    """What a precision does to each layer.
+
+    Attributes:
+        layers: In the graph's order.
+        first_bad: The first whose output is bad, None when none is.
+        worst: The ten that add the most error, worst first.
+        parity: Of the model's outputs.
+        emulated: Whether every narrow tensor was rounded because the runtime would hide the loss.
+    """
+
+    layers: tuple[LayerError, ...]
+    first_bad: LayerError | None
+    worst: tuple[LayerError, ...]
+    parity: Parity
+    emulated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A model in a precision as a CPU can run it faithfully.
+
+    Attributes:
+        model: Tensors have the FP32 model's names.
+        converted: Nodes that compute in the precision.
+        exact: The runtime must run each node as it stands.
+    """
+
+    model: onnx.ModelProto
+    converted: tuple[str, ...]
+    kept: dict[str, str] = field(default_factory=dict)
+    exact: bool = True
+
+
+# What trials are lowered for: FP32 between quantized ops, so that only the precision in question is seen.
+TRIAL_TARGET = Target(runtime=ONNXRUNTIME)
+
+
+def make_trial(
+    load: Callable[[], onnx.ModelProto],
+    precision: Precision,
+    *,
+    ranges: Ranges | None = None,
+    keep: Keep | None = None,
+    percentile: float | None = None,
+) -> Trial:
+    """Emulates FP16 and BF16 by rounding; INT8 and FP8 run as Q/DQ, which computes what it says.
+
+    Args:
+        load: Gives the FP32 model anew.
+        precision: Which one to try.
+        ranges: As `lower` takes them.
+        keep: What stays in FP32.
+        percentile: As `lower` takes it.
+    """
+    if precision in ELEMENT_TYPE:
+        model = load()
+        bounds = ranges.bounds if ranges else None
+        decided = plan(_widest(model, precision), ELEMENT_TYPE[precision], keep=keep, ranges=bounds)
+        return Trial(model=emulate(model, decided), converted=tuple(decided.low), kept=dict(decided.kept))
+    lowered = lower(load(), precision, TRIAL_TARGET, ranges=ranges, keep=keep, percentile=percentile)
+    return Trial(model=lowered.model, converted=lowered.converted, kept=lowered.kept)
+
+
+def _widest(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
+    """The graph to plan on: BF16's types are in the schemas of opset 22, which emulating does not need."""
+    if precision is not Precision.BF16:
+        return model
+    return fit_opset(model, precision, TRIAL_TARGET)
+
+
+def layer_errors(
+    reference: onnx.ModelProto, trial: Trial, data: CalibrationData, report: Report = silent, *, bad: float = BAD
+) -> Sensitivity:
+    """Runs both models on the samples, one at a time, and compares every tensor they share.
+
+    Args:
+        reference: The FP32 model.
+        trial: The model in the precision.
+        data: Samples; a few are enough.
+        report: Told of every sample.
+        bad: Relative error from which on a layer counts as bad.
+    """
+    view = GraphView(reference)
+    there = {name for node in trial.model.graph.node for name in node.output}
+    tensors = [name for node in reference.graph.node for name in node.output if name in there and view.is_float(name)]
+    outputs = [value.name for value in reference.graph.output]
+    wanted = list(dict.fromkeys([*tensors, *outputs]))
+    true, tried = Runner(reference, wanted), Runner(trial.model, wanted, exact=trial.exact)
+    totals = np.zeros((len(tensors), 2))
+    references: list[Sample] = []
+    candidates: list[Sample] = []
+    for index, sample in enumerate(data.read()):
+        expected = dict(zip(wanted, true.run(sample), strict=True))
+        got = dict(zip(wanted, tried.run(sample), strict=True))
+        with np.errstate(all="ignore"):
+            for i, name in enumerate(tensors):
+                totals[i] += _squares(expected[name], got[name])
+        references.append({name: expected[name] for name in outputs})
+        candidates.append({name: got[name] for name in outputs})
+        report(Progress(message=f"Comparing layers: sample {index + 1} of {data.count}", fraction=(index + 1) / data.count))
+    errors = {name: _relative(*total) for name, total in zip(tensors, totals, strict=True)}
+    layers = tuple(_layer(name, errors, view) for name in tensors)
+    worst = sorted((layer for layer in layers if layer.added > 0), key=lambda layer: -layer.added)
+    return Sensitivity(
+        layers=layers,
+        first_bad=next((layer for layer in layers if layer.error > bad), None),
+        worst=tuple(worst[:WORST]),
+        parity=compare(references, candidates, bad, inputs=data.description, reference_title="FP32 on ONNX Runtime"),
+        emulated=trial.exact,
+    )
+
+
+def _squares(expected: np.ndarray, got: np.ndarray) -> tuple[float, float]:
+    """Squares of the difference and of the reference, summed; where FP32 itself is not finite does not count."""
+    true = expected.astype(np.float64)
+    finite = np.isfinite(true)
+    difference = np.where(finite, got.astype(np.float64) - np.where(finite, true, 0), 0)
+    return float((difference**2).sum()), float(np.where(finite, true, 0).ravel() @ np.where(finite, true, 0).ravel())
+
+
+def _relative(difference: float, reference: float) -> float:
+    if not np.isfinite(difference):
+        return float("inf")
+    if reference == 0:
+        return 0.0 if difference == 0 else float("inf")
+    return float(np.sqrt(difference / reference))
+
+
+def _layer(tensor: str, errors: dict[str, float], view: GraphView) -> LayerError:
+    node = view.producer[tensor]
+    before = max((errors.get(name, 0.0) for name in node.input), default=0.0)
+    error = errors[tensor]
+    added = 0.0 if np.isinf(before) else float(np.sqrt(max(error**2 - before**2, 0.0)))
+    return LayerError(node=node.name, op=node.op_type, tensor=tensor, error=error, added=added)

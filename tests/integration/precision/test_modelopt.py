@@ -1,0 +1,89 @@
+"""ModelOpt behind the same interface; needs its own environment, named by ENGINEROOM_MODELOPT_PYTHON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from core.errors import ConversionFailed, InvalidRequest
+from core.onnxfile import read_onnx, save_onnx
+from core.precision import modelopt
+from core.precision.calibration import Runner
+from core.precision.kinds import Precision
+from core.precision.prepare import ENTRY, MODELOPT, PrecisionOptions, prepare
+from core.precision.target import parse_target
+
+here = modelopt.availability()
+needs_modelopt = pytest.mark.skipif(not here.available, reason=f"{here.reason} {here.hint}")
+RNG = np.random.default_rng(2)
+X = RNG.normal(size=(8, 16, 12, 12)).astype(np.float32)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Two convolutions with a residual Add, wide enough for FP8's rules."""
+    weights = {name: RNG.normal(0, 0.08, (16, 16, 3, 3)).astype(np.float32) for name in ("v", "w")}
+    nodes = [
+        helper.make_node("Conv", ["x", "v"], ["a"], name="first", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"], name="relu"),
+        helper.make_node("Conv", ["b", "w"], ["c"], name="second", pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["c", "b"], ["y"], name="join"),
+    ]
+    shape = ["batch", 16, 12, 12]
+    graph = helper.make_graph(
+        nodes,
+        "main",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    save_onnx(model, tmp_path / "source.onnx")
+    np.savez(tmp_path / "data.npz", x=X)
+    return tmp_path / "source.onnx"
+
+
+@needs_modelopt
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("precision", "method", "tolerance"),
+    [(Precision.FP16, "max", 0.005), (Precision.INT8, "max", 0.05), (Precision.INT8, "entropy", 0.5)],
+)
+def test_it_computes_the_same_function(source: Path, precision: Precision, method: str, tolerance: float) -> None:
+    folder = source.parent / "out"
+    folder.mkdir()
+    options = PrecisionOptions(engine=MODELOPT, method=method)
+    result = prepare(
+        source, folder, precision, target=parse_target("onnxruntime"), calibration=source.parent / "data.npz", options=options
+    )
+    truth = Runner(read_onnx(source), ["y"]).run({"x": X})[0]
+    made = Runner(read_onnx(folder / ENTRY), ["y"], exact=True).run({"x": X})[0]
+    assert 0 < np.abs(made - truth).max() / np.abs(truth).max() < tolerance
+    assert {"first", "second"} <= set(result.converted)
+    assert result.engine.startswith("modelopt ")
+    assert result.violations == ()
+    assert result.stamp == ""
+
+
+@needs_modelopt
+def test_targets_before_opset_19_are_refused(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"writes int8 at opset 19; tensorrt-8.6 reads 17"):
+        prepare(source, tmp_path, Precision.INT8, target=parse_target("tensorrt-8.6"), options=PrecisionOptions(engine=MODELOPT))
+
+
+def test_its_failure_is_a_sentence(source: Path, tmp_path: Path) -> None:
+    """An interpreter that claims to have ModelOpt and does not."""
+    environment = tmp_path / "env"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "lib/python3.11/site-packages/nvidia_modelopt-9.9.dist-info").mkdir(parents=True)
+    interpreter = environment / "bin" / "python"
+    interpreter.write_text("#!/bin/sh\necho 'ImportError: no ModelOpt' >&2\nexit 3\n")
+    interpreter.chmod(0o755)
+    assert modelopt.availability(interpreter).version == "9.9"
+    options = PrecisionOptions(engine=MODELOPT, python=interpreter)
+    with pytest.raises(ConversionFailed, match="ModelOpt failed: ImportError: no ModelOpt"):
+        prepare(source, tmp_path, Precision.INT8, target=parse_target("onnxruntime"), options=options)

@@ -1,0 +1,130 @@
+"""The model that real FP16 turns to zeros: the CPU hides it, emulation shows it, ranges and the search mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from core.errors import InvalidRequest
+from core.onnxfile import graph_signature, read_onnx, save_onnx
+from core.precision.calibration import Runner, collect_ranges, float_tensors
+from core.precision.calibration_data import CalibrationData, DataOptions, open_data
+from core.precision.float16 import convert, plan
+from core.precision.kinds import Precision
+from core.precision.labelled import open_labelled
+from core.precision.overflow import emulate
+from core.precision.prepare import ENTRY, PrecisionOptions, prepare
+from core.precision.remedy import Goal, find_remedy
+from core.precision.sensitivity import layer_errors, make_trial
+from core.precision.target import parse_target
+from core.progress import silent
+
+
+def copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    return onnx.ModelProto.FromString(model.SerializeToString())
+
+
+@pytest.fixture
+def data(overflowing: onnx.ModelProto) -> CalibrationData:
+    return open_data(None, graph_signature(overflowing), DataOptions(random_samples=4, expected={"x": (-1.0, 1.0)}))
+
+
+def outputs(model: onnx.ModelProto, data: CalibrationData, *, exact: bool) -> np.ndarray:
+    runner = Runner(model, ["y"], exact=exact)
+    return np.concatenate([runner.run(sample)[0] for sample in data.read()])
+
+
+def test_onnxruntime_hides_what_emulation_shows(overflowing: onnx.ModelProto, data: CalibrationData) -> None:
+    truth = outputs(overflowing, data, exact=True)
+    decided = plan(overflowing, TensorProto.FLOAT16)
+    real_types = outputs(convert(copy(overflowing), decided), data, exact=False)
+    emulated = outputs(emulate(copy(overflowing), decided), data, exact=True)
+    assert np.abs(real_types - truth).max() < 0.01 * np.abs(truth).max()
+    assert np.abs(truth).max() > 0.5
+    assert not emulated.any()
+
+
+def test_rounding_is_to_the_type_itself(make_network: Callable[..., onnx.ModelProto]) -> None:
+    model = make_network("y = Neg (x)", inputs="float[batch,3] x", outputs="float[batch,3] y")
+    emulated = emulate(copy(model), plan(model, TensorProto.FLOAT16))
+    x = np.array([[0.1, 70000.0, 1e-9]], np.float32)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(
+            Runner(emulated, ["y"], exact=True).run({"x": x})[0], -x.astype(np.float16).astype(np.float32)
+        )
+
+
+def test_the_first_bad_layer_is_named(overflowing: onnx.ModelProto, data: CalibrationData) -> None:
+    found = layer_errors(overflowing, make_trial(lambda: copy(overflowing), Precision.FP16), data)
+    assert found.first_bad is not None
+    assert found.first_bad.node == "ReduceSum_total"
+    assert np.isinf(found.first_bad.error)
+    assert found.worst[0].node == "ReduceSum_total"
+    assert not found.parity.passed
+
+
+def test_bf16_has_the_range(overflowing: onnx.ModelProto, data: CalibrationData) -> None:
+    found = layer_errors(overflowing, make_trial(lambda: copy(overflowing), Precision.BF16), data)
+    assert found.first_bad is None
+    assert found.parity.passed
+
+
+def test_the_search_keeps_what_overflows_and_little_else(overflowing: onnx.ModelProto, data: CalibrationData) -> None:
+    remedy = find_remedy(lambda: copy(overflowing), Precision.FP16, Goal(max_rel=0.01), data)
+    assert remedy.met
+    assert {"ReduceSum_total", "Sqrt_norm"} <= set(remedy.keep)
+    assert len(remedy.keep) <= 4
+    assert (remedy.rounds[0].met, remedy.rounds[-1].met) == (False, True)
+    assert "on the target alone" in remedy.cost
+
+
+def test_prepare_mends_it_unasked(overflowing: onnx.ModelProto, data: CalibrationData, tmp_path: Path) -> None:
+    save_onnx(overflowing, tmp_path / "source.onnx")
+    folder = tmp_path / "out"
+    folder.mkdir()
+    options = PrecisionOptions(data=DataOptions(expected={"x": (-1.0, 1.0)}))
+    result = prepare(tmp_path / "source.onnx", folder, Precision.FP16, target=parse_target("tensorrt-8.6"), options=options)
+    assert result.kept.keys() == {"ReduceSum_total", "Sqrt_norm"}
+    ranges = collect_ranges(overflowing, float_tensors(overflowing), data, silent)
+    trial = make_trial(lambda: copy(overflowing), Precision.FP16, ranges=ranges)
+    assert layer_errors(overflowing, trial, data).parity.passed
+    assert read_onnx(folder / ENTRY).graph.output[0].name == "y"
+
+
+def test_int8_keeps_the_layer_with_the_outlier(residual: onnx.ModelProto, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).normal(size=(6, 3, 8, 8)).astype(np.float32)
+    image[0, 0, 0, 0] = 300.0  # so that one step of 127 is more than all other values
+    np.savez(tmp_path / "data.npz", image=image)
+    data = open_data(tmp_path / "data.npz", graph_signature(residual))
+    ranges = collect_ranges(residual, float_tensors(residual), data, silent)
+    quiet = open_data(None, graph_signature(residual), DataOptions(random_samples=4))
+    start = layer_errors(residual, make_trial(lambda: copy(residual), Precision.INT8, ranges=ranges), quiet)
+    assert start.worst[0].node == "Conv_c0"
+    error = max(output.max_rel or 0 for output in start.parity.outputs)
+    remedy = find_remedy(lambda: copy(residual), Precision.INT8, Goal(max_rel=0.7 * error), quiet, ranges=ranges)
+    assert remedy.met
+    assert remedy.keep[0] == "Conv_c0"
+    assert len(remedy.keep) < 6
+    assert "layers kept" in remedy.cost
+    assert remedy.rounds[0].latency_ms is not None
+
+
+def test_a_goal_in_accuracy_needs_labels(residual: onnx.ModelProto, tmp_path: Path) -> None:
+    data = open_data(None, graph_signature(residual), DataOptions(random_samples=2))
+    with pytest.raises(InvalidRequest, match="needs labelled data"):
+        find_remedy(lambda: copy(residual), Precision.BF16, Goal(top1_drop=0.01), data)
+    with pytest.raises(InvalidRequest, match="needs a goal"):
+        Goal()
+    image = np.random.default_rng(0).normal(size=(12, 3, 8, 8)).astype(np.float32)
+    labels = Runner(residual, ["logits"]).run({"image": image})[0].argmax(axis=1)
+    np.savez(tmp_path / "data.npz", image=image, labels=labels)
+    labelled = open_labelled(tmp_path / "data.npz", graph_signature(residual))
+    remedy = find_remedy(lambda: copy(residual), Precision.BF16, Goal(top1_drop=0.1), data, labelled=labelled)
+    assert remedy.met
+    assert remedy.reference_top1 == 1.0
+    assert remedy.rounds[0].top1 is not None
