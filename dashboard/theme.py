@@ -7,11 +7,12 @@ from pathlib import Path
 MARK = Path(__file__).parent / "brand" / "mark.svg"
 
 _SHARED: dict[str, object] = {
+    "paddingTop": "1.5rem",
     "baseRadius": "8px",
     "buttonRadius": "8px",
     "baseFontSize": 15,
     "headingFontSizes": ["1.9rem", "1.35rem", "1.1rem", "1rem", "0.95rem", "0.9rem"],
-    "headingFontWeights": [650, 620, 600, 600, 600, 600],
+    "headingFontWeights": [650, 600, 600, 600, 600, 600],
     "metricValueFontSize": "1.55rem",
     "codeFontSize": "0.85rem",
     "linkUnderline": False,

@@ -1,5 +1,10 @@
-"""home."""
+"""Home: what this is."""
 
 import streamlit as st
 
-st.title("home")
+from dashboard import links
+from dashboard.components.uploader import uploader
+
+st.title("Engine Room")
+if digest := uploader():
+    links.go(links.MODEL, model=digest)

@@ -1,5 +1,8 @@
-"""model."""
+"""Models."""
 
 import streamlit as st
 
-st.title("model")
+from dashboard import links, services
+
+found = services.model(links.chosen("model") or "")
+st.title(found.name)

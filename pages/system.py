@@ -1,5 +1,5 @@
-"""system."""
+"""System."""
 
 import streamlit as st
 
-st.title("system")
+st.title("System")
