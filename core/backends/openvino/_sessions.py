@@ -65,7 +65,8 @@ class OpenVinoSession:
             InvalidRequest: The inputs are not the signature's.
             RunFailed: OpenVINO failed, or a shape is outside the build's profile.
         """
-        arrays = check_inputs(self._signature, inputs)
+        # OpenVINO's tensors look at these arrays without keeping them alive.
+        arrays = {name: _writeable(array) for name, array in check_inputs(self._signature, inputs).items()}
         try:
             for name, tensor in self._ports.inputs.items():
                 self._request.set_tensor(tensor, _as_tensor(arrays[name]))
@@ -88,10 +89,13 @@ class OpenVinoSession:
         }
 
 
+def _writeable(array: Array) -> Array:
+    """The array, or a copy where it is read-only: OpenVINO would refuse it, although it only reads."""
+    return array if array.flags.writeable else array.copy()
+
+
 def _as_tensor(array: Array) -> Any:
     openvino = imported()
-    if not array.flags.writeable:
-        array = array.copy()
     if array.dtype.name == "bfloat16":
         return openvino.Tensor(array.view(np.uint16).reshape(-1), openvino.Shape(array.shape), openvino.Type.bf16)
     return openvino.Tensor(array, shared_memory=True)
