@@ -33,6 +33,19 @@ def hold(name):
         write(event="doubled", what=name)
 
 
+def device_in_use():
+    """The device as its lock names it, among the files that the worker has handed down."""
+    for number in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{number}")
+        except OSError:
+            continue
+        if "/engine-room-" in target and target.endswith(".lock"):
+            return ":".join(os.path.basename(target)[: -len(".lock")].rsplit("-", 1))
+    write(event="no device lock")
+    return None
+
+
 def say(**event):
     os.write(int(os.environ["ENGINEROOM_EVENTS"]), (json.dumps(event) + "\n").encode())
 
@@ -58,7 +71,8 @@ def run(stage, folder):
         request = json.load(file)
     key = os.path.basename(folder)
     hold(key)
-    hold(os.environ.get("ENGINEROOM_FAKE_DEVICE", request["device"]))
+    if device := device_in_use():
+        hold(device)
     write(event="start", key=key, stage=stage)
     print(f"stage {stage} of {key[:8]}", flush=True)
     time.sleep(float(read(f"{home}/seconds", "0.02")))

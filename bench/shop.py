@@ -59,7 +59,6 @@ class Shop:
     python: Path
     database: str | None = None
     store: str | None = None
-    environment: dict[str, str] = field(default_factory=dict)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     queues: list[Queue] = field(default_factory=list)
 
@@ -79,39 +78,37 @@ class Shop:
         (self.folder / "behaviour" / str(seed)).write_text(script)
         return self.request(seed)
 
-    def start_worker(
-        self,
-        *options: str,
-        fake: bool = True,
-        interpreter: str = sys.executable,
-        workspace: Path | None = None,
-        **environment: str,
+    def launch_worker(
+        self, *options: str, fake: bool = True, interpreter: str = sys.executable, workspace: Path | None = None
     ) -> subprocess.Popen[bytes]:
-        """A worker that has told its first sign of life."""
+        """A worker that starts now."""
         variables = {
             **os.environ,
-            **self.environment,
             "ENGINEROOM_WORKSPACE": str(workspace or self.workspace.root),
             "TMPDIR": str(self.folder),
             "PYTHONPATH": str(ROOT),
-            **environment,
         }
         command = [interpreter, "-m", "core.cli", "worker", "--lease", "2", *options]
         command += ["--toolchain", f"default={self.python}"] if fake else []
         command += ["--database", self.database] if self.database else []
         command += ["--store", self.store] if self.store else []
-        known = {worker.card.pid for worker in self.queue.workers()}
-        log = self.folder / f"worker-{len(self.workers)}.log"
-        with log.open("wb") as output:
+        with (self.folder / f"worker-{len(self.workers)}.log").open("wb") as output:
             process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, cwd=self.folder)
         self.workers.append(process)
+        return process
+
+    def start_worker(
+        self, *options: str, fake: bool = True, interpreter: str = sys.executable, workspace: Path | None = None
+    ) -> subprocess.Popen[bytes]:
+        """A worker that has told its first sign of life."""
+        process = self.launch_worker(*options, fake=fake, interpreter=interpreter, workspace=workspace)
 
         def joined() -> bool:
             if process.poll() is not None:
-                raise AssertionError(log.read_text())
-            return any(worker.card.pid == process.pid for worker in self.queue.workers()) and process.pid not in known
+                raise AssertionError(self.output())
+            return any(worker.card.pid == process.pid for worker in self.queue.workers())
 
-        wait_until(joined, why=log.read_text)
+        wait_until(joined, why=self.output)
         return process
 
     def finished(self, job: str | None, *, seconds: float = 40.0) -> Job:
@@ -135,7 +132,7 @@ class Shop:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def output(self) -> str:
-        return "\n".join(path.read_text(errors="replace")[-3000:] for path in sorted(self.folder.glob("worker-*.log")))
+        return "\n".join(path.read_text(errors="replace")[-3000:] for path in sorted(self.folder.glob("worker-*.log"))[-4:])
 
     def stage_processes(self) -> list[psutil.Process]:
         """Processes of stages that run now."""

@@ -32,7 +32,7 @@ from core.jobs.device import parse_device
 from core.jobs.job import Answer, Job, JobState, Priority
 from core.jobs.queue import Queue
 from core.jobs.supervisor import StageLimits
-from core.jobs.worker import WorkerOptions, run_worker
+from core.jobs.worker import WorkerOptions, become_worker
 from core.precision.kinds import Precision
 from core.store import store_named
 from core.toolchains import parse_toolchain
@@ -214,7 +214,7 @@ def worker_command(
         toolchains=[parse_toolchain(text) for text in toolchain or []],
         lease_seconds=lease,
     )
-    run_worker(options)
+    become_worker(options)
 
 
 def workers_command(database: Database = None, json: AsJson = False) -> None:

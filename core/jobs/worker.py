@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import logging
 import os
 import platform
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import core
 from core.errors import EngineRoomError, InvalidRequest, StoreFailed
@@ -35,11 +36,12 @@ from core.store import store_named
 from core.toolchains import OWN, Toolchain, link_core, probe
 from core.workspace import Workspace
 
-POLL_SECONDS = 0.3  # for new jobs
+POLL_SECONDS = 0.35  # for new jobs
 BEATS_PER_LEASE = 5
 DEAD_AFTER_LEASES = 2
 MAX_ATTEMPTS = 10
 RESTARTED = "ENGINEROOM_WORKER_RESTARTED"
+OPTIONS_VARIABLE = "ENGINEROOM_WORKER_OPTIONS"
 RETRY_SECONDS = 5.0
 M_ARENA_MAX = -8  # glibc's malloc.h
 
@@ -86,6 +88,14 @@ class WorkerIsRunning(InvalidRequest):
     """A worker for this device and workspace runs on this host already."""
 
 
+def become_worker(options: WorkerOptions) -> NoReturn:
+    """Replaces this process by a worker's. Options go through the environment, for an address may hold a password."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    environment = {**os.environ, OPTIONS_VARIABLE: json.dumps(to_data(options))}
+    os.execve(sys.executable, [sys.executable, "-m", "core.jobs"], environment)  # noqa: S606
+
+
 def run_worker(options: WorkerOptions) -> None:
     """Works until it is told to stop by SIGTERM or SIGINT.
 
@@ -94,9 +104,9 @@ def run_worker(options: WorkerOptions) -> None:
         StoreFailed: The database cannot be reached or written.
         Unavailable: A toolchain does not work.
     """
-    if (lock := try_lock(worker_lock_file(options.workspace, options.device))) is None:
+    if try_lock(worker_lock_file(options.workspace, options.device)) is None:  # held until this process ends
         raise WorkerIsRunning(f"A worker for {options.device} is running here already.", hint="`engineroom workers` lists it.")
-    os.set_inheritable(lock, False)
+    os.environ.pop(OPTIONS_VARIABLE, None)  # nothing for stages to see
     _prepare_patiently(database_url(options.workspace, options.database))
     _Worker(options).run()
 
@@ -274,7 +284,7 @@ class _Worker:
     def _leave(self) -> None:
         if self._restart:
             os.environ[RESTARTED] = "1"
-            os.execv(sys.executable, sys.orig_argv)  # noqa: S606
+            become_worker(self._options)
         # The guard ends the build when this process is gone; with the row gone, others take the job at once.
         try:
             self._beats.remove(self._id)

@@ -1,0 +1,303 @@
+"""Breaks the job engine in every way it must survive, at random moments, and prints what came of it.
+
+    .venv/bin/python -m bench.faults                 everything: about 15 minutes on 2 cores
+    .venv/bin/python -m bench.faults --kills 20 --faults 2 --crowd 0
+
+Workers, guards, queue and store are the real ones; the stages are `fake_python.py`'s, which take milliseconds and write each
+start and end into a journal of their own, so that nothing here trusts the database about what ran.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from bench.shop import Shop, make_shop, wait_until
+from core.benchmark.machine import processor
+from core.jobs.job import JobState
+from core.jobs.processes import boot_seconds
+
+RANDOM = random.Random()  # noqa: S311
+
+LATER = "import os, random, signal, time; time.sleep(random.random())\n"
+FAULTS = {
+    "segfault": "import ctypes; ctypes.string_at(0)",
+    "abort": "os.abort()",
+    "memory blow-up": "blocks = []\nwhile True: blocks.append(bytes(20_000_000))",
+    "hang": "time.sleep(600)",
+    "C loop that holds the interpreter": "import re; re.match('(a+)+b', 'a' * 64)",
+    "hang with a detached grandchild": "os.fork() or (os.setsid(), os.fork() or time.sleep(600))\ntime.sleep(600)",
+    "guard killed": "os.kill(os.getppid(), signal.SIGKILL)\ntime.sleep(600)",
+}
+STUBBORN = "import re, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); re.match('(a+)+b', 'a' * 64)"
+TIME_LIMIT = 2.0
+
+
+def print_rows(title: str, rows: Sequence[tuple[str, object]]) -> None:
+    print(f"\n### {title}\n\n| | |\n|---|---|")
+    for name, value in rows:
+        print(f"| {name} | {value} |")
+    sys.stdout.flush()
+
+
+def spread(seconds: Sequence[float]) -> str:
+    return f"median {statistics.median(seconds):.2f} s, most {max(seconds):.2f} s, of {len(seconds)}" if seconds else "none"
+
+
+def kill_workers(shop: Shop, kills: int) -> None:
+    """Kills workers at random moments of their life while jobs run, then lets the rest finish."""
+    (shop.folder / "seconds").write_text("0.05")
+    devices = ["cpu:1", "cpu:2"]
+    submitted: list[str] = []
+    during_a_job = 0
+
+    def submit_more() -> None:
+        waiting = len(shop.queue.jobs(states=[JobState.QUEUED]))
+        for _ in range(max(0, 8 - waiting)):
+            answer = shop.queue.submit(shop.request(len(submitted)))
+            submitted.append(answer.job or "")
+
+    started = time.monotonic()
+    workers = {device: shop.launch_worker("--device", device) for device in devices}
+    due = {device: time.monotonic() + RANDOM.uniform(0.0, 5.0) for device in devices}
+    done = 0
+    while done < kills:
+        submit_more()
+        for device in devices:
+            if time.monotonic() < due[device]:
+                continue
+            during_a_job += any("core.jobs.guard" in child.cmdline() for child in _children(workers[device].pid))
+            workers[device].kill()
+            workers[device].wait()
+            done += 1
+            workers[device] = shop.launch_worker("--device", device)
+            due[device] = time.monotonic() + RANDOM.uniform(0.0, 5.0)
+        time.sleep(0.02)
+    wait_until(lambda: all(shop.queue.job(job).state.finished for job in submitted), seconds=600, why=shop.output)
+    states = Counter(shop.queue.job(job).state for job in submitted)
+    journal = shop.journal()
+    keys = [shop.queue.job(job).key for job in submitted]
+    measured = Counter(entry["key"] for entry in journal if (entry["event"], entry["stage"]) == ("end", "measure"))
+    stages = Counter((entry["key"], entry["stage"]) for entry in journal if entry["event"] == "end")
+    print_rows(
+        "Workers killed with SIGKILL at random moments",
+        [
+            ("kills", f"{done}, {during_a_job} of them while a stage ran, the others while starting, claiming or recording"),
+            ("jobs submitted", len(submitted)),
+            ("finished", states[JobState.DONE]),
+            ("lost", len(submitted) - states[JobState.DONE]),
+            ("ran through to the end, by the journal", sum(measured[key] >= 1 for key in keys)),
+            ("two stages of one job at once", _doubled(shop, set(keys))),
+            ("two jobs on one device at once", _doubled(shop, set(devices))),
+            ("stages repeated because the kill fell between their end and its record", sum(n - 1 for n in stages.values())),
+            ("most attempts of a job", max(shop.queue.job(job).attempt for job in submitted)),
+            ("time", f"{time.monotonic() - started:.0f} s"),
+        ],
+    )
+    for worker in workers.values():
+        worker.terminate()
+        worker.wait()
+
+
+def _children(pid: int) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return [child for child in psutil.Process(pid).children() if child.status() != psutil.STATUS_ZOMBIE]
+    return []
+
+
+def _doubled(shop: Shop, names: set[str]) -> int:
+    return sum(entry["event"] == "doubled" and entry["what"] in names for entry in shop.journal())
+
+
+def inject_faults(shop: Shop, times: int) -> None:
+    """Each fault in a stage, many times: what the job says, and how long that took."""
+    worker = shop.launch_worker("--time-limit", str(TIME_LIMIT), "--memory-limit", "0.4")
+    rows: list[tuple[str, object]] = []
+    seed = 1_000_000
+    for name, script in FAULTS.items():
+        took, said = [], Counter[str]()
+        for _ in range(times):
+            seed += 1
+            job = shop.started(shop.queue.submit(shop.behave(seed, LATER + "say(fault=1)\n" + script)).job)
+            began = next(
+                e["at"] for e in shop.journal() if e["key"] == job.key and (e["event"], e["stage"]) == ("start", "build")
+            )
+            ended = shop.finished(job.id)
+            took.append((ended.finished_at or 0) - time.time() + boot_seconds() - began)
+            said[(ended.error or {}).get("message", ended.state.value)] += 1
+        told = "; ".join(f"{count} times: {words}" for words, count in said.most_common(2))
+        rows.append((name, f"{told} Failed {spread(took)} after the stage's start"))
+    alive = worker.poll() is None
+    rows.append(("worker alive after all of them", "yes" if alive else "NO"))
+    rows.append(("processes left", len(shop.stage_processes())))
+    print_rows(f"Faults inside a stage (up to 1 s after its start; time limit {TIME_LIMIT:g} s, memory limit 0.4 GB)", rows)
+    gone = []
+    for _ in range(times):
+        seed += 1
+        job = shop.started(shop.queue.submit(shop.behave(seed, STUBBORN)).job)
+        asked = time.monotonic()
+        shop.queue.cancel(job.id)
+        wait_until(lambda: not shop.stage_processes(), seconds=10)
+        gone.append(time.monotonic() - asked)
+    print_rows("Cancelling a C loop that ignores SIGTERM", [("no process left after", spread(gone))])
+    worker.terminate()
+    worker.wait()
+
+
+def take_over(shop: Shop, times: int) -> None:
+    """Kills or freezes a worker for good: the job goes to another of its type, and never runs twice at once."""
+    rows: list[tuple[str, object]] = []
+    seed = 2_000_000
+    for name, number in (("killed", signal.SIGKILL), ("frozen", signal.SIGSTOP)):
+        took = []
+        for _ in range(times):
+            seed += 1
+            first = shop.start_worker("--device", "cpu:1")
+            job = shop.started(shop.queue.submit(shop.behave(seed, "import time; time.sleep(600)")).job)
+            second = shop.start_worker("--device", "cpu:2")
+            shop.behave(seed, "import time; time.sleep(1)")
+            began = time.monotonic()
+            first.send_signal(number)
+            wait_until(lambda job=job: _starts(shop, job.key) == 2, seconds=60, why=shop.output)  # type: ignore[misc]
+            took.append(time.monotonic() - began)
+            first.send_signal(signal.SIGCONT)
+            shop.finished(job.id)
+            for worker in (first, second):
+                worker.kill()
+                worker.wait()
+        rows.append((f"worker {name}: its job ran elsewhere after (lease 2 s)", spread(took)))
+    rows.append(("jobs that ran twice at once", sum(e["event"] == "doubled" for e in shop.journal())))
+    print_rows("Another worker takes over", rows)
+
+
+def _starts(shop: Shop, key: str) -> int:
+    return sum(e["event"] == "start" and e["key"] == key and e["stage"] == "build" for e in shop.journal())
+
+
+def idle(shop: Shop, samples: int) -> None:
+    """A warm worker: its size, what it burns, and how fast it starts a job."""
+    worker = shop.start_worker("--lease", "10", fake=False)
+    process = psutil.Process(worker.pid)
+    time.sleep(3)
+    before, clock = process.cpu_times(), time.monotonic()
+    fresh = process.memory_info().rss
+    time.sleep(30)
+    after = process.cpu_times()
+    share = (after.user + after.system - before.user - before.system) / (time.monotonic() - clock)
+    worker.terminate()
+    worker.wait()
+    worker = shop.start_worker()
+    (shop.folder / "seconds").write_text("0")
+    waits = []
+    for seed in range(3_000_000, 3_000_000 + samples):
+        time.sleep(RANDOM.uniform(0.2, 0.8))
+        asked = boot_seconds()
+        submitted = shop.queue.submit(shop.request(seed))
+        shop.finished(submitted.job)
+        waits.append(min(e["at"] for e in shop.journal() if e["key"] == submitted.key) - asked)
+    used = psutil.Process(worker.pid).memory_info().rss
+    print_rows(
+        "A warm worker",
+        [
+            ("resident, idle", f"{fresh / 1e6:.0f} MB fresh, {used / 1e6:.0f} MB after {samples} jobs"),
+            ("processor, idle", f"{share:.1%} of a core"),
+            ("from the call of submit to the stage's process running", spread(waits)),
+        ],
+    )
+    worker.terminate()
+    worker.wait()
+
+
+READER = """
+import sys, time
+from pathlib import Path
+from core.jobs.queue import Queue
+from core.workspace import Workspace
+queue, reads, errors = Queue(Workspace(Path(sys.argv[1]))), 0, 0
+while not Path(sys.argv[2]).exists():
+    try:
+        for job in queue.jobs(limit=50):
+            reads += 1
+        queue.workers()
+        if queue.jobs(limit=1): queue.log(queue.jobs(limit=1)[0].id)
+    except Exception as error:
+        errors += 1
+        print(repr(error), file=sys.stderr)
+    time.sleep(0.2)
+print(reads, errors)
+"""
+
+
+def crowd(shop: Shop, workers: int, readers: int) -> None:
+    """Many workers and readers on one SQLite file."""
+    (shop.folder / "seconds").write_text("0.05")
+    for number in range(workers):
+        shop.start_worker("--device", f"cpu:{number + 1}", "--lease", "20")
+    stop = shop.folder / "stop"
+    command = [sys.executable, "-c", READER, str(shop.workspace.root), str(stop)]
+    reading = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(readers)]
+    started = time.monotonic()
+    jobs = [shop.queue.submit(shop.request(4_000_000 + number)).job or "" for number in range(workers * 5)]
+    wait_until(lambda: all(shop.queue.job(job).state.finished for job in jobs), seconds=600, why=shop.output)
+    took = time.monotonic() - started
+    time.sleep(5)
+    stop.touch()
+    told = [process.communicate()[0].split() for process in reading]
+    logs = "\n".join(path.read_text(errors="replace") for path in shop.folder.glob("worker-*.log"))
+    states = Counter(shop.queue.job(job).state.value for job in jobs)
+    print_rows(
+        f"{workers} workers and {readers} readers on one SQLite file",
+        [
+            ("jobs", f"{dict(states)} in {took:.0f} s"),
+            ("workers that had a job", len({shop.queue.job(job).worker for job in jobs})),
+            ("errors of readers", sum(int(errors) for _, errors in told)),
+            ("jobs read", sum(int(reads) for reads, _ in told)),
+            ("lines of workers about a locked database", sum("locked" in line for line in logs.splitlines())),
+            ("two stages at once", sum(entry["event"] == "doubled" for entry in shop.journal())),
+        ],
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--faults", type=int, default=10, help="of each kind")
+    parser.add_argument("--crowd", type=int, default=20, help="workers on one SQLite file")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    RANDOM.seed(options.seed)
+    memory = psutil.virtual_memory().total / 1e9
+    print(f"{processor()}, {psutil.cpu_count()} cores, {memory:.0f} GB, Python {platform.python_version()}")
+    parts: list[tuple[int, Callable[[Shop], None]]] = [
+        (options.faults, lambda shop: idle(shop, 3 * options.faults)),
+        (options.faults, lambda shop: inject_faults(shop, options.faults)),
+        (options.faults, lambda shop: take_over(shop, max(1, options.faults // 2))),
+        (options.kills, lambda shop: kill_workers(shop, options.kills)),
+        (options.crowd, lambda shop: crowd(shop, options.crowd, 10)),
+    ]
+    for wanted, part in parts:
+        if not wanted:
+            continue
+        with tempfile.TemporaryDirectory(prefix="faults-") as folder:
+            shop = make_shop(Path(folder))
+            try:
+                part(shop)
+            finally:
+                shop.close()
+
+
+if __name__ == "__main__":
+    main()

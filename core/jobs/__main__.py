@@ -1,0 +1,17 @@
+"""The worker's own program, which loads no command line: `engineroom worker` becomes this one, so that it stays small."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from core.errors import EngineRoomError
+from core.jobs.worker import OPTIONS_VARIABLE, WorkerOptions, run_worker
+from core.serialization import from_data
+
+try:
+    run_worker(from_data(WorkerOptions, json.loads(os.environ[OPTIONS_VARIABLE])))
+except EngineRoomError as problem:
+    print(f"Error: {problem.message}\n→ {problem.hint}", file=sys.stderr)
+    sys.exit(problem.exit_code)
