@@ -1,13 +1,29 @@
-"""What pages ask of `core`: one queue for the whole server, models and builds remembered between reruns."""
+"""What pages ask of `core`: one queue for the whole server, and what is stored, newest first."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
 import streamlit as st
 
-from core.builds import Outcome
+from core.backends.base import folder_bytes
+from core.benchmark.measurement import Measurement
+from core.builds import BUILD_FILE, Build, Outcome
+from core.errors import StoreFailed
+from core.housekeeping import Usage, usage
 from core.jobs.queue import Queue
 from core.models.model import Model
+from core.parity.result import Parity
+from core.serialization import read_json
+from core.stages.build import Built
+from core.stages.stage import StageName, result_file
 from core.workspace import Workspace, default_workspace
+
+T = TypeVar("T")
+USAGE_SECONDS = 60.0
 
 
 def workspace() -> Workspace:
@@ -15,9 +31,13 @@ def workspace() -> Workspace:
 
 
 @st.cache_resource(show_spinner=False)
+def _queue(root: Path) -> Queue:
+    return Queue(Workspace(root))
+
+
 def queue() -> Queue:
     """The queue, shared by every session of this server."""
-    return Queue(default_workspace())
+    return _queue(default_workspace().root)
 
 
 def model(digest: str) -> Model:
@@ -29,6 +49,34 @@ def model(digest: str) -> Model:
     return workspace().model(digest)
 
 
+def models() -> list[Model]:
+    """Every stored model that can be read."""
+    return [found for path in _newest_first(workspace().models, "model.json") if (found := _readable(Model, path))]
+
+
+def builds_of(digest: str) -> list[Build]:
+    """The stored builds of a model."""
+    found = (_readable(Build, path) for path in _newest_first(workspace().builds, BUILD_FILE))
+    return [build for build in found if build and build.request.model == digest]
+
+
+def _newest_first(folder: Path, name: str) -> Iterator[Path]:
+    dated = []
+    for path in folder.glob(f"*/{name}"):
+        try:
+            dated.append((path.stat().st_mtime, path))
+        except FileNotFoundError:
+            continue  # deleted meanwhile
+    yield from (path for _, path in sorted(dated, reverse=True))
+
+
+def _readable(kind: type[T], path: Path) -> T | None:
+    try:
+        return read_json(kind, path)
+    except StoreFailed:  # just begun, just deleted, or of another release
+        return None
+
+
 def outcome(key: str) -> Outcome:
     """What a build found.
 
@@ -36,3 +84,48 @@ def outcome(key: str) -> Outcome:
         NotFound: There is none of that key.
     """
     return queue().outcome(key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The figures of a build that lists show; None for what it has not found."""
+
+    size_bytes: int | None
+    median_ms: float | None
+    on_par: bool | None
+
+
+def figures(build: Build) -> Figures:
+    """Read from the build's small files; its layers, which may be large, stay unread."""
+    folder = workspace().build_folder(build.key)
+    built = _readable(Built, result_file(folder, StageName.BUILD))
+    measured = _readable(Measurement, result_file(folder, StageName.MEASURE))
+    parity = _readable(Parity, result_file(folder, StageName.PARITY))
+    return Figures(
+        size_bytes=built.engine.size_bytes if built else None,
+        median_ms=measured.latency.median_ms if measured else None,
+        on_par=parity.passed if parity else None,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """Bytes in the workspace, unfinished uploads apart."""
+
+    usage: Usage
+    uploads: int
+
+
+@st.cache_data(ttl=USAGE_SECONDS, show_spinner=False)
+def _disk(root: Path) -> Disk:
+    return Disk(usage=usage(Workspace(root)), uploads=folder_bytes(root / "uploads"))
+
+
+def disk() -> Disk:
+    """What the workspace holds, at most USAGE_SECONDS old."""
+    return _disk(workspace().root)
+
+
+def forget_disk() -> None:
+    """Has the workspace measured anew when it is asked for."""
+    _disk.clear()

@@ -1,10 +1,53 @@
-"""Home: what this is."""
+"""Home: what this is, a model to begin with, what can be built here, and what was done lately."""
+
+from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import links
-from dashboard.components.uploader import uploader
+from dashboard import links, services
+from dashboard.components.add_model import add_model, sample_button
+from dashboard.components.backends_list import show_backends, show_workers_line
+from dashboard.components.model_list import model_rows
+from dashboard.components.recent_jobs import job_rows
+
+RECENT = 5
+
+models = services.models()
+queue = services.queue()
+workers = queue.workers()
 
 st.title("Engine Room")
-if digest := uploader():
-    links.go(links.MODEL, model=digest)
+st.markdown(
+    "Bring a trained model, build it by every path that your machines offer, and see what happened inside: which operations "
+    "were fused into which layers, how large and how fast each engine is, and whether it still gives the same answers."
+)
+
+begin, machine = st.columns([3, 2], gap="large")
+with begin:
+    st.subheader("Begin with a model" if not models else "Add a model")
+    add_model()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        sample_button(primary=not models)
+        st.caption("No model at hand? This one is small and builds in seconds.")
+with machine:
+    st.subheader("What can be built here")
+    show_workers_line(workers)
+    show_backends(workers)
+    links.link(links.SYSTEM, "Why not, and what to do", icon=":material/monitor_heart:")
+
+recent_models, recent_jobs = st.columns(2, gap="large")
+with recent_models:
+    st.subheader("Models")
+    model_rows(models[:RECENT])
+    if models:
+        links.link(links.MODEL, f"All models ({len(models)})", icon=":material/arrow_forward:")
+    else:
+        st.caption("None yet. What you add is stored here for everybody who uses this dashboard.")
+with recent_jobs:
+    st.subheader("Builds")
+    jobs = queue.jobs(limit=RECENT)
+    job_rows(jobs)
+    if jobs:
+        links.link(links.JOBS, "All jobs", icon=":material/arrow_forward:")
+    else:
+        st.caption("None yet. Open a model and build it: progress shows here, for everybody.")
