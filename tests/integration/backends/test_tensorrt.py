@@ -7,7 +7,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.availability import installed_version
 from core.backends.base import BuildConfig
 from core.backends.tensorrt import BACKEND
 from core.benchmark.loop import measure
@@ -23,7 +22,6 @@ HERE = BACKEND.availability()
 pytestmark = pytest.mark.skipif(not HERE.available, reason=f"TensorRT cannot run here: {HERE.reason}")
 
 SHORT = Protocol(warmup_seconds=0.1, min_seconds=0.2, min_samples=20)
-OLD = (installed_version("tensorrt") or "").startswith("8.")
 
 
 def save(path, nodes, weights, inputs, outputs):
@@ -186,12 +184,10 @@ def test_host_to_host_is_measured_like_every_backend(convolutions, tmp_path):
     assert measurement.latency.median_ms > 0
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16", "int32", "int64", "bool", "int8", "uint8"])
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int32", "int64", "bool", "uint8"])
 def test_every_dtype_goes_in_and_out(tmp_path, dtype):
-    kinds = {"int8": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "bool": TensorProto.BOOL, "int32": TensorProto.INT32}
+    kinds = {"uint8": TensorProto.UINT8, "bool": TensorProto.BOOL, "int32": TensorProto.INT32}
     kinds |= {"int64": TensorProto.INT64, "float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16}
-    if dtype in ("int8",):
-        pytest.skip("ONNX graphs take INT8 through quantized nodes alone, which other tests cover")
     if dtype == "uint8":
         nodes = [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT, name="cast")]
         out = TensorProto.FLOAT
@@ -200,13 +196,7 @@ def test_every_dtype_goes_in_and_out(tmp_path, dtype):
     else:
         nodes, out = [helper.make_node("Add", ["x", "x"], ["y"], name="add")], kinds[dtype]
     source = save(tmp_path / "m.onnx", nodes, {}, [("x", kinds[dtype], [2, 3])], [("y", out, [2, 3])])
-    try:
-        engine = built(source, tmp_path / "engine", precision=Precision.FP16 if dtype == "float16" else Precision.FP32, shapes=())
-    except (BuildFailed, UnsupportedOps) as error:
-        assert OLD
-        assert dtype == "uint8"
-        assert error.hint
-        return
+    engine = built(source, tmp_path / "engine", precision=Precision.FP16 if dtype == "float16" else Precision.FP32, shapes=())
     value = np.arange(6).reshape(2, 3).astype(dtype)
     with BACKEND.open(engine) as session:
         result = session.run({"x": value})["y"]
@@ -295,11 +285,11 @@ def test_the_timing_cache_is_kept_and_found(convolutions, tmp_path):
     ],
 )
 def test_every_knob_builds_or_says_which_version_has_it(convolutions, tmp_path, options):
-    try:
-        engine = built(convolutions, tmp_path / "engine", **options)
-    except InvalidRequest as error:
-        assert "8.5" in error.message
+    if (HERE.version or "").startswith("8.5") and not {"workspace_mb", "refit", "sparsity", "tactic_sources"} >= options.keys():
+        with pytest.raises(InvalidRequest, match=r"TensorRT 8\.5 has no"):
+            built(convolutions, tmp_path / "engine", **options)
         return
+    engine = built(convolutions, tmp_path / "engine", **options)
     with BACKEND.open(engine) as session:
         inputs = images(2)
         np.testing.assert_allclose(session.run(inputs)["y"], reference(convolutions, inputs)["y"], rtol=1e-3, atol=1e-4)
