@@ -39,6 +39,7 @@ class Run:
         self.more = [f"--seconds={arguments.seconds}"] + (
             [f"--savedmodels={arguments.savedmodels}"] if arguments.savedmodels else []
         )
+        self.more += [f"--tactic-sources={arguments.tactic_sources}"] if arguments.tactic_sources else []
         self.builders = arguments.builders
         self.left_out: list[str] = []
 
@@ -83,6 +84,7 @@ def main() -> int:
     parser.add_argument("--builders", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=2.0, help="Of each latency measurement, at least.")
     parser.add_argument("--savedmodels", type=Path, help="Where the sample SavedModels lie; made where not given.")
+    parser.add_argument("--tactic-sources", default="", help="TensorRT's option, for hosts without cuBLAS and cuDNN.")
     arguments = parser.parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)

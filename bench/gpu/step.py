@@ -39,13 +39,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--savedmodels", type=Path)
     parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--tactic-sources", default="")
     arguments = parser.parse_args()
     out: Path = arguments.out
     try:
         if arguments.kind == "prepare":
             result = prepare_network(arguments.name, out / "inputs" / arguments.name, arguments.savedmodels)
         elif arguments.kind == "build":
-            result = build(row_named(arguments.name), out, arguments.savedmodels)
+            result = build(row_named(arguments.name), out, arguments.savedmodels, arguments.tactic_sources)
         else:
             result = measured(row_named(arguments.name), out, arguments.seconds)
     except EngineRoomError as error:
@@ -61,19 +62,21 @@ def main() -> int:
     return int("error" in result)
 
 
-def build(row: Row, out: Path, savedmodels: Path | None) -> dict[str, Any]:
+def build(row: Row, out: Path, savedmodels: Path | None, tactic_sources: str = "") -> dict[str, Any]:
     """Builds a row's engine; a TensorRT engine twice, without kernel timings and with those of the first time."""
     backend = backend_named(row.backend)
     model, signature = signature_of(row.network, savedmodels)
     inputs = out / "inputs" / row.network
     source = Source(path=model, format=Format.SAVEDMODEL, signature=signature, calibration=inputs / "calibration.npz")
+    options = dict(row.options)
     if row.backend == "tensorrt":
+        options |= {"tactic_sources": tactic_sources} if tactic_sources else {}
         source = Source(path=onnx_of(inputs, row.precision), format=Format.ONNX, signature=signature)
     config = BuildConfig(
         variant=row.variant,
         precision=row.precision,
         profile=parse_profile(list(row.shape)).complete(signature),
-        options=row.options,
+        options=options,
         device="cuda",
     )
     folder = out / "engines" / row.id

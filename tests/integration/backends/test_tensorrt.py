@@ -1,5 +1,6 @@
 """TensorRT on a real GPU: building, running, measuring and inspecting tiny models. Skipped where there is none."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,8 @@ from core.progress import silent
 HERE = BACKEND.availability()
 pytestmark = pytest.mark.skipif(not HERE.available, reason=f"TensorRT cannot run here: {HERE.reason}")
 
+# For hosts whose TensorRT has no cuBLAS or cuDNN beside it.
+TACTICS = {"tactic_sources": os.environ["ENGINEROOM_TACTIC_SOURCES"]} if "ENGINEROOM_TACTIC_SOURCES" in os.environ else {}
 SHORT = Protocol(warmup_seconds=0.1, min_seconds=0.2, min_samples=20)
 
 
@@ -68,7 +71,7 @@ def convolutions(tmp_path):
 
 def built(source, folder, *, precision=Precision.FP32, shapes=("batch=2",), report=silent, **options):
     folder.mkdir(parents=True, exist_ok=True)
-    config = BuildConfig(precision=precision, profile=parse_profile(list(shapes)), options=options, device="cuda")
+    config = BuildConfig(precision=precision, profile=parse_profile(list(shapes)), options={**TACTICS, **options}, device="cuda")
     return BACKEND.build(source, replace(config, profile=config.profile.complete(source.signature)), folder, report)
 
 
