@@ -7,7 +7,7 @@ import sys
 import typer
 
 from core import __version__
-from core.cli import builds, compare, doctor, jobs, models
+from core.cli import builds, compare, doctor, jobs, models, report
 from core.cli.output import fail
 from core.errors import EngineRoomError
 
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (models, builds, compare, jobs, doctor):
+for group in (models, builds, compare, report, jobs, doctor):
     group.register(app)
 
 

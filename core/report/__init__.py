@@ -1,0 +1,1 @@
+"""Reports: one HTML file of a build or a comparison, with its charts, that opens without a network."""

@@ -1,0 +1,155 @@
+"""One build's part of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core.analysis.colours import ColourBy, Colouring
+from core.analysis.findings import findings
+from core.analysis.layers import LayerRow, layer_rows, totals_by_precision
+from core.builds import Outcome
+from core.cli.output import size
+from core.commands import command_for
+from core.graph.engine_graph import EngineGraph
+from core.parity.result import Parity
+from core.precision.kinds import Precision
+from core.report.charts import layers_chart, samples_chart
+from core.report.elements import NOT_MEASURED, facts, figures, folded, milliseconds, notes, number, section, table, tag, text
+
+MOST_LAYERS = 1_000
+MOST_NODES = 12
+LAYERS = ("#", "layer", "kind", "precision", "ms", "share", "source nodes", "kernel")
+
+
+def build_body(outcome: Outcome) -> str:
+    parts = [figures(_figures(outcome)), _errors(outcome)]
+    if outcome.graph and outcome.graph.layers:
+        parts.append(_layers(outcome.graph, outcome.build.request.precision))
+    if outcome.measurement:
+        parts.append(_measurement(outcome))
+    if outcome.parity:
+        parts.append(_parity(outcome.parity))
+    return "".join([*parts, _made(outcome)])
+
+
+def _figures(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
+    measured, built, parity, graph = outcome.measurement, outcome.built, outcome.parity, outcome.graph
+    if measured:
+        latency = measured.latency
+        tails = ", ".join(
+            f"{name} {milliseconds(value) if value is not None else 'too few samples'}"
+            for name, value in (("p90", latency.p90_ms), ("p99", latency.p99_ms))
+        )
+        interval = f"95 % interval {latency.low_ms:.4g} to {latency.high_ms:.4g} ms"
+        yield "Median latency", milliseconds(latency.median_ms), f"{interval}\n{tails}"
+    else:
+        yield "Median latency", NOT_MEASURED, ""
+    against = f"source on disk {size(outcome.model.size_bytes)}, frozen weights {size(outcome.model.frozen_bytes) or 'unknown'}"
+    yield "Engine size", size(built.engine.size_bytes) or "0 B" if built else "not built", against
+    if built:
+        first = f"loads in {milliseconds(measured.load_ms)}, first run {milliseconds(measured.first_ms)}" if measured else ""
+        yield "Build time", f"{built.build_seconds:.3g} s", first
+    if measured:
+        yield (
+            "Memory",
+            size(measured.peak_memory_bytes - measured.baseline_memory_bytes) or "0 B",
+            "above the process before loading",
+        )
+    worst = next((output for output in parity.outputs if output.name == parity.worst), None) if parity else None
+    error = f"relative error {worst.max_rel:.1e}" if worst and worst.max_rel is not None else ""
+    yield "Parity", ("on par" if parity.passed else "not on par") if parity else "not checked", error
+    if graph:
+        nodes = f"from {len(graph.source_nodes):,} source nodes, {len(graph.fused_layers):,} fused"
+        yield "Layers", f"{len(graph.layers):,}", nodes
+
+
+def _errors(outcome: Outcome) -> str:
+    records = [record for record in outcome.build.stages if record.error]
+    return notes(f"Stage {r.stage.value}: {r.error['message']} {r.error['hint']}".strip() for r in records if r.error)
+
+
+def _layers(graph: EngineGraph, asked: Precision) -> str:
+    rows = layer_rows(graph)
+    found = "".join(
+        tag("div", tag("p", text(one.message)) + tag("p", text(one.hint), class_="quiet"), class_="finding")
+        for one in findings(graph, asked)
+    )
+    totals = ", ".join(
+        f"{total.key} {total.share:.1%}" if total.share is not None else f"{total.key} {total.layers} layers"
+        for total in totals_by_precision(rows)
+    )
+    realized = tag("p", text(f"{asked.value} was asked for; what layers compute in, by time where it is known: {totals}."))
+    chart = tag("figure", layers_chart(rows, Colouring(rows, ColourBy.PRECISION)))
+    shown = rows if len(rows) <= MOST_LAYERS else sorted(rows, key=lambda row: row.time_ms or 0.0, reverse=True)[:MOST_LAYERS]
+    caption = f"{len(shown):,} of {len(rows):,} layers" + (", those that take most time" if len(shown) < len(rows) else "")
+    listed = table(LAYERS, [_layer(row) for row in shown], caption=caption, numbers=("#", "ms", "share"))
+    loose = [(node.name, node.op, node.fate.value, node.reason) for node in graph.loose_nodes[:MOST_LAYERS]]
+    lost = folded(
+        f"Source nodes in no layer: {len(graph.loose_nodes):,}",
+        table(("node", "op", "fate", "why"), loose, caption="In no layer"),
+    )
+    return section("Fused layers", chart, realized, found, listed, lost if loose else "", notes(graph.notes))
+
+
+def _layer(row: LayerRow) -> tuple[object, ...]:
+    nodes = ", ".join(row.source_nodes[:MOST_NODES])
+    more = f" and {len(row.source_nodes) - MOST_NODES} more" if len(row.source_nodes) > MOST_NODES else ""
+    share = None if row.share is None else f"{100 * row.share:.1f} %"
+    return row.position, row.name, row.kind, row.precision, number(row.time_ms), share, nodes + more or None, row.kernel
+
+
+def _measurement(outcome: Outcome) -> str:
+    measured = outcome.measurement
+    if measured is None:
+        return ""
+    chart = tag("figure", samples_chart(measured)) if measured.samples_ms else ""
+    protocol = {
+        "protocol": "host to host, one inference at a time",
+        "warm-up": f"{measured.warmup_runs} runs, {measured.warmup_ms:.0f} ms",
+        "samples": f"{measured.latency.samples:,}",
+        "throughput": f"{measured.throughput:,.1f} a second",
+        "shapes": ", ".join(f"{name} {list(shape)}" for name, shape in measured.shapes.items()),
+    }
+    return section(
+        "Measurement",
+        notes(measured.warnings),
+        chart,
+        facts(protocol),
+        folded("Settings and machine", facts(measured.settings), facts(measured.machine)),
+    )
+
+
+def _parity(parity: Parity) -> str:
+    columns = ("output", "relative error", "absolute error", "cosine", "top-1 agrees", "trouble")
+    rows = [
+        (
+            output.name,
+            None if output.max_rel is None else f"{output.max_rel:.1e}",
+            None if output.max_abs is None else f"{output.max_abs:.1e}",
+            None if output.cosine is None else f"{output.cosine:.7f}",
+            None if output.top1 is None else f"{output.top1:.1%}",
+            output.mismatch or (f"{output.non_finite} NaN or infinite" if output.non_finite else None),
+        )
+        for output in parity.outputs
+    ]
+    verdict = "On par" if parity.passed else "Not on par"
+    told = f"{verdict} with {parity.reference}, on {parity.inputs}; a relative error up to {parity.tolerance:g} passes."
+    accuracy = {"top-1 accuracy on your labels": f"{parity.accuracy.top1:.2%}"} if parity.accuracy else {}
+    if parity.reference_accuracy:
+        accuracy["the source model's"] = f"{parity.reference_accuracy.top1:.2%}"
+    listed = table(columns, rows, caption="Each output", numbers=columns[1:5])
+    return section("Parity", tag("p", text(told)), listed, facts(accuracy) if accuracy else "", notes(parity.notes))
+
+
+def _made(outcome: Outcome) -> str:
+    build = outcome.build
+    stages = [(record.stage.value, record.state.value, number(record.seconds, 3)) for record in build.stages]
+    versions = dict(outcome.prepared.versions if outcome.prepared else {})
+    versions |= outcome.built.engine.versions if outcome.built else {}
+    return section(
+        "How it was built",
+        tag("pre", text(command_for(build.request))),
+        table(("stage", "state", "seconds"), stages, caption="Stages", numbers=("seconds",)),
+        folded("Versions and options", facts(versions), facts(dict(build.request.options))),
+        notes([*(outcome.prepared.notes if outcome.prepared else ()), *(outcome.built.engine.notes if outcome.built else ())]),
+    )

@@ -1,0 +1,1 @@
+"""Figures from rows: plotly here, no Streamlit."""

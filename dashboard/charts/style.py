@@ -1,0 +1,30 @@
+"""What all figures share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "scrollZoom": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+}
+
+
+def config(name: str) -> dict[str, Any]:
+    """Of a chart whose camera button saves `name`.png at twice its size."""
+    return {**CONFIG, "toImageButtonOptions": {"format": "png", "filename": name, "scale": 2}}
+
+
+def calm(figure: go.Figure, height: int) -> go.Figure:
+    """Margins, legend above the chart, no zero lines."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 36, "b": 8},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "title": None},
+        bargap=0.0,
+        hoverlabel={"align": "left"},
+    )
+    return figure

@@ -1,0 +1,106 @@
+"""How an engine was made: stages, the command that makes it again, versions, what the conversion changed, the log."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.builds import Outcome
+from core.commands import command_for
+from core.request import effective_options
+from core.stages.child import LOG_FILE
+from dashboard import formatting, services
+
+LOG_HEIGHT = 360
+LOG_BYTES = 200_000
+
+
+def build_section(outcome: Outcome) -> None:
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _stages(outcome)
+        st.markdown("**The same on the command line**")
+        st.code(command_for(outcome.build.request, workspace=services.workspace()), language="bash", wrap_lines=True)
+    with right:
+        _asked(outcome)
+        _versions(outcome)
+    _prepared(outcome)
+    _log(outcome)
+
+
+def _stages(outcome: Outcome) -> None:
+    st.markdown("**Stages**")
+    records = outcome.build.stages
+    frame = pd.DataFrame(
+        {
+            "Stage": [record.stage.value for record in records],
+            "State": [record.state.value for record in records],
+            "Seconds": pd.array([record.seconds for record in records], dtype="Float64"),
+            "Error": [record.error["message"] if record.error else None for record in records],
+        }
+    )
+    if not any(record.error for record in records):
+        frame = frame.drop(columns=["Error"])
+    longest = max((record.seconds or 0.0 for record in records), default=0.0)
+    st.dataframe(
+        frame,
+        hide_index=True,
+        column_config={
+            "Seconds": st.column_config.ProgressColumn(
+                format="%.2f s", min_value=0.0, max_value=max(longest, 1e-9), width="medium"
+            )
+        },
+        alt="Stages of the build with their times",
+    )
+    if outcome.prepared and outcome.prepared.reused:
+        st.caption(
+            f"The converted model was there already; making it had taken {formatting.seconds(outcome.prepared.made_seconds)}."
+        )
+    if outcome.built and outcome.built.reused:
+        st.caption(f"The engine was there already; building it had taken {formatting.seconds(outcome.built.build_seconds)}.")
+
+
+def _asked(outcome: Outcome) -> None:
+    request = outcome.build.request
+    facts = {"path": request.path, "precision": request.precision.value, "device": request.device}
+    facts |= {"signature": request.signature or "default"}
+    facts |= {f"axis {symbol}": f"{axis.min} : {axis.opt} : {axis.max}" for symbol, axis in request.profile.axes.items()}
+    facts |= {"threads": str(request.threads or "all cores"), "seed": str(request.seed)}
+    facts |= {name: str(value) for name, value in effective_options(request).items()}
+    _facts("What was asked", "Name", facts)
+
+
+def _versions(outcome: Outcome) -> None:
+    versions = dict(outcome.prepared.versions if outcome.prepared else {})
+    versions |= outcome.built.engine.versions if outcome.built else {}
+    if versions:
+        _facts("Versions", "Package", versions)
+
+
+def _prepared(outcome: Outcome) -> None:
+    if outcome.prepared is None:
+        return
+    if outcome.prepared.details:
+        _facts("What conversion changed", "What", outcome.prepared.details)
+    for note in (*outcome.prepared.notes, *(outcome.built.engine.notes if outcome.built else ())):
+        st.caption(note)
+
+
+def _facts(title: str, column: str, facts: dict[str, str]) -> None:
+    st.markdown(f"**{title}**")
+    st.dataframe(pd.DataFrame({column: list(facts), "Value": list(facts.values())}), hide_index=True, alt=title)
+
+
+def _log(outcome: Outcome) -> None:
+    path = services.workspace().build_folder(outcome.build.key) / LOG_FILE
+    with st.expander("Log", icon=":material/article:"):
+        if not path.exists():
+            st.caption("This build left no log.")
+            return
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - LOG_BYTES))
+            st.code(stream.read().decode(errors="replace"), language=None, height=LOG_HEIGHT)
+        if path.stat().st_size > LOG_BYTES:
+            st.caption(
+                f"The last {formatting.size(LOG_BYTES)} of {formatting.size(path.stat().st_size)}; Downloads has all of it."
+            )

@@ -1,0 +1,46 @@
+"""What a colleague may want to take along."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.analysis.sources import source_rows
+from core.builds import Outcome
+from core.commands import report_command_for
+from core.stages.child import LOG_FILE
+from dashboard import access, formatting, services
+from dashboard.components.layer_table import layer_csv, source_frame
+from dashboard.components.layer_view import layer_view
+from dashboard.report import report_button
+
+
+def downloads(outcome: Outcome) -> None:
+    """A menu; files go by our own routes and never through the page's memory."""
+    key = outcome.build.key
+    with st.popover("Download", icon=":material/download:"):
+        ticket = access.token()
+        engine = outcome.built.engine if outcome.built else None
+        _file(
+            f"Engine · {formatting.size(engine.size_bytes) if engine else 'not built'}", key, "engine", ticket, there=bool(engine)
+        )
+        _file("Model as built from", key, "model", ticket, there=outcome.prepared is not None)
+        _file("Log", key, "log", ticket, there=(services.workspace().build_folder(key) / LOG_FILE).exists())
+        view = layer_view(key)
+        stem = f"{outcome.model.name}-{formatting.digest(key)}"
+        if view:
+            st.download_button(
+                "Layers as CSV", lambda: layer_csv(view), f"{stem}-layers.csv", "text/csv", on_click="ignore", width="stretch",
+                icon=":material/table:",
+            )  # fmt: skip
+            st.download_button(
+                "Source nodes as CSV", lambda: source_frame(source_rows(view.graph)).to_csv(index=False), f"{stem}-nodes.csv",
+                "text/csv", on_click="ignore", width="stretch", icon=":material/table:",
+            )  # fmt: skip
+        report_button([outcome], f"{stem}.html")
+        st.caption("The report is one file that opens without a network. On the command line:")
+        st.code(report_command_for([key], f"{stem}.html"), language="bash", wrap_lines=True)
+
+
+def _file(label: str, key: str, what: str, ticket: str, *, there: bool) -> None:
+    url = f"/engine-room/builds/{key}/{what}?token={ticket}"
+    st.link_button(label, url, icon=":material/download:", width="stretch", disabled=not there)

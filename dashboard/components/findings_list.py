@@ -1,0 +1,84 @@
+"""What is worth knowing about an engine's layers, and the precision it really runs in."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from core.analysis.findings import Finding, findings
+from core.analysis.layers import LayerTotal, totals_by_kind, totals_by_precision
+from core.builds import Outcome
+from dashboard.components.layer_view import LayerView
+from dashboard.components.selection import select
+from dashboard.formatting import percent, plural
+
+LINKED = 6
+
+
+def findings_section(outcome: Outcome, view: LayerView | None) -> None:
+    if view is None:
+        st.info("This build told no layers, so there is nothing to find in them.", icon=":material/layers_clear:")
+        return
+    found = findings(view.graph, outcome.build.request.precision)
+    if not found:
+        st.success(
+            "Nothing stands out: no dominant layer, no costly reformats or casts, every node traced.", icon=":material/check:"
+        )
+    for finding in found:
+        _finding(finding, view)
+    st.subheader("Precision")
+    asked = outcome.build.request.precision.value
+    st.markdown(f"**{asked}** was asked for. What the layers compute in, as far as the runtime tells:")
+    _totals("Precision", totals_by_precision(view.rows), timed=view.timed)
+    st.subheader("Kinds of layers")
+    _totals("Kind", totals_by_kind(view.rows), timed=view.timed)
+
+
+def _finding(finding: Finding, view: LayerView) -> None:
+    with st.container(border=True):
+        st.markdown(
+            f"**{finding.kind.value.capitalize()}**" + (f" · {percent(finding.share)} of the time" if finding.share else "")
+        )
+        st.text(finding.message)
+        st.caption(finding.hint)
+        positions = [row.position for row in view.rows if row.name in set(finding.layers)]
+        if not positions:
+            return
+        with st.container(horizontal=True):
+            for position in positions[:LINKED]:
+                st.button(
+                    f"Layer {position}",
+                    key=f"finding-{finding.kind.value}-{position}",
+                    on_click=partial(_show, position),
+                    type="tertiary",
+                )
+            if len(positions) > LINKED:
+                st.caption(f"and {plural(len(positions) - LINKED, 'more layer', 'more layers')}")
+
+
+def _show(position: int) -> None:
+    select(position)
+    st.session_state["section"] = "Fused layers"
+
+
+def _totals(name: str, totals: list[LayerTotal], *, timed: bool) -> None:
+    frame = pd.DataFrame(
+        {
+            name: [total.key for total in totals],
+            "Layers": [total.layers for total in totals],
+            "Source nodes": [total.source_nodes for total in totals],
+            "Time, ms": pd.array([total.time_ms for total in totals], dtype="Float64"),
+            "Share": pd.array([None if total.share is None else 100 * total.share for total in totals], dtype="Float64"),
+        }
+    )
+    st.dataframe(
+        frame if timed else frame.drop(columns=["Time, ms", "Share"]),
+        hide_index=True,
+        column_config={
+            "Time, ms": st.column_config.NumberColumn(format="%.4f"),
+            "Share": st.column_config.ProgressColumn(format="%.1f %%", min_value=0.0, max_value=100.0),
+        },
+        alt=f"Layers summed by {name.lower()}",
+    )

@@ -1,0 +1,60 @@
+"""Everything known of the selected layer."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.graph.engine_graph import Layer
+from dashboard.components.layer_table import tensor_frame
+from dashboard.components.layer_view import LayerView
+from dashboard.formatting import milliseconds, percent, plural
+
+
+def layer_detail(view: LayerView, position: int) -> None:
+    row, layer = view.rows[position - 1], view.graph.layers[position - 1]
+    st.markdown(f"**Layer {position} of {len(view.rows):,}**")
+    st.code(layer.name, language=None, wrap_lines=True)
+    facts = {
+        "Kind": layer.kind,
+        "Kernel": layer.kernel or "not told by the runtime",
+        "Precision": layer.precision or "not told by the runtime",
+        "Time": milliseconds(row.time_ms) + (f", {percent(row.share)} of all layers" if row.share is not None else ""),
+    }
+    st.markdown("  \n".join(f"{name}: **{_plain(value)}**" for name, value in facts.items()))
+    _sources(view, layer)
+    _tensors(layer)
+    if layer.attributes:
+        with st.expander(f"Attributes · {len(layer.attributes)}"):
+            st.dataframe(
+                pd.DataFrame({"Attribute": list(layer.attributes), "Value": list(layer.attributes.values())}),
+                hide_index=True,
+                alt="Attributes of the layer",
+            )
+
+
+def _sources(view: LayerView, layer: Layer) -> None:
+    if not layer.source_nodes:
+        st.caption("No source node: the runtime added this layer, or does not tell what is in it.")
+        return
+    st.markdown(f"**{plural(len(layer.source_nodes), 'source node')}**, in source order")
+    ops = [view.nodes[name].op if name in view.nodes else None for name in layer.source_nodes]
+    st.dataframe(
+        pd.DataFrame({"Op": ops, "Node": layer.source_nodes}),
+        hide_index=True,
+        height=min(250, 36 * (len(ops) + 1) + 2),
+        alt="Source nodes fused into the layer",
+    )
+
+
+def _tensors(layer: Layer) -> None:
+    with st.expander(f"Tensors · {len(layer.inputs)} in, {len(layer.outputs)} out"):
+        for title, tensors in (("In", layer.inputs), ("Out", layer.outputs)):
+            if tensors:
+                st.caption(title)
+                st.dataframe(tensor_frame(tensors), hide_index=True, alt=f"Tensors {title.lower()}")
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown leaves alone."""
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>#|$~:" else letter for letter in text)

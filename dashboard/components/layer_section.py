@@ -1,0 +1,65 @@
+"""Fused layers: the bar in execution order, the graph, the selected layer and the table, with one selection."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.analysis.colours import ColourBy, Colouring
+from dashboard.charts.layers import layers_figure
+from dashboard.charts.style import config
+from dashboard.components.layer_detail import layer_detail
+from dashboard.components.layer_graph import layer_graph
+from dashboard.components.layer_table import layer_table
+from dashboard.components.layer_view import LayerView, layer_view
+from dashboard.components.selection import select, selected
+from dashboard.formatting import plural
+
+
+@st.fragment
+def layer_section(build: str) -> None:
+    """Runs on its own, so that a selection redraws nothing else of the page."""
+    view = layer_view(build)
+    if view is None:
+        st.info(
+            "This build told no layers: the stage that inspects engines has not run or failed. The log says why.",
+            icon=":material/layers_clear:",
+        )
+        return
+    colouring = Colouring(view.rows, _colour_by(build, view))
+    _bar(build, view, colouring)
+    graph, detail = st.columns([5, 2], gap="medium")
+    with graph:
+        layer_graph(build, view, colouring)
+    with detail:
+        layer_detail(view, selected(view))
+    layer_table(build, view)
+
+
+def _colour_by(build: str, view: LayerView) -> ColourBy:
+    choices = [by for by in ColourBy if view.timed or by is not ColourBy.TIME]
+    chosen = st.segmented_control(
+        "Colour by", choices, default=choices[0], required=True, format_func=lambda by: by.value, key=f"colour-{build}"
+    )
+    return chosen or choices[0]
+
+
+def _bar(build: str, view: LayerView, colouring: Colouring) -> None:
+    key = f"bar-{build}"
+
+    def on_select() -> None:
+        points = st.session_state[key]["selection"]["points"]
+        if points:
+            given = points[0]["customdata"]
+            select(int(given[0] if isinstance(given, list) else given))
+
+    what = "time" if view.timed else "source nodes"
+    st.plotly_chart(
+        layers_figure(view.rows, colouring, selected(view)),
+        key=key,
+        on_select=on_select,
+        selection_mode="points",
+        config=config(f"layers-{build[:12]}"),
+        alt=f"Bars: {what} of {plural(len(view.rows), 'layer')} in execution order. The table below has the same figures.",
+    )
+    if not view.timed:
+        st.caption("Layer times were not measured on this runtime: bars count the source nodes in each layer.")

@@ -1,0 +1,77 @@
+"""A build as its pages look at it: read from disk once, its layers' rows and edges worked out once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.analysis.layer_graph import Edge, layer_edges
+from core.analysis.layers import LayerRow, layer_rows
+from core.builds import Outcome
+from core.graph.engine_graph import EngineGraph, SourceNode
+from core.stages.child import LOG_FILE
+from dashboard import services
+
+KEPT = 12  # builds held in memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerView:
+    """An engine graph with what is derived from it.
+
+    Attributes:
+        nodes: The source graph's, by name.
+        timed: Some layer has a time.
+        heaviest: Position of the layer to look at first.
+    """
+
+    graph: EngineGraph
+    rows: tuple[LayerRow, ...]
+    edges: tuple[Edge, ...]
+    nodes: dict[str, SourceNode]
+    timed: bool
+    heaviest: int
+
+
+def outcome(key: str) -> Outcome:
+    """What a build found, as `services.outcome`, kept until one of its files changes.
+
+    Raises:
+        NotFound: There is no such build.
+    """
+    stamp = _stamp(key)
+    return _outcome(key, stamp) if stamp else services.outcome(key)
+
+
+def layer_view(key: str) -> LayerView | None:
+    """The layers of a build; None where it has left none."""
+    return _layer_view(key, _stamp(key))
+
+
+def _stamp(key: str) -> tuple[tuple[str, int], ...]:
+    """Every file of a build with the moment of its last change; the log, which nobody here reads, left out."""
+    files = services.workspace().builds.glob(f"{key}*/*.json") if key.isalnum() else []
+    return tuple(sorted((str(file), file.stat().st_mtime_ns) for file in files if file.name != LOG_FILE))
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def _outcome(key: str, stamp: tuple[tuple[str, int], ...]) -> Outcome:
+    return services.outcome(key)
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def _layer_view(key: str, stamp: tuple[tuple[str, int], ...]) -> LayerView | None:
+    graph = outcome(key).graph
+    if graph is None or not graph.layers:
+        return None
+    rows = tuple(layer_rows(graph))
+    heaviest = max(rows, key=lambda row: (row.time_ms or 0.0, len(row.source_nodes)))
+    return LayerView(
+        graph=graph,
+        rows=rows,
+        edges=layer_edges(graph),
+        nodes={node.name: node for node in graph.source_nodes},
+        timed=any(row.time_ms is not None for row in rows),
+        heaviest=heaviest.position,
+    )

@@ -1,0 +1,23 @@
+"""The report as a download."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.builds import Outcome
+from core.report.page import report
+
+
+def report_button(outcomes: Sequence[Outcome], name: str) -> None:
+    """Makes the report when it is asked for, not before."""
+    st.download_button(
+        "Report as HTML",
+        lambda: report(outcomes),
+        name,
+        "text/html",
+        on_click="ignore",
+        width="stretch",
+        icon=":material/description:",
+    )
