@@ -24,11 +24,13 @@ def offers(workers: Sequence[Worker]) -> dict[str, Availability]:
 
 def show_backends(workers: Sequence[Worker]) -> None:
     """A line a backend: works, with its version; or not, with the reason."""
-    for title, offer in offers(workers).items():
-        if offer.available:
-            st.markdown(f":green[:material/check_circle:] **{title}** {offer.version or ''}")
-        else:
-            st.markdown(f":gray[:material/do_not_disturb_on: {title} · {offer.reason}]")
+    lines = [
+        f":green[:material/check_circle:] **{title}** {offer.version or ''}"
+        if offer.available
+        else f":gray[:material/do_not_disturb_on: {title} · {offer.reason}]"
+        for title, offer in offers(workers).items()
+    ]
+    st.markdown("  \n".join(lines))
 
 
 def show_workers_line(workers: Sequence[Worker]) -> None:
@@ -42,4 +44,5 @@ def show_workers_line(workers: Sequence[Worker]) -> None:
         return
     devices = ", ".join(dict.fromkeys(f"{worker.card.device_name} ({worker.card.device_type})" for worker in alive))
     busy = sum(worker.job is not None for worker in alive)
-    st.markdown(f":green[:material/bolt:] **{plural(len(alive), 'worker')}**, {busy or 'none'} of them busy: {devices}")
+    doing = f"{busy} busy" if busy else "idle"
+    st.markdown(f":green[:material/bolt:] **{plural(len(alive), 'worker')}**, {doing}: {devices}")

@@ -1,0 +1,59 @@
+"""What was built of a model, and what could be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.builds import Build, State
+from core.models.model import Model
+from core.paths import path_title, paths_for
+from dashboard import formatting, links, services
+
+SHOWN = 12
+_COLOURS = {State.DONE: "green", State.FAILED: "red", State.CANCELLED: "orange", State.RUNNING: "blue", State.WAITING: "gray"}
+
+
+def show_builds(builds: Sequence[Build]) -> None:
+    st.subheader(f"Builds · {len(builds)}" if builds else "Builds")
+    if not builds:
+        st.caption("None yet. Build this model to see its layers, size, latency and parity.")
+    for build in builds[:SHOWN]:
+        with st.container(border=True):
+            name, figures = st.columns([3, 4], vertical_alignment="center")
+            with name:
+                label = f"{path_title(build.request.path)} · {build.request.precision.value}"
+                links.link(links.ENGINE, label, icon=":material/memory:", build=build.key)
+            figures.markdown(_figures(build))
+    if len(builds) > SHOWN:
+        st.caption(f"{len(builds) - SHOWN:,} older ones are on the Compare page.")
+
+
+def _figures(build: Build) -> str:
+    when = formatting.ago(build.finished_at or build.created_at, time.time())
+    if build.state is not State.DONE:
+        reason = f" {build.error['message']}" if build.error else ""
+        return f":{_COLOURS[build.state]}-badge[{build.state.value}] :gray[{when}]{reason}"
+    found = services.figures(build)
+    parity = {True: ":green-badge[on par]", False: ":red-badge[not on par]", None: ":gray-badge[parity not checked]"}[
+        found.on_par
+    ]
+    return f"**{formatting.milliseconds(found.median_ms)}** · {formatting.size(found.size_bytes)} · {parity} :gray[{when}]"
+
+
+def show_paths(model: Model) -> None:
+    """Every path from this model's format; for those that do not work here, what they lack."""
+    paths = paths_for(model)
+    st.subheader(f"Paths · {sum(path.available for path in paths)} of {len(paths)} work on this machine")
+    st.markdown("  \n".join(f":green[:material/check_circle:] {path.title}" for path in paths if path.available))
+    lacking: dict[tuple[str, str], list[str]] = {}
+    for path in paths:
+        if path.lacks:
+            lacking.setdefault((path.lacks[0].reason, path.lacks[0].hint), []).append(path.title)
+    for (reason, hint), titles in lacking.items():
+        with st.expander(f"{', '.join(titles)}: {reason}", icon=":material/do_not_disturb_on:"):
+            st.markdown(f"What to do: {hint}" if hint else "Nothing can be done about it here.")
+    if lacking:
+        st.caption("Workers on other machines may offer more; the Build page asks them.")

@@ -1,0 +1,104 @@
+"""What a model is: its facts, its signatures, its ops, and its graph where there is an ONNX form of it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.builds import Build
+from core.errors import EngineRoomError
+from core.models.model import Model, Signature, TensorSpec
+from dashboard import services
+from dashboard.charts.ops import ops_figure
+from dashboard.charts.style import config
+from dashboard.components.op_graph import op_graph
+from dashboard.failures import show_error
+from dashboard.formatting import count, plural, shape, short_count, size
+from dashboard.op_source import onnx_files, op_graph_of
+
+SIGNATURE = "signature"  # of the address
+
+
+def show_facts(model: Model) -> None:
+    """The figures in a row, and the digest to copy."""
+    facts = [
+        ("Parameters", short_count(model.parameters), f"{count(model.parameters)} elements that the default signature reaches."),
+        ("Weights", size(model.frozen_bytes), "Bytes of those weights alone: what an engine's size is fairly compared with."),
+        ("On disk", size(model.size_bytes), "As uploaded, with everything that is not needed to run it."),
+        ("Operations", count(sum(model.ops.values()) or None), "Nodes of the default signature's graph."),
+    ]
+    for column, (label, value, note) in zip(st.columns(len(facts)), facts, strict=True):
+        column.metric(label, value, help=note, border=True)
+    made = [model.format.label, model.producer, f"opset {model.opset}" if model.opset else None]
+    st.markdown(" · ".join(text for text in made if text))
+    st.code(model.digest, language=None)
+    for note in model.notes:
+        st.info(note, icon=":material/info:")
+
+
+def show_signatures(model: Model) -> None:
+    """The signature to look at, kept in the address, with its tensors."""
+    st.subheader("Signature" if len(model.signatures) == 1 else f"Signatures · {len(model.signatures)}")
+    names = [signature.name for signature in model.signatures]
+    chosen = names[0]
+    if len(names) > 1:
+        asked = st.query_params.get(SIGNATURE)
+        start = names.index(asked) if asked in names else 0
+        chosen = st.selectbox("Signature", names, index=start, label_visibility="collapsed")
+        st.query_params[SIGNATURE] = chosen
+    else:
+        st.markdown(f"`{chosen}`")
+    _tensors(model.signature(chosen))
+
+
+def _tensors(signature: Signature) -> None:
+    rows = [("Input", spec) for spec in signature.inputs] + [("Output", spec) for spec in signature.outputs]
+    frame = pd.DataFrame([{"": kind, **_spec(spec)} for kind, spec in rows])
+    st.dataframe(frame, hide_index=True, alt=f"Inputs and outputs of {signature.name}")
+    if signature.symbols:
+        st.caption(f"Dynamic axes: {', '.join(signature.symbols)}. A build gives each of them a range.")
+
+
+def _spec(spec: TensorSpec) -> dict[str, str]:
+    return {"Name": spec.name, "Type": spec.dtype, "Shape": shape(spec)}
+
+
+def show_ops(model: Model) -> None:
+    st.subheader(f"Operations · {plural(len(model.ops), 'kind')}")
+    if not model.ops:
+        st.caption("This model's ops are not known.")
+        return
+    told = ", ".join(f"{number} {name}" for name, number in list(model.ops.items())[:5])
+    st.plotly_chart(ops_figure(model.ops), config=config(f"{model.name}-ops"), alt=f"How often each op occurs: {told}")
+    with st.expander("All of them as a table"):
+        frame = pd.DataFrame({"Op": list(model.ops), "Count": list(model.ops.values())})
+        st.dataframe(frame, hide_index=True, alt="Ops and how often each occurs")
+
+
+@st.fragment
+def show_graph(model: Model, builds: list[Build]) -> None:
+    """The graph of the model's ONNX form; which one when there are several."""
+    st.subheader("Graph")
+    files = onnx_files(services.workspace(), model, builds)
+    if not files:
+        st.info(
+            f"A {model.format.label} model shows its graph once it has been converted: build it by a path through ONNX.",
+            icon=":material/account_tree:",
+        )
+        return
+    titles = [file.title for file in files]
+    title = st.segmented_control("Form", titles, default=titles[-1], required=True) if len(files) > 1 else titles[0]
+    file = next((file for file in files if file.title == title), files[0])
+    try:
+        graph = op_graph_of(file.path)
+    except EngineRoomError as error:
+        show_error(error)
+        return
+    if len(files) == 1:
+        st.caption(file.title)
+    if graph.layers:
+        op_graph(f"{model.digest[:12]}-{title}", graph)
+    else:
+        st.caption("There is no operation in it: its outputs are constants.")
+    for note in graph.notes[:5]:
+        st.caption(note)

@@ -1,0 +1,129 @@
+"""A model's operations as a graph: the selected one with its neighbours, or the whole. It is drawn as layers are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.analysis.colours import ColourBy, Colouring
+from core.analysis.layer_graph import Neighbourhood, layer_edges, neighbourhood, next_match, whole
+from core.analysis.layers import LayerRow, layer_rows
+from core.graph.engine_graph import EngineGraph
+from dashboard.components.layer_graph import shortened
+from dashboard.formatting import plural
+
+HERE = Path(__file__).parent
+HEIGHT = 380
+NODE = "node"  # of the address: the position of the selected operation
+RADIUS = 7
+
+_component = st.components.v2.component(
+    "op_graph",
+    html=(HERE / "op_graph.html").read_text(encoding="utf-8"),
+    css=(HERE / "layer_graph.css").read_text(encoding="utf-8"),
+    js=(HERE / "layer_graph.js").read_text(encoding="utf-8"),
+)
+
+
+def op_graph(name: str, graph: EngineGraph) -> None:
+    """Draws the graph and says what the selected operation reads and writes.
+
+    Args:
+        name: Tells this graph from others on the page.
+    """
+    rows, edges = layer_rows(graph), layer_edges(graph)
+    key = f"ops-{name}"
+    shows_all = bool(st.session_state.get(f"{key}-whole"))
+    position = _selected(len(rows))
+
+    def told(what: str) -> Any:
+        return st.session_state[key].get(what)
+
+    def on_layer() -> None:
+        _select(int(told("layer")))
+
+    def on_whole() -> None:
+        st.session_state[f"{key}-whole"] = bool(told("whole")["on"])
+
+    def on_find() -> None:
+        text = str(told("find")["text"])
+        found = next_match(rows, text, position)
+        if found is None:
+            st.toast(f"No operation has “{text}” in its name or kind.", icon=":material/search_off:")
+        else:
+            _select(found)
+
+    part = whole(len(rows), edges) if shows_all else neighbourhood(len(rows), edges, position, RADIUS)
+    drawn, detail = st.columns([5, 2], gap="medium")
+    with drawn:
+        _component(
+            key=key,
+            data=graph_data(name, graph, rows, part, position, shows_all=shows_all),
+            on_layer_change=on_layer,
+            on_whole_change=on_whole,
+            on_find_change=on_find,
+            on_expand_change=lambda: None,
+        )
+    with detail:
+        _detail(graph, position)
+
+
+def _selected(count: int) -> int:
+    given = st.query_params.get(NODE, "")
+    return int(given) if given.isdigit() and 1 <= int(given) <= count else 1
+
+
+def _select(position: int) -> None:
+    st.query_params[NODE] = str(position)
+
+
+def graph_data(
+    name: str, graph: EngineGraph, rows: list[LayerRow], part: Neighbourhood, position: int, *, shows_all: bool
+) -> dict[str, Any]:
+    """What layer_graph.js draws."""
+    colouring = Colouring(rows, ColourBy.KIND)
+    shown = [rows[number - 1] for number in part.positions]
+    return {
+        "build": name,
+        "selected": position,
+        "whole": shows_all,
+        "total": len(rows),
+        "expandable": False,
+        "height": HEIGHT,
+        "label": f"{plural(len(shown), 'operation')} of {len(graph.layers):,} and what flows between them. "
+        f"Selected: {_told(rows[position - 1])}",
+        "nodes": [
+            {
+                "position": row.position,
+                "title": shortened(row.kind),
+                "subtitle": shortened(_place(row)),
+                "told": _told(row),
+                "colour": colouring.colour(row),
+            }
+            for row in shown
+        ],
+        "edges": part.edges,
+        "inside": {},
+        "legend": colouring.legend,
+    }
+
+
+def _place(row: LayerRow) -> str:
+    """The end of an operation's name that says more than its kind."""
+    parts = [part for part in row.name.split("/") if part]
+    return next((part for part in reversed(parts) if part.lower() != row.kind.lower()), row.name)
+
+
+def _told(row: LayerRow) -> str:
+    return f"Operation {row.position}, {row.kind}: {row.name}"
+
+
+def _detail(graph: EngineGraph, position: int) -> None:
+    layer = graph.layers[position - 1]
+    st.markdown(f"**{layer.kind}** · operation {position} of {len(graph.layers):,}")
+    st.code(layer.name, language=None, wrap_lines=True)
+    for title, tensors in (("Reads", layer.inputs), ("Writes", layer.outputs)):
+        st.caption(title)
+        st.code("\n".join(tensor.name for tensor in tensors) or "nothing", language=None, wrap_lines=True)

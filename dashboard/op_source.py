@@ -1,0 +1,81 @@
+"""The ONNX forms of a model and their operations; files are read by a child process, see op_reader.py."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from core.builds import Build
+from core.errors import EngineRoomError, StageCrashed, error_from_dict
+from core.graph.engine_graph import EngineGraph
+from core.models.model import Format, Model
+from core.serialization import from_data, read_json
+from core.stages.stage import PREPARING_STAGES, Prepared, StageName, result_file
+from core.workspace import Workspace
+
+KEPT = 8  # graphs held in memory
+TITLES = {
+    StageName.CONVERT: "Converted to ONNX",
+    StageName.SIMPLIFY: "Simplified",
+    StageName.PRECISION: "In {precision}",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxFile:
+    """One ONNX form of a model: as it was uploaded, or as a stage of a build left it."""
+
+    title: str
+    path: Path
+
+
+def onnx_files(workspace: Workspace, model: Model, builds: list[Build]) -> list[OnnxFile]:
+    """Every ONNX form of a model that is there, each once."""
+    found: dict[Path, str] = {}
+    if model.format is Format.ONNX:
+        found[workspace.model_path(model)] = "As uploaded"
+    for build in reversed(builds):
+        for stage in reversed(PREPARING_STAGES):
+            result = result_file(workspace.build_folder(build.key), stage)
+            with suppress(EngineRoomError):
+                prepared = read_json(Prepared, result) if result.exists() else None
+                if prepared and prepared.artifact and prepared.format is Format.ONNX:
+                    title = TITLES[stage].format(precision=build.request.precision.value.upper())
+                    path = workspace.artifacts / prepared.artifact / prepared.entry
+                    found.setdefault(path, title)
+    files: dict[str, Path] = {}
+    for path, title in found.items():
+        if path.is_file():
+            files[_fresh(title, files)] = path
+    return [OnnxFile(title=title, path=path) for title, path in files.items()]
+
+
+def _fresh(title: str, taken: dict[str, Path]) -> str:
+    number = sum(known.split(" · ")[0] == title for known in taken)
+    return f"{title} · {number + 1}" if number else title
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner="Reading the graph")
+def op_graph_of(path: Path) -> EngineGraph:
+    """The operations of a stored ONNX file as layers of one node each; stored files never change.
+
+    Raises:
+        EngineRoomError: It cannot be read.
+        StageCrashed: The child ended without an answer.
+    """
+    command = [sys.executable, "-m", "dashboard.op_reader", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with suppress(json.JSONDecodeError):
+        answer = json.loads(done.stdout)
+        if "error" in answer:
+            raise error_from_dict(answer["error"])
+        return from_data(EngineGraph, answer)
+    raise StageCrashed(
+        f"Reading {path.name} ended without an answer.", hint="It may need more memory than there is.", detail=done.stderr
+    )
