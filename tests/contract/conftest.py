@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from core.models.graphdef import read_graphdef
+from core.models.keras_model import read_keras
 from core.models.model import Format, Source
 from core.models.savedmodel import read_savedmodel
 from core.models.tflite import read_tflite
@@ -138,12 +140,17 @@ def _tensorflow_cases(folder: Path) -> dict[Format, Case]:
             batch: {name: answers[f"{batch}/{name}"] for name in ("probabilities", "pooled")} for batch in BATCHES
         }
     inputs: dict[int, Arrays] = {batch: {"image": image[:batch], "shift": shift[:batch]} for batch in BATCHES}
-    savedmodel, tflite = folder / "savedmodel", folder / "model.tflite"
-    sources = (
-        Source(path=savedmodel, format=Format.SAVEDMODEL, signature=read_savedmodel(savedmodel).signatures[0]),
-        Source(path=tflite, format=Format.TFLITE, signature=read_tflite(tflite).signatures[0]),
-    )
-    return {source.format: Case(source=source, inputs=inputs, outputs=outputs) for source in sources}
+    ends = (["image", "shift"], ["probabilities", "pooled"])
+    readings = {
+        Format.SAVEDMODEL: (folder / "savedmodel", read_savedmodel(folder / "savedmodel")),
+        Format.TFLITE: (folder / "model.tflite", read_tflite(folder / "model.tflite")),
+        Format.KERAS: (folder / "model.keras", read_keras(folder / "model.keras")),
+        Format.GRAPHDEF: (folder / "frozen.pb", read_graphdef(folder / "frozen.pb", *ends)),
+    }
+    return {
+        kind: Case(source=Source(path=path, format=kind, signature=reading.signatures[0]), inputs=inputs, outputs=outputs)
+        for kind, (path, reading) in readings.items()
+    }
 
 
 @pytest.fixture(scope="session")

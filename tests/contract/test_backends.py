@@ -28,7 +28,14 @@ BACKENDS = list(all_backends().values())
 HEAVY = {"ai_edge_litert", "keras", "onnxruntime", "openvino", "tensorflow", "tensorrt", "tf2onnx"}
 PROFILE = ShapeProfile(axes={"batch": AxisRange(min=1, opt=2, max=4)})
 BATCHES = (1, 2, 4)
-PARTS = [(backend, variant.name, taken) for backend in BACKENDS for variant in backend.variants for taken in backend.accepts]
+# Every variant on the format that the backend names first, and its first variant on the others.
+PARTS = [
+    (backend, variant.name, taken)
+    for backend in BACKENDS
+    for variant in backend.variants
+    for taken in backend.accepts
+    if taken is backend.accepts[0] or variant is backend.variants[0]
+]
 
 
 @dataclass(frozen=True, kw_only=True)
