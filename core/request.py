@@ -11,6 +11,7 @@ from core.models.model import Model
 from core.models.profile import ShapeProfile
 from core.paths import path_named
 from core.precision.kinds import Precision
+from core.precision.settings import PrecisionSettings
 from core.serialization import content_key
 
 
@@ -23,6 +24,7 @@ class BuildRequest:
         path: Id of one of the model's paths.
         signature: Name; None for the model's default.
         options: The backend's knobs that differ from their defaults.
+        lowering: How the precision is put into the graph.
         calibration: Digest of stored calibration data, for INT8 and FP8.
         inputs: Digest of the user's own parity inputs; None for seeded random ones.
         seed: Of the random inputs.
@@ -35,6 +37,7 @@ class BuildRequest:
     signature: str | None = None
     profile: ShapeProfile = field(default_factory=ShapeProfile)
     options: dict[str, OptionValue] = field(default_factory=dict)
+    lowering: PrecisionSettings = field(default_factory=PrecisionSettings)
     calibration: str | None = None
     inputs: str | None = None
     device: str = "cpu"

@@ -15,7 +15,8 @@ from core.models.model import Signature, TensorSpec
 from core.models.profile import ShapeProfile
 from core.parity.batches import leads_with_batch
 from core.parity.inputs import Range, random_inputs
-from core.precision.data_files import FORMS, IMAGE_SUFFIXES, ArrayFile, ImageFile, ImageOptions, SampleFile, image_geometry
+from core.precision.data_files import FORMS, IMAGE_SUFFIXES, ArrayFile, ImageFile, SampleFile, image_geometry
+from core.precision.settings import ImageOptions
 
 Array = NDArray[np.generic]
 Sample = dict[str, Array]

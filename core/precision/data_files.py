@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from core.errors import InvalidRequest, Unavailable
 from core.models.model import Signature, TensorSpec
 from core.parity.batches import leads_with_batch
+from core.precision.settings import ImageOptions
 
 Array = NDArray[np.generic]
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
@@ -152,23 +153,6 @@ class ArrayFile:
     def _whole(self, name: str) -> Array:
         loaded = np.load(self.path, allow_pickle=False)
         return np.asarray(loaded if self.path.suffix == ".npy" else loaded[name])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageOptions:
-    """How a picture becomes a model's input: resized, multiplied by `scale`, less `mean`, over `std`.
-
-    Attributes:
-        size: Height and width; None for the input's own.
-        layout: "nhwc" or "nchw"; None to tell from where the input has 1, 3 or 4 channels.
-        scale: 1/255 gives values from 0 to 1.
-    """
-
-    size: tuple[int, int] | None = None
-    layout: str | None = None
-    scale: float = 1 / 255
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)

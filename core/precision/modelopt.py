@@ -28,10 +28,11 @@ from core.precision.kinds import Precision
 from core.precision.lower import load_for
 from core.precision.opset import fit_opset
 from core.precision.placement_check import check_placement
-from core.precision.prepare import ENTRY, MODELOPT, PrecisionOptions, PrecisionResult, finish
+from core.precision.prepare import ENTRY, PrecisionOptions, PrecisionResult, finish
 from core.precision.quantize import GRIDS, WEIGHTED_OPS
 from core.precision.ranges import UNCALIBRATED
 from core.precision.realized import requested_types
+from core.precision.settings import MODELOPT
 from core.precision.target import Target
 from core.progress import Progress, Report
 

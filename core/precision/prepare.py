@@ -22,12 +22,12 @@ from core.precision.lower import calibrate, load_for, lower
 from core.precision.placement_check import Violation
 from core.precision.quantize import GRIDS
 from core.precision.ranges import UNCALIBRATED, Ranges, load_ranges, save_ranges
+from core.precision.settings import LIGHT, MODELOPT
 from core.precision.target import Target, check_target
 from core.progress import Progress, Report, silent
 
 ENTRY = "model.onnx"
 RANGES_FILE = "ranges.json"
-LIGHT, MODELOPT = "light", "modelopt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

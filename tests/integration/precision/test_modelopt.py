@@ -14,7 +14,8 @@ from core.onnxfile import read_onnx, save_onnx
 from core.precision import modelopt
 from core.precision.calibration import Runner
 from core.precision.kinds import Precision
-from core.precision.prepare import ENTRY, MODELOPT, PrecisionOptions, prepare
+from core.precision.prepare import ENTRY, PrecisionOptions, prepare
+from core.precision.settings import MODELOPT
 from core.precision.target import parse_target
 
 here = modelopt.availability()

@@ -13,7 +13,7 @@ from core.errors import InvalidRequest
 from core.models.model import Signature, TensorSpec
 from core.precision.calibration_data import DataOptions, open_data
 from core.precision.data_check import check_data
-from core.precision.data_files import ImageOptions
+from core.precision.settings import ImageOptions
 
 IMAGE = Signature(
     name="main",

@@ -1,0 +1,55 @@
+"""How a build's precision is put in: the part of a request that the precision stage reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+LIGHT, MODELOPT = "light", "modelopt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageOptions:
+    """How a picture becomes a model's input: resized, multiplied by `scale`, less `mean`, over `std`.
+
+    Attributes:
+        size: Height and width; None for the input's own.
+        layout: "nhwc" or "nchw"; None to tell from where the input has 1, 3 or 4 channels.
+        scale: 1/255 gives values from 0 to 1.
+    """
+
+    size: tuple[int, int] | None = None
+    layout: str | None = None
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionSettings:
+    """What may be said besides the precision itself.
+
+    Attributes:
+        engine: "light" for our own passes, "modelopt" for NVIDIA's ModelOpt in its own environment.
+        keep_ops: Op types that stay FP32.
+        keep_nodes: Names or patterns of nodes that stay FP32.
+        keep_io_types: Leave inputs and outputs in FP32 (FP16 and BF16).
+        percentile: Of the activations' magnitudes that INT8 and FP8 reach to; None for the largest seen.
+        method: ModelOpt's calibration: "max" or "entropy".
+        samples: Of the calibration data, at most.
+        images: How calibration pictures are prepared.
+        max_rel: Keep the worst layers in FP32 until no output is farther off than this; None to keep none.
+        top1_drop: The same for the top-1 accuracy that may be lost on labelled calibration data, 0.01 for one point.
+        target: What the graph is written for ("tensorrt-8.6"); None for the path's backend as it is installed.
+    """
+
+    engine: str = LIGHT
+    keep_ops: tuple[str, ...] = ()
+    keep_nodes: tuple[str, ...] = ()
+    keep_io_types: bool = True
+    percentile: float | None = None
+    method: str = "max"
+    samples: int = 500
+    images: ImageOptions = field(default_factory=ImageOptions)
+    max_rel: float | None = None
+    top1_drop: float | None = None
+    target: str | None = None
