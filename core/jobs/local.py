@@ -17,45 +17,56 @@ from core.workspace import ENVIRONMENT_VARIABLE, STORE_VARIABLE, Workspace
 START_SECONDS = 60.0
 
 
+_started: list[subprocess.Popen[bytes]] = []  # asked now and then whether they ended, so that they leave no zombies
+
+
 def ensure_local_worker(
     workspace: Workspace, *, device: str = "cpu", database: str | None = None, store: str | None = None
 ) -> bool:
     """Starts a worker for this device on this host unless one runs; whether it was started now.
 
-    It lives on when this process ends. Its own output goes to `worker_log`.
+    Several processes may ask at once: one of them starts it. It lives on when they end. Its own output goes to `worker_log`.
 
     Raises:
-        StageCrashed: It ended at once.
+        StageCrashed: It did not start.
         StoreFailed: The workspace cannot be written.
     """
     lock_file = worker_lock_file(workspace, parse_device(device))
-    log_file = worker_log(workspace, device)
     environment = {**os.environ, ENVIRONMENT_VARIABLE: str(workspace.root)}
     environment.update({DATABASE_VARIABLE: database} if database else {})
     environment.update({STORE_VARIABLE: store} if store else {})
+    _started[:] = [process for process in _started if process.poll() is None]
+    deadline = time.monotonic() + START_SECONDS
     try:
-        if is_running(lock_file):
-            return False
-        with log_file.open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "core.cli", "worker", "--device", device],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
+        while (turn := try_lock(lock_file.with_suffix(".start"))) is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        try:
+            if is_running(lock_file):
+                return False
+            _start(device, environment, worker_log(workspace, device), lock_file, deadline)
+        finally:
+            if turn is not None:
+                os.close(turn)
     except OSError as error:
         raise StoreFailed(f"The worker could not be started: {error.strerror}.", hint="Check the workspace's rights.") from error
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and not is_running(lock_file):
+    return True
+
+
+def _start(device: str, environment: dict[str, str], log_file: Path, lock_file: Path, deadline: float) -> None:
+    with log_file.open("ab") as log:
+        command = [sys.executable, "-m", "core.cli", "worker", "--device", device]
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
+        )
+    _started.append(process)
+    while time.monotonic() < deadline:
         if process.poll() is not None:
-            if is_running(lock_file):
-                return False  # somebody else's was faster
             tail = log_file.read_text(errors="replace")[-2000:]
             raise StageCrashed("The local worker ended at once.", hint=f"See {log_file}.", detail=tail)
-        time.sleep(0.05)
-    return True
+        if is_running(lock_file):
+            return
+        time.sleep(0.1)
+    raise StageCrashed(f"The local worker did not start in {START_SECONDS:g} s.", hint=f"See {log_file}.")
 
 
 def worker_log(workspace: Workspace, device: str = "cpu") -> Path:

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import core
-from core.errors import EngineRoomError, InvalidRequest, StoreFailed
+from core.errors import EngineRoomError, InvalidRequest, StoreFailed, error_to_dict
 from core.jobs.carry import Bench, carry_out
-from core.jobs.database import APPLICATION, APPLICATION_VERSION, database_url, dbos_module, prepare, shown
+from core.jobs.database import APPLICATION, APPLICATION_VERSION, database_url, dbos_module, prepare, shown, told
 from core.jobs.device import Device, try_lock
 from core.jobs.guard import become_subreaper
 from core.jobs.heartbeats import Heartbeats
-from core.jobs.job import WORKFLOW, Ticket, WorkerCard
+from core.jobs.job import WORKFLOW, Ending, Ticket, WorkerCard
 from core.jobs.processes import boot_seconds
 from core.jobs.supervisor import Lease, StageLimits
 from core.pipeline import forget_build
@@ -104,10 +104,7 @@ def run_worker(options: WorkerOptions) -> None:
         StoreFailed: The database cannot be reached or written.
         Unavailable: A toolchain does not work.
     """
-    if try_lock(worker_lock_file(options.workspace, options.device)) is None:  # held until this process ends
-        raise WorkerIsRunning(f"A worker for {options.device} is running here already.", hint="`engineroom workers` lists it.")
     os.environ.pop(OPTIONS_VARIABLE, None)  # nothing for stages to see
-    _prepare_patiently(database_url(options.workspace, options.database))
     _Worker(options).run()
 
 
@@ -115,16 +112,13 @@ def worker_lock_file(workspace: Workspace, device: Device) -> Path:
     return workspace.root / "workers" / f"{socket.gethostname()}-{device.type}-{device.index}.lock"
 
 
-def _prepare_patiently(url: str) -> None:
-    """A worker that ran before waits for its database; one that is started tells at once what is wrong."""
-    while True:
-        try:
-            return prepare(url)
-        except StoreFailed as error:
-            if RESTARTED not in os.environ:
-                raise
-            print(f"{error} Trying again in {RETRY_SECONDS:g} s.", file=sys.stderr, flush=True)
-            time.sleep(RETRY_SECONDS)
+def _hold(lock_file: Path, device: Device) -> None:
+    """Takes the worker's lock for the life of this process; somebody may hold it for an instant, to see whether it is free."""
+    for _ in range(10):
+        if try_lock(lock_file) is not None:
+            return
+        time.sleep(0.05)
+    raise WorkerIsRunning(f"A worker for {device} is running here already.", hint="`engineroom workers` lists it.")
 
 
 class _Worker:
@@ -135,7 +129,6 @@ class _Worker:
         self._home = f"{socket.gethostname()}/{options.device}/{content_key(str(options.workspace.root))[:8]}"
         self._id = f"{self._home}/{secrets.token_hex(4)}"
         self._lease = Lease(options.lease_seconds)
-        self._beats = Heartbeats(self._url)
         self._job: str | None = None
         self._idle_with_work = 0
         self._stop = threading.Event()
@@ -147,8 +140,7 @@ class _Worker:
         bench = self._set_up()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        self._beats.join(self._card(bench))
-        self._lease.renewed_at = boot_seconds()
+        self._join(self._card(bench))
         threading.Thread(target=self._beat_on, name="heartbeat", daemon=True).start()
         dbos = self._launch(bench)
         where = shown(self._url)
@@ -162,6 +154,24 @@ class _Worker:
                 print(f"The job database failed: {error}", file=sys.stderr, flush=True)
             self._stop.wait(self._lease.seconds / 2)
         self._leave()
+
+    def _join(self, card: WorkerCard) -> None:
+        """A worker that starts over waits for its database; one that is started tells at once what is wrong."""
+        while True:
+            try:
+                prepare(self._url)
+                _hold(worker_lock_file(self._options.workspace, self._options.device), self._options.device)
+                self._beats = Heartbeats(self._url)
+                self._beats.join(card)
+            except StoreFailed as error:
+                if RESTARTED not in os.environ:
+                    raise
+                print(f"{error} Trying again in {RETRY_SECONDS:g} s.", file=sys.stderr, flush=True)
+                if self._stop.wait(RETRY_SECONDS):
+                    sys.exit(0)
+            else:
+                self._lease.renewed_at = boot_seconds()
+                return
 
     def _set_up(self) -> Bench:
         options = self._options
@@ -211,19 +221,22 @@ class _Worker:
             }
         )
 
-        def forget(ticket: Ticket) -> None:
-            if bench.store:
-                bench.store.forget_build(bench.workspace, ticket.request.key)
-            forget_build(bench.workspace, ticket.request.key)
+        def forget(ticket: Ticket) -> dict[str, Any] | None:
+            try:
+                if bench.store:
+                    bench.store.forget_build(bench.workspace, ticket.request.key)
+                forget_build(bench.workspace, ticket.request.key)
+            except EngineRoomError as error:
+                now = time.time()
+                ending: dict[str, Any] = to_data(Ending(started_at=now, finished_at=now, error=error_to_dict(error)))
+                return ending
+            return None
 
         def carry(ticket: Ticket) -> Any:
             self._job = dbos.workflow_id
+            headline = f"--- {time.strftime('%Y-%m-%d %H:%M:%S %Z')} on {self._id}\n"
             try:
-                headline = f"--- {time.strftime('%Y-%m-%d %H:%M:%S %Z')} on {self._id}\n"
                 return to_data(carry_out(bench, self._job or "", ticket, headline))
-            except Interrupted as reason:
-                self._start_over(str(reason))
-                threading.Event().wait()  # until the process is replaced: no outcome may be recorded
             finally:
                 self._job = None
                 _give_memory_back()
@@ -231,9 +244,13 @@ class _Worker:
         @dbos.workflow(name=WORKFLOW, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]
         def build(data: Any) -> Any:
             ticket = from_data(Ticket, data)
-            if ticket.force:
-                dbos.run_step({"name": "forget"}, forget, ticket)
-            return dbos.run_step({"name": "carry out"}, carry, ticket)
+            try:
+                with told(self._url):
+                    trouble = dbos.run_step({"name": "forget"}, forget, ticket) if ticket.force else None
+                    return trouble or dbos.run_step({"name": "carry out"}, carry, ticket)
+            except (Interrupted, StoreFailed) as reason:  # cut off, or the end could not be recorded
+                self._start_over(str(reason))
+                threading.Event().wait()  # until the process is replaced: no outcome may be recorded
 
         logging.getLogger("dbos").addFilter(_tells_trouble)
         dbos.listen_queues([self._options.device.type])

@@ -1,0 +1,74 @@
+"""A full disk, played by a small mount: told clearly, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from bench.shop import Shop, make_shop, wait_until
+from core.errors import StoreFailed
+from core.jobs.job import JobState
+
+SIZE_MB = 24
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Shop]:
+    """A shop whose workspace is a mount of its own, 24 MB large."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    mount = tmp_path / "workspace"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE_MB}m", "tmpfs", str(mount)]
+    if (done := subprocess.run(command, capture_output=True, text=True, check=False)).returncode:
+        pytest.skip(f"mounting is not allowed here: {done.stderr.strip()}")
+    made = make_shop(tmp_path)
+    yield made
+    made.close()
+    subprocess.run(["umount", "--lazy", str(mount)], check=True)
+
+
+def fill(shop: Shop) -> Path:
+    """Takes the last byte."""
+    filler = shop.workspace.root / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    return filler
+
+
+def test_an_artifact_that_does_not_fit_is_told_and_leaves_nothing(small: Shop) -> None:
+    def make(folder: Path) -> None:
+        (folder / "engine").write_bytes(bytes(SIZE_MB * 1_100_000))
+
+    with pytest.raises(StoreFailed, match="No space left on device") as told:
+        small.workspace.make_artifact("key", make)
+    assert "engineroom gc" in told.value.hint
+    assert list((small.workspace.root / "tmp").iterdir()) == []
+
+
+def test_a_disk_that_fills_up_under_a_running_job_loses_nothing(small: Shop) -> None:
+    small.start_worker()
+    running = small.started(small.queue.submit(small.behave(1, "import time; time.sleep(1.5)")).job)
+    waiting = small.queue.submit(small.request(2))
+    filler = fill(small)
+    wait_until(lambda: not small.stage_processes(), why=small.output)
+    with suppress(StoreFailed):  # what still fits into the journal of the database is taken
+        small.queue.submit(small.request(3))
+    filler.unlink()
+    ended = small.finished(running.id)
+    if ended.state is JobState.FAILED:
+        assert ended.error is not None
+        assert ended.error["kind"] in ("StoreFailed", "StageCrashed")
+        assert small.finished(small.queue.retry(running.id).job).state is JobState.DONE
+    for job in small.queue.jobs():
+        if job.id != ended.id:
+            assert small.finished(job.id).state in (JobState.DONE, JobState.FAILED)
+    assert waiting.job in {job.id for job in small.queue.jobs()}
+    assert small.finished(small.queue.submit(small.request(4)).job).state is JobState.DONE
+    assert not [entry for entry in small.journal() if entry["event"] == "doubled"]
