@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 
@@ -10,7 +11,7 @@ from core.builds import Outcome
 from core.report.page import report
 
 
-def report_button(outcomes: Sequence[Outcome], name: str) -> None:
+def report_button(outcomes: Sequence[Outcome], name: str, width: Literal["stretch", "content"] = "stretch") -> None:
     """Makes the report when it is asked for, not before."""
     st.download_button(
         "Report as HTML",
@@ -18,6 +19,6 @@ def report_button(outcomes: Sequence[Outcome], name: str) -> None:
         name,
         "text/html",
         on_click="ignore",
-        width="stretch",
+        width=width,
         icon=":material/description:",
     )

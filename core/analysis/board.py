@@ -34,13 +34,15 @@ def board(outcomes: Sequence[Outcome], *, baseline: str | None = None) -> list[C
 
 
 def default_baseline(outcomes: Sequence[Outcome]) -> str | None:
-    """The source's own framework in fp32, if it was built and measured; None when it was not."""
+    """The source's own framework in fp32, else the slowest that is right in fp32; None when nothing of that was measured."""
     measured = [one for one in outcomes if one.measurement and one.build.request.precision is Precision.FP32]
     for end in _OWN_RUNTIME[outcomes[0].model.format] if outcomes else ():
         for outcome in measured:
             if f".{end}." in f".{outcome.build.request.path}.":
                 return outcome.build.key
-    return None
+    right = [one for one in measured if one.measurement and (one.parity is None or one.parity.passed)]
+    slowest = max(right, key=lambda one: one.measurement.latency.median_ms if one.measurement else 0.0, default=None)
+    return slowest.build.key if slowest else None
 
 
 def titled_candidates(outcomes: Sequence[Outcome]) -> list[Candidate]:

@@ -7,19 +7,29 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from core.analysis.layers import UNKNOWN, LayerRow
+from core.precision.kinds import Precision
 
 GREY = "#7b8794"
 ACCENT = "#1583a0"
 CATEGORICAL = ("#3d7ab8", "#c8772a", "#2f9469", "#b3509e", "#8a6bc9", "#b08d1f", "#d1555f", "#3a9aa8")
 
-_BY_PRECISION = {
-    "float32": "#3d7ab8",
-    "tf32": "#3a9aa8",
-    "float16": "#2f9469",
-    "bfloat16": "#8a6bc9",
-    "int8": "#c8772a",
+# As builds ask for them, then as layers compute in them.
+PRECISIONS = {
+    Precision.FP32: "#3d7ab8",
+    Precision.TF32: "#3a9aa8",
+    Precision.FP16: "#2f9469",
+    Precision.BF16: "#8a6bc9",
+    Precision.INT8: "#c8772a",
+    Precision.FP8: "#d1555f",
+}
+_BY_DTYPE = {
+    "float32": PRECISIONS[Precision.FP32],
+    "tf32": PRECISIONS[Precision.TF32],
+    "float16": PRECISIONS[Precision.FP16],
+    "bfloat16": PRECISIONS[Precision.BF16],
+    "int8": PRECISIONS[Precision.INT8],
     "uint8": "#b08d1f",
-    "float8_e4m3fn": "#d1555f",
+    "float8_e4m3fn": PRECISIONS[Precision.FP8],
     "float8_e5m2": "#b3509e",
 }
 # Shares of the time from which a step begins; 3 % and 10 % are the thresholds of the findings.
@@ -53,7 +63,7 @@ class Colouring:
             self._of = lambda row: row.kind if row.kind in colours else OTHER
         else:
             found = [key for key, _ in Counter(row.precision or UNKNOWN for row in rows).most_common()]
-            colours = {key: _BY_PRECISION.get(key, GREY) for key in found}
+            colours = {key: _BY_DTYPE.get(key, GREY) for key in found}
             self._of = lambda row: row.precision or UNKNOWN
         used = {self._of(row) for row in rows}
         self.legend: dict[str, str] = {key: colour for key, colour in colours.items() if key in used}

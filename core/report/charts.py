@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.analysis.bars import layer_bars
-from core.analysis.colours import ACCENT, CATEGORICAL, GREY, Colouring
+from core.analysis.colours import ACCENT, GREY, PRECISIONS, Colouring
 from core.analysis.comparison import ComparisonRow, Standing
 from core.analysis.layers import LayerRow
 from core.benchmark.measurement import Measurement
@@ -19,7 +19,6 @@ from core.report.elements import tag, text
 WIDTH = 1000
 INK = "#17212b"
 FONT = "system-ui, -apple-system, 'Segoe UI', sans-serif"
-PRECISION_COLOURS = dict(zip(Precision, CATEGORICAL, strict=False))
 
 
 class Frame(NamedTuple):
@@ -108,7 +107,7 @@ def latency_chart(rows: Sequence[ComparisonRow]) -> str:
     highest = max(row.high_ms or 0.0 for row in measured)
     lowest = min(row.low_ms or highest for row in measured)
     powers = lowest > 0 and highest / lowest > 20
-    ticks = _powers(lowest, highest) if powers else ticks_to(highest)
+    ticks = ticks_to_powers(lowest, highest) if powers else ticks_to(highest)
 
     def across(value: float) -> float:
         start, end = ticks[0], ticks[-1]
@@ -122,7 +121,7 @@ def latency_chart(rows: Sequence[ComparisonRow]) -> str:
         parts.append(_label(across(tick), frame.bottom + 18, f"{tick:g}", anchor="middle"))
     for index, row in enumerate(measured):
         y = frame.top + 30 * index + 15
-        colour = PRECISION_COLOURS[row.precision]
+        colour = PRECISIONS[row.precision]
         low, high = across(row.low_ms or 0.0), across(row.high_ms or 0.0)
         title = tag(
             "title", text(f"{row_title(row)}: {row.median_ms:.4g} ms, {row.low_ms:.4g} to {row.high_ms:.4g}; {row.verdict}")
@@ -155,7 +154,7 @@ def ticks_to(highest: float) -> list[float]:
     return [step * index for index in range(math.ceil(highest / step - 1e-9) + 1)]
 
 
-def _powers(lowest: float, highest: float) -> list[float]:
+def ticks_to_powers(lowest: float, highest: float) -> list[float]:
     """1, 2 and 5 times powers of ten that enclose both."""
     steps = [factor * 10.0**power for power in range(-9, 9) for factor in (1, 2, 5)]
     first = max(index for index, step in enumerate(steps) if step <= lowest)

@@ -74,7 +74,7 @@ def _board(rows: Sequence[ComparisonRow]) -> str:
             row.layers,
             row.verdict,
         )
-        for row in rows
+        for row in sorted(rows, key=lambda row: row.median_ms if row.median_ms is not None else float("inf"))
     ]
     figure = tag("figure", latency_chart(rows))
     told = notes(f"{row_title(row)}: {note}" for row in rows for note in row.notes)

@@ -19,7 +19,7 @@ def samples_figure(measured: Measurement) -> go.Figure:
     top = float(np.percentile(samples, 99.5)) * 1.05
     low = float(samples.min()) * 0.95
     figure = make_subplots(rows=1, cols=2, column_widths=[0.75, 0.25], shared_yaxes=True, horizontal_spacing=0.02)
-    figure.add_scattergl(
+    figure.add_scatter(
         y=samples, mode="markers", marker={"size": 3, "color": GREY}, name="inference",
         hovertemplate="inference %{x}: %{y:.4g} ms<extra></extra>", row=1, col=1,
     )  # fmt: skip

@@ -42,7 +42,7 @@ def _sources(view: LayerView, layer: Layer) -> None:
     st.dataframe(
         pd.DataFrame({"Op": ops, "Node": layer.source_nodes}),
         hide_index=True,
-        height=min(250, 36 * (len(ops) + 1) + 2),
+        height=min(250, 35 * (len(ops) + 1) + 3),
         alt="Source nodes fused into the layer",
     )
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.analysis.colours import ColourBy, Colouring
 from dashboard.charts.layers import layers_figure
-from dashboard.charts.style import config
+from dashboard.components.chart import choose_image_format, show_chart
 from dashboard.components.layer_detail import layer_detail
 from dashboard.components.layer_graph import layer_graph
 from dashboard.components.layer_table import layer_table
@@ -25,7 +25,9 @@ def layer_section(build: str) -> None:
             icon=":material/layers_clear:",
         )
         return
-    colouring = Colouring(view.rows, _colour_by(build, view))
+    with st.container(horizontal=True, horizontal_alignment="distribute"):
+        colouring = Colouring(view.rows, _colour_by(build, view))
+        choose_image_format()
     _bar(build, view, colouring)
     graph, detail = st.columns([5, 2], gap="medium")
     with graph:
@@ -53,13 +55,13 @@ def _bar(build: str, view: LayerView, colouring: Colouring) -> None:
             select(int(given[0] if isinstance(given, list) else given))
 
     what = "time" if view.timed else "source nodes"
-    st.plotly_chart(
+    show_chart(
         layers_figure(view.rows, colouring, selected(view)),
+        f"layers-{build[:12]}",
+        f"Bars: {what} of {plural(len(view.rows), 'layer')} in execution order. The table below has the same figures.",
         key=key,
         on_select=on_select,
         selection_mode="points",
-        config=config(f"layers-{build[:12]}"),
-        alt=f"Bars: {what} of {plural(len(view.rows), 'layer')} in execution order. The table below has the same figures.",
     )
     if not view.timed:
         st.caption("Layer times were not measured on this runtime: bars count the source nodes in each layer.")

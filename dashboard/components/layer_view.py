@@ -10,10 +10,12 @@ from core.analysis.layer_graph import Edge, layer_edges
 from core.analysis.layers import LayerRow, layer_rows
 from core.builds import Outcome
 from core.graph.engine_graph import EngineGraph, SourceNode
-from core.stages.child import LOG_FILE
 from dashboard import services
 
 KEPT = 12  # builds held in memory
+
+# Files with the moments of their last change.
+Stamp = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,28 +42,28 @@ def outcome(key: str) -> Outcome:
     Raises:
         NotFound: There is no such build.
     """
-    stamp = _stamp(key)
-    return _outcome(key, stamp) if stamp else services.outcome(key)
+    files = stamp(key)
+    return _outcome(key, files) if files else services.outcome(key)
 
 
 def layer_view(key: str) -> LayerView | None:
     """The layers of a build; None where it has left none."""
-    return _layer_view(key, _stamp(key))
+    return _layer_view(key, stamp(key))
 
 
-def _stamp(key: str) -> tuple[tuple[str, int], ...]:
-    """Every file of a build with the moment of its last change; the log, which nobody here reads, left out."""
+def stamp(key: str) -> Stamp:
+    """Of what a build's stages have left; empty when there is no such build here."""
     files = services.workspace().builds.glob(f"{key}*/*.json") if key.isalnum() else []
-    return tuple(sorted((str(file), file.stat().st_mtime_ns) for file in files if file.name != LOG_FILE))
+    return tuple(sorted((str(file), file.stat().st_mtime_ns) for file in files))
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _outcome(key: str, stamp: tuple[tuple[str, int], ...]) -> Outcome:
+def _outcome(key: str, stamp: Stamp) -> Outcome:
     return services.outcome(key)
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
-def _layer_view(key: str, stamp: tuple[tuple[str, int], ...]) -> LayerView | None:
+def _layer_view(key: str, stamp: Stamp) -> LayerView | None:
     graph = outcome(key).graph
     if graph is None or not graph.layers:
         return None

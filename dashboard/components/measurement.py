@@ -8,7 +8,7 @@ import streamlit as st
 from core.benchmark.measurement import Measurement
 from core.builds import Outcome
 from dashboard.charts.latency import samples_figure
-from dashboard.charts.style import config
+from dashboard.components.chart import show_chart
 from dashboard.formatting import milliseconds, size
 
 
@@ -22,11 +22,8 @@ def measurement_section(outcome: Outcome) -> None:
     for warning in measured.warnings:
         st.warning(warning, icon=":material/warning:")
     if measured.samples_ms:
-        st.plotly_chart(
-            samples_figure(measured),
-            config=config(f"latency-{outcome.build.key[:12]}"),
-            alt=f"Latency of {len(measured.samples_ms):,} inferences in the order taken, and how they spread.",
-        )
+        told = f"Latency of {len(measured.samples_ms):,} inferences in the order taken, and how they spread."
+        show_chart(samples_figure(measured), f"latency-{outcome.build.key[:12]}", told)
     left, right = st.columns(2, gap="large")
     with left:
         _table("Figures", _figures(measured))
