@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from core.benchmark.measurement import Protocol
 from core.precision.kinds import Precision
+from core.precision.settings import settings_as_texts
 from core.request import BuildRequest
 from core.workspace import Workspace, default_workspace
 
@@ -73,10 +74,12 @@ def _options(request: BuildRequest, workspace: Workspace) -> Iterator[str]:
         yield from ("--shape", f"{symbol}={lengths}")
     for name, value in request.options.items():
         yield from ("--option", f"{name}={value}")
+    for text in settings_as_texts(request.lowering):
+        yield from ("--lower", text)
     if request.calibration:
-        yield from ("--calibration", str(workspace.data_file(request.calibration)))
+        yield from ("--calibration", str(workspace.data_path(request.calibration)))
     if request.inputs:
-        yield from ("--inputs", str(workspace.data_file(request.inputs)))
+        yield from ("--inputs", str(workspace.data_path(request.inputs)))
     for name, (low, high) in request.ranges.items():
         yield from ("--range", f"{name}={_number(low)}:{_number(high)}")
     if request.device != "cpu":

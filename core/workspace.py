@@ -62,16 +62,20 @@ class Workspace:
     def model_path(self, model: Model) -> Path:
         return self.model_folder(model.digest) / "content" / model.entry
 
-    def data_file(self, digest: str) -> Path:
-        """Inputs or calibration data that a user brought.
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    def data_path(self, digest: str) -> Path:
+        """The file or folder of inputs or calibration data that a user brought.
 
         Raises:
             NotFound: Nothing is stored under that digest.
         """
-        path = self.root / "data" / digest / "data.npz"
-        if not path.is_file():
-            raise NotFound(f"No input data is stored as {digest[:12]}.", hint="Give the .npz file again.")
-        return path
+        found = list((self.data / digest).glob("data*"))
+        if not found:
+            raise NotFound(f"No input data are stored as {digest[:12]}.", hint="Give the file or folder again.")
+        return found[0]
 
     def build_folder(self, key: str) -> Path:
         return self.builds / key

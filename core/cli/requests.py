@@ -17,6 +17,7 @@ from core.models.profile import parse_profile
 from core.parity.inputs import parse_ranges
 from core.pipeline import run_build
 from core.precision.kinds import Precision
+from core.precision.settings import parse_settings
 from core.progress import Progress
 from core.request import BuildRequest, backend_and_variant, checked
 from core.userdata import store_data
@@ -37,6 +38,13 @@ Inputs = Annotated[
     Path | None, typer.Option("--inputs", help="Your own inputs: an .npz keyed by input name; `labels` may be in it.")
 ]
 Ranges = Annotated[list[str] | None, typer.Option("--range", help="Of a random input: input_ids=0:30522 (repeatable).")]
+Lowering = Annotated[
+    list[str] | None,
+    typer.Option("--lower", help="How the precision is put in: percentile=99.999, keep_ops=Softmax, max_rel=0.01 (repeatable)."),
+]
+Calibration = Annotated[
+    Path | None, typer.Option("--calibration", help="Data for INT8 and FP8: .npz, .npy, a folder of them, or of images.")
+]
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the runtime; all cores when not given.")]
 Seconds = Annotated[float, typer.Option("--seconds", min=0.1, help="Measure latency for at least so long.")]
@@ -53,6 +61,8 @@ def make_request(
     shape: list[str] | None = None,
     option: list[str] | None = None,
     signature: str | None = None,
+    lower: list[str] | None = None,
+    calibration: Path | None = None,
     inputs: Path | None = None,
     ranges: list[str] | None = None,
     device: str = "cpu",
@@ -74,6 +84,8 @@ def make_request(
         signature=signature,
         profile=parse_profile(shape or []),
         options=read_options(path, option),
+        lowering=parse_settings(lower or []),
+        calibration=store_data(workspace, calibration) if calibration else None,
         inputs=store_data(workspace, inputs) if inputs else None,
         ranges=parse_ranges(ranges or []),
         device=device,

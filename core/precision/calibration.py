@@ -85,7 +85,7 @@ def _bounds(
             bad = names[int(np.flatnonzero(np.isnan(values))[0]) // 2]
             raise InvalidRequest(f"Calibration sample {index} makes {bad} NaN in FP32.", hint="Check the sample and the model.")
         lows, highs = np.minimum(lows, values[::2]), np.maximum(highs, values[1::2])
-        report(Progress(message=f"Calibrating: sample {index + 1} of {data.count}", fraction=(index + 1) / data.count))
+        report(Progress(message=f"Calibrating on {data.count} samples", fraction=(index + 1) / data.count))
     return {name: (float(low), float(high)) for name, low, high in zip(names, lows, highs, strict=True)}
 
 
@@ -104,7 +104,7 @@ def _histograms(
         for name, array in zip(names, runner.run(sample), strict=True):
             bins = (np.abs(array.ravel()) * np.float32(_BINS / largest[name])).astype(np.int32)
             counts[name] += np.bincount(np.minimum(bins, _BINS), minlength=_BINS + 1)
-        report(Progress(message=f"Histograms: sample {index + 1} of {data.count}", fraction=(index + 1) / data.count))
+        report(Progress(message=f"Taking histograms of {data.count} samples", fraction=(index + 1) / data.count))
     return {name: {f"{p:g}": _percentile(counts[name], p, largest[name]) for p in percentiles} for name in names}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +50,18 @@ def load_for(source: Path, precision: Precision, report: Report) -> tuple[onnx.M
     with tempfile.TemporaryDirectory(prefix="engineroom-simplify-") as folder:
         simplified = simplify(source, Path(folder), report)
         return float16.prepare_graph(read_onnx(Path(folder) / ENTRY)), simplified.notes
+
+
+def load_once(source: Path, precision: Precision, report: Report) -> Callable[[], onnx.ModelProto]:
+    """`load_for` for callers that need the model many times: each call gives a copy of its own."""
+    model, _ = load_for(source, precision, report)
+
+    def load() -> onnx.ModelProto:
+        copy = onnx.ModelProto()
+        copy.CopyFrom(model)
+        return copy
+
+    return load
 
 
 def tensors_to_calibrate(model: onnx.ModelProto, precision: Precision, target: Target) -> list[str]:

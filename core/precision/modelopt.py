@@ -146,7 +146,7 @@ def _run(
     samples.mkdir()
     for index, sample in enumerate(data.read()):
         np.savez(samples / f"{index:06d}.npz", **sample)  # type: ignore[arg-type]
-        report(Progress(message=f"Writing sample {index + 1} of {data.count}", fraction=(index + 1) / data.count / 5))
+        report(Progress(message=f"Writing {data.count} samples for ModelOpt", fraction=(index + 1) / data.count / 5))
     request: Mapping[str, Any] = {
         "model": str(scratch / "source.onnx"),
         "output": str(scratch / "made.onnx"),

@@ -69,14 +69,14 @@ def save_ranges(ranges: Ranges, path: Path) -> None:
     write_json(path, ranges)
 
 
-def load_ranges(path: Path, model: str) -> Ranges:
-    """Reads ranges that were taken for the model of that structure digest.
+def load_ranges(path: Path, model: str | None = None) -> Ranges:
+    """Reads ranges; with a structure digest, only those that were taken for that model.
 
     Raises:
         InvalidRequest: They are another model's.
         StoreFailed: The file is unreadable.
     """
     found = read_json(Ranges, path)
-    if found.model != model:
+    if model is not None and found.model != model:
         raise InvalidRequest(f"The ranges in {path.name} are another model's.", hint="Calibrate this model.")
     return found

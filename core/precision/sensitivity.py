@@ -145,7 +145,7 @@ def layer_errors(
                 totals[i] += _squares(expected[name], got[name])
         references.append({name: expected[name] for name in outputs})
         candidates.append({name: got[name] for name in outputs})
-        report(Progress(message=f"Comparing layers: sample {index + 1} of {data.count}", fraction=(index + 1) / data.count))
+        report(Progress(message=f"Comparing layers on {data.count} samples", fraction=(index + 1) / data.count))
     errors = {name: _relative(*total) for name, total in zip(tensors, totals, strict=True)}
     layers = tuple(_layer(name, errors, view) for name in tensors)
     worst = sorted((layer for layer in layers if layer.added > 0), key=lambda layer: -layer.added)

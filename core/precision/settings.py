@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from core.errors import InvalidRequest
+from core.serialization import from_data
 
 LIGHT, MODELOPT = "light", "modelopt"
 
@@ -53,3 +60,39 @@ class PrecisionSettings:
     max_rel: float | None = None
     top1_drop: float | None = None
     target: str | None = None
+
+
+def parse_settings(texts: Sequence[str]) -> PrecisionSettings:
+    """Reads `percentile=99.999`, `keep_ops=Softmax,LayerNormalization`, `images.size=224,224`, one entry a setting.
+
+    Raises:
+        InvalidRequest: There is no such setting, or the value is of another type.
+    """
+    names = [f.name for f in dataclasses.fields(PrecisionSettings) if f.name != "images"]
+    names += [f"images.{f.name}" for f in dataclasses.fields(ImageOptions)]
+    given: dict[str, object] = {}
+    images: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name not in names:
+            raise InvalidRequest(f"Could not read the precision setting {text!r}.", hint=f"There are: {', '.join(names)}.")
+        listed = (name.startswith("keep_") and name != "keep_io_types") or name in ("images.size", "images.mean", "images.std")
+        (images if name.startswith("images.") else given)[name.removeprefix("images.")] = value.split(",") if listed else value
+    try:
+        return from_data(PrecisionSettings, {**given, "images": images})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InvalidRequest(
+            f"{'.'.join(map(str, first['loc']))} cannot be {first['input']!r}.", hint=f"{first['msg']}."
+        ) from None
+
+
+def settings_as_texts(settings: PrecisionSettings) -> list[str]:
+    """What `parse_settings` reads back; only what differs from the defaults."""
+    texts = []
+    for prefix, value in (("", settings), ("images.", settings.images)):
+        for field_ in dataclasses.fields(value):
+            given, default = getattr(value, field_.name), getattr(type(value)(), field_.name)
+            if field_.name != "images" and given != default:
+                texts.append(f"{prefix}{field_.name}={','.join(map(str, given)) if isinstance(given, tuple) else given}")
+    return texts

@@ -16,7 +16,7 @@ def input_sets(context: StageContext) -> tuple[list[dict[str, Array]], str]:
     request = context.request
     signature = context.model.signature(request.signature)
     if request.inputs:
-        sets = load_inputs(context.workspace.data_file(request.inputs), signature, request.profile)
+        sets = load_inputs(context.workspace.data_path(request.inputs), signature, request.profile)
         return sets, describe_file(Path("your data"), len(sets))
     sets = random_inputs(signature, request.profile, request.seed, RANDOM_SETS, request.ranges)
     return sets, describe_random(request.seed, RANDOM_SETS)

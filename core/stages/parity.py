@@ -24,7 +24,7 @@ def run(context: StageContext) -> Parity:
     folder = context.workspace.artifact(reference.artifact)
     if folder is None:
         raise NotFound("The source model's outputs were deleted.", hint="Run the build again.")
-    labels = load_labels(context.workspace.data_file(context.request.inputs)) if context.request.inputs else None
+    labels = load_labels(context.workspace.data_path(context.request.inputs)) if context.request.inputs else None
     kept: list[dict[str, Array]] = []
     with backend_named(context.request.backend).open(built_engine(context)) as session:
 

@@ -66,7 +66,7 @@ def target_of(backend: str, named: str | None) -> Target:
 
 def _lowered(context: StageContext, source: Path, folder: Path, target: Target) -> PrecisionResult:
     request, settings = context.request, context.request.lowering
-    calibration = context.workspace.data_file(request.calibration) if request.calibration else None
+    calibration = context.workspace.data_path(request.calibration) if request.calibration else None
     data = DataOptions(
         limit=settings.samples, images=settings.images, expected=request.ranges, seed=request.seed, profile=request.profile
     )
