@@ -1,0 +1,314 @@
+"""`engineroom precision`: put a precision into an ONNX file, calibrate, audit, and find where accuracy goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.cli.models import AsJson
+from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar
+from core.cli.requests import PARITY_FAILED
+from core.errors import InvalidRequest
+from core.models.profile import parse_profile
+from core.onnxfile import graph_signature, name_nodes, read_onnx
+from core.parity.inputs import parse_ranges
+from core.precision.calibration import structure_digest
+from core.precision.calibration_data import DataOptions, open_data
+from core.precision.data_check import check_data
+from core.precision.device import parse_capability, this_device
+from core.precision.float16 import Keep
+from core.precision.kinds import Precision
+from core.precision.labelled import open_labelled
+from core.precision.lower import calibrate, load_for, load_once
+from core.precision.placement_check import check_placement
+from core.precision.prepare import PrecisionOptions, PrecisionResult, prepare
+from core.precision.quantize import GRIDS
+from core.precision.ranges import UNCALIBRATED, load_ranges, save_ranges
+from core.precision.remedy import Goal, Remedy, find_remedy
+from core.precision.sensitivity import TRIAL_TARGET, Sensitivity, layer_errors, make_trial
+from core.precision.settings import LIGHT, ImageOptions
+from core.precision.target import Device, advise, parse_target
+
+group = typer.Typer(no_args_is_help=True, help="Precision: convert, calibrate, check, and find where accuracy goes.")
+
+PLACEMENT_BROKEN = 1
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False)]
+Kind = Annotated[Precision, typer.Option("--precision", "-p")]
+For = Annotated[str, typer.Option("--target", "-t", help="onnxruntime, openvino, tensorrt or a version: tensorrt-8.6.")]
+Data = Annotated[Path | None, typer.Option("--data", "-d", help=".npz, .npy, a folder of them, or a folder of images.")]
+Limit = Annotated[int, typer.Option("--samples", min=1, help="At most so many, spread over the data.")]
+Expected = Annotated[list[str] | None, typer.Option("--expected", help="What an input was trained on: image=0:1 (repeatable).")]
+Shapes = Annotated[list[str] | None, typer.Option("--shape", help="Length of a dynamic axis for random data (repeatable).")]
+Size = Annotated[str | None, typer.Option("--image-size", help="Height and width of images: 224x224.")]
+Layout = Annotated[str | None, typer.Option("--image-layout", help="nhwc or nchw.")]
+Scale = Annotated[float, typer.Option("--image-scale", help="What pixels are multiplied by.")]
+Mean = Annotated[str, typer.Option("--image-mean", help="Taken off then: one number, or one a channel: 0.485,0.456,0.406.")]
+Std = Annotated[str, typer.Option("--image-std", help="What it is divided by last.")]
+KeepNodes = Annotated[
+    list[str] | None, typer.Option("--keep", help="A node, or pattern of nodes, to leave in FP32 (repeatable).")
+]
+KeepOps = Annotated[list[str] | None, typer.Option("--keep-op", help="An op type to leave in FP32 (repeatable).")]
+Percentile = Annotated[
+    float | None, typer.Option("--percentile", min=50, max=100, help="Of the activations; the largest without.")
+]
+RangesFile = Annotated[Path | None, typer.Option("--ranges", help="From `calibrate`, or an earlier `convert`.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(group, name="precision")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidRequest(f"Could not read the numbers {text!r}.", hint="Write 0.5 or 0.485,0.456,0.406.") from None
+
+
+def _data_options(
+    samples: int,
+    expected: list[str] | None,
+    shape: list[str] | None,
+    *,
+    size: str | None = None,
+    layout: str | None = None,
+    scale: float = 1 / 255,
+    mean: str = "0",
+    std: str = "1",
+) -> DataOptions:
+    height, _, width = (size or "").partition("x")
+    if size and not (height.isdigit() and width.isdigit()):
+        raise InvalidRequest(f"Could not read the size {size!r}.", hint="Write 224x224.")
+    if layout not in (None, "nhwc", "nchw"):
+        raise InvalidRequest(f"No layout is called {layout!r}.", hint="There are nhwc and nchw.")
+    images = ImageOptions(
+        size=(int(height), int(width)) if size else None, layout=layout, scale=scale, mean=_numbers(mean), std=_numbers(std)
+    )
+    return DataOptions(limit=samples, images=images, expected=parse_ranges(expected or []), profile=parse_profile(shape or []))
+
+
+@group.command("convert")
+def convert_command(
+    model: Model,
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the graph, its ranges and a report.")],
+    precision: Kind,
+    target: For = "onnxruntime",
+    data: Data = None,
+    samples: Limit = 500,
+    expected: Expected = None,
+    shape: Shapes = None,
+    image_size: Size = None,
+    image_layout: Layout = None,
+    image_scale: Scale = 1 / 255,
+    image_mean: Mean = "0",
+    image_std: Std = "1",
+    keep: KeepNodes = None,
+    keep_op: KeepOps = None,
+    keep_io: Annotated[bool, typer.Option(help="Leave inputs and outputs in FP32.")] = True,
+    percentile: Percentile = None,
+    ranges: RangesFile = None,
+    engine: Annotated[str, typer.Option("--engine", help="light or modelopt.")] = LIGHT,
+    method: Annotated[str, typer.Option("--method", help="ModelOpt's calibration: max or entropy.")] = "max",
+    json: AsJson = False,
+) -> None:
+    """Write a model in a precision."""
+    options = PrecisionOptions(
+        engine=engine,
+        keep_nodes=tuple(keep or ()),
+        keep_ops=tuple(keep_op or ()),
+        keep_io_types=keep_io,
+        percentile=percentile,
+        ranges=ranges,
+        method=method,
+        data=_data_options(
+            samples, expected, shape, size=image_size, layout=image_layout, scale=image_scale, mean=image_mean, std=image_std
+        ),
+    )
+    if out.exists() and any(out.iterdir()):
+        raise InvalidRequest(f"{out} is not empty.", hint="Name a new folder.")
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bar(precision.value) as report:
+        result = prepare(model, out, precision, target=parse_target(target), calibration=data, options=options, report=report)
+    if json:
+        print_json(result)
+    else:
+        _show_result(result, out)
+
+
+def _show_result(result: PrecisionResult, out: Path) -> None:
+    fields = [
+        ("graph", out / result.entry),
+        ("precision", f"{result.precision.value} for {result.target}, opset {result.opset}, by {result.engine}"),
+        ("converted", f"{len(result.converted)} nodes"),
+        ("kept in FP32", f"{len(result.kept)} nodes" if result.kept else ""),
+        ("calibrated on", result.data),
+        ("ranges", out / result.ranges if result.ranges else ""),
+        ("builder flags", ", ".join(result.builder_flags)),
+        ("took", f"{result.seconds:.1f} s"),
+    ]
+    print_fields(f"{result.precision.value.upper()}", fields)
+    if result.kept:
+        print_table("Kept in FP32", ["node", "why"], list(result.kept.items()))
+    print_notes([*([result.stamp] if result.stamp else []), *(v.message for v in result.violations), *result.notes])
+
+
+@group.command("calibrate")
+def calibrate_command(
+    model: Model,
+    out: Annotated[Path, typer.Argument(metavar="RANGES.json")],
+    data: Data = None,
+    precision: Kind = Precision.INT8,
+    target: For = "onnxruntime",
+    samples: Limit = 500,
+    expected: Expected = None,
+    shape: Shapes = None,
+    image_size: Size = None,
+    image_layout: Layout = None,
+    image_scale: Scale = 1 / 255,
+    image_mean: Mean = "0",
+    image_std: Std = "1",
+    percentile: Percentile = None,
+    json: AsJson = False,
+) -> None:
+    """Take the ranges of a model's tensors on data, to use with any number of conversions."""
+    options = _data_options(
+        samples, expected, shape, size=image_size, layout=image_layout, scale=image_scale, mean=image_mean, std=image_std
+    )
+    with progress_bar("calibrate") as report:
+        loaded, notes = load_for(model, precision, report)
+        opened = open_data(data, graph_signature(loaded), options)
+        check = check_data(opened, loaded, options.expected)
+        percentiles = () if percentile is None else (percentile,)
+        found = calibrate(loaded, precision, parse_target(target), opened, report, percentiles=percentiles)
+    save_ranges(found, out)
+    if json:
+        print_json(found)
+        return
+    rows = [[one.name, f"{one.low:.4g}", f"{one.high:.4g}", f"{one.mean:.4g}"] for one in check.inputs]
+    print_table(opened.description, ["input", "min", "max", "mean"], rows, numbers=["min", "max", "mean"])
+    print_fields(out.name, [("tensors", len(found.tensors)), ("samples", found.samples)])
+    print_notes([*([] if found.calibrated else [UNCALIBRATED]), *notes, *check.warnings])
+
+
+@group.command("check")
+def check_command(model: Model, target: For = "tensorrt", json: AsJson = False) -> None:
+    """Audit where a graph's Q/DQ nodes lie."""
+    loaded = read_onnx(model)
+    name_nodes(loaded)
+    wanted = parse_target(target)
+    stored = wanted.stores_weights or wanted.strongly_typed
+    found = check_placement(loaded, stored_weights=stored)
+    if json:
+        print_json(list(found))
+    elif found:
+        print_table(f"{len(found)} violations", ["rule", "node", "what"], [[v.rule.value, v.node, v.message] for v in found])
+    else:
+        pairs = sum(node.op_type == "DequantizeLinear" for node in loaded.graph.node)
+        print_notes([f"{pairs} DQ nodes, no violation." if pairs else "The graph has no Q/DQ nodes."])
+    if found:
+        raise typer.Exit(PLACEMENT_BROKEN)
+
+
+@group.command("sensitivity")
+def sensitivity_command(
+    model: Model,
+    precision: Kind,
+    data: Data = None,
+    samples: Limit = 8,
+    calibration: Annotated[Path | None, typer.Option("--calibration", help="Data to quantize with; --data without.")] = None,
+    ranges: RangesFile = None,
+    expected: Expected = None,
+    shape: Shapes = None,
+    labelled: Annotated[Path | None, typer.Option("--labelled", help="An .npz with labels, or folders of classes.")] = None,
+    max_rel: Annotated[float | None, typer.Option("--max-rel", help="Keep layers in FP32 until outputs are this close.")] = None,
+    top1_drop: Annotated[float | None, typer.Option("--top1-drop", help="Or until so much top-1 is lost at most: 0.01.")] = None,
+    keep: KeepNodes = None,
+    json: AsJson = False,
+) -> None:
+    """Name the layers that lose accuracy; with a goal, find which ones to keep in FP32."""
+    options = _data_options(samples, expected, shape)
+    calibration_options = _data_options(500, expected, shape)
+    kept = Keep(nodes=tuple(keep or ()))
+    with progress_bar("sensitivity") as report:
+        load = load_once(model, precision, report)
+        loaded = load()
+        signature = graph_signature(loaded)
+        compared = open_data(data, signature, options)
+        known = load_ranges(ranges, structure_digest(loaded)) if ranges else None
+        if known is None and precision in GRIDS:
+            known = calibrate(
+                loaded, precision, TRIAL_TARGET, open_data(calibration or data, signature, calibration_options), report
+            )
+
+        if max_rel is None and top1_drop is None:
+            trial = make_trial(load, precision, ranges=known, keep=kept)
+            found: Sensitivity | Remedy = layer_errors(loaded, trial, compared, report)
+        else:
+            judged = open_labelled(labelled, signature) if labelled else None
+            goal = Goal(max_rel=max_rel, top1_drop=top1_drop)
+            found = find_remedy(load, precision, goal, compared, ranges=known, labelled=judged, keep=kept, report=report)
+    if json:
+        print_json(found)
+    elif isinstance(found, Remedy):
+        _show_remedy(found)
+    else:
+        _show_layers(found)
+    if isinstance(found, Remedy) and not found.met:
+        raise typer.Exit(PARITY_FAILED)
+
+
+def _show_layers(found: Sensitivity) -> None:
+    bad = found.first_bad
+    worst = [[layer.node, layer.op, f"{layer.error:.3g}", f"{layer.added:.3g}"] for layer in found.worst]
+    print_table("The worst layers", ["node", "op", "error", "its own"], worst, numbers=["error", "its own"])
+    outputs = [
+        (output.name, f"relative error {output.max_rel:.3g}, cosine {output.cosine:.5f}")
+        for output in found.parity.outputs
+        if output.max_rel is not None and output.cosine is not None
+    ]
+    lost = [(output.name, f"{output.non_finite} elements are not finite") for output in found.parity.outputs if output.non_finite]
+    first = f"{bad.node} ({bad.op}), off by {bad.error:.0%}" if bad else "none"
+    print_fields("Outputs", [*outputs, *lost, ("first bad layer", first)])
+
+
+def _show_remedy(found: Remedy) -> None:
+    _show_layers(found.before)
+    rows = [
+        [
+            one.kept,
+            None if one.max_rel is None else f"{one.max_rel:.3g}",
+            one.non_finite,
+            None if one.top1 is None else f"{one.top1:.2%}",
+            None if one.latency_ms is None else f"{one.latency_ms:.2f}",
+            "yes" if one.met else "no",
+        ]
+        for one in found.rounds
+    ]
+    columns = ["kept in FP32", "relative error", "not finite", "top-1", "ms", "good enough"]
+    print_table("Trials", columns, rows, numbers=columns[:-1])
+    verdict = (
+        f"Good enough with {len(found.keep)} layers in FP32." if found.met else "Not even keeping every layer is good enough."
+    )
+    print_notes([verdict, found.cost, *(f"--keep {name!r}" for name in found.keep)])
+
+
+@group.command("advise")
+def advise_command(
+    target: For = "tensorrt",
+    compute_capability: Annotated[
+        str | None, typer.Option("--compute-capability", help="Of a GPU that is elsewhere: 8.9.")
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Tell which precisions a device and a runtime's version can run, and why not the others."""
+    device = Device(kind="cuda", compute_capability=parse_capability(compute_capability)) if compute_capability else None
+    found = advise(parse_target(target), device or this_device(parse_target(target)))
+    if json:
+        print_json(list(found))
+        return
+    fast = {True: "yes", False: "no", None: "measure it"}
+    rows = [[one.precision.value, "yes" if one.supported else "no", fast[one.fast], one.reason] for one in found]
+    print_table(f"Precisions on {target}", ["precision", "supported", "native", "why"], rows)

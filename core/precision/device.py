@@ -1,0 +1,48 @@
+"""The device of this machine, as far as precisions ask."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from core.errors import InvalidRequest
+from core.precision.target import TENSORRT, Device, Target
+
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+def this_device(target: Target) -> Device:
+    """The first NVIDIA GPU for TensorRT where there is one, else the CPU."""
+    capability = _compute_capability() if target.runtime == TENSORRT else None
+    return Device(kind="cuda", compute_capability=capability) if capability else Device(kind="cpu", flags=cpu_flags())
+
+
+def cpu_flags(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
+    """The processor's instruction sets, as Linux names them; empty elsewhere."""
+    try:
+        found = re.search(r"^flags\s*:(.*)$", cpuinfo.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    except OSError:
+        return frozenset()
+    return frozenset(found.group(1).split()) if found else frozenset()
+
+
+def parse_capability(text: str) -> tuple[int, int]:
+    """Reads a compute capability such as 8.9.
+
+    Raises:
+        InvalidRequest: It is none.
+    """
+    if not re.fullmatch(r"\d+\.\d", text.strip()):
+        raise InvalidRequest(f"Could not read the compute capability {text!r}.", hint="Write 8.9, for example.")
+    major, minor = text.strip().split(".")
+    return int(major), int(minor)
+
+
+def _compute_capability() -> tuple[int, int] | None:
+    command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()
+        return parse_capability(told[0])
+    except (OSError, subprocess.SubprocessError, InvalidRequest, IndexError):
+        return None
