@@ -1,10 +1,11 @@
-"""The app's frame, run on every rerun: navigation, then the page."""
+"""The app's frame, run on every rerun: login, navigation, then the page."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from dashboard import links, theme
+from dashboard.login import may_enter, show_login, show_user
 
 st.set_page_config(page_title="Engine Room", page_icon=str(theme.MARK), layout="wide")
 st.logo(str(theme.MARK), size="medium")
@@ -19,4 +20,9 @@ PAGES = [
     st.Page(links.SYSTEM, title="System", url_path="system"),
 ]
 
-st.navigation(PAGES, position="top").run()
+page = st.navigation(PAGES, position="top" if may_enter() else "hidden")
+if may_enter():
+    show_user()
+    page.run()
+else:
+    show_login()

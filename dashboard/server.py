@@ -17,9 +17,11 @@ from core.workspace import ENVIRONMENT_VARIABLE, default_workspace
 from dashboard import downloads, theme, uploads
 from dashboard.failures import show_failure
 from dashboard.local_workers import start_workers
+from dashboard.login import BrokenSecrets, check_secrets, login_required
 
 HERE = Path(__file__).parent
 ASSETS = "/engine-room/assets"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 # Nothing is sent anywhere, and no traceback reaches the browser.
 CONFIG = {
@@ -45,6 +47,12 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     if arguments.workspace:
         os.environ[ENVIRONMENT_VARIABLE] = str(arguments.workspace.absolute())
+    try:
+        check_secrets()
+    except BrokenSecrets as error:
+        sys.exit(str(error))
+    if arguments.address not in LOOPBACK and not login_required():
+        logging.warning("Everybody who reaches %s can use and delete everything: configure a login.", arguments.address)
     if trouble := _cannot_listen(arguments.address, arguments.port):
         sys.exit(trouble)
     workspace = default_workspace()

@@ -1,5 +1,42 @@
-"""System."""
+"""System: what works here and why not, who works, what is used."""
+
+from __future__ import annotations
+
+import os
+import platform
 
 import streamlit as st
 
+import core
+from core.benchmark.machine import memory_limit, processor, usable_cpus
+from core.jobs.database import is_local, shown
+from core.workspace import STORE_VARIABLE
+from dashboard import services
+from dashboard.components.disk_use import show_disk
+from dashboard.components.offers_table import show_backends_table, show_conversions_table
+from dashboard.components.workers_list import show_workers
+from dashboard.formatting import plural, size
+
 st.title("System")
+show_workers()
+
+backends, disk = st.columns(2, gap="large")
+with backends:
+    st.subheader("Backends on this machine")
+    show_backends_table()
+    st.subheader("Conversions")
+    show_conversions_table()
+with disk:
+    st.subheader("Disk")
+    show_disk()
+    st.subheader("This machine")
+    queue = services.queue()
+    kind = "SQLite in the workspace: for this host" if is_local(queue.url) else "Postgres: for several hosts"
+    facts = {
+        "Processor": f"{processor()}, {plural(len(usable_cpus()), 'core')}, {size(memory_limit())} of memory",
+        "Versions": f"Engine Room {core.__version__}, Python {platform.python_version()}, Streamlit {st.__version__}",
+        "Queue": f"{kind} · `{shown(queue.url)}`",
+        "Store": f"`{os.environ[STORE_VARIABLE]}`" if os.environ.get(STORE_VARIABLE) else "the workspace itself",
+        "Workspace": f"`{services.workspace().root}`",
+    }
+    st.markdown("  \n".join(f"**{name}** · {value}" for name, value in facts.items()))

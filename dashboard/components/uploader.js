@@ -62,12 +62,13 @@ export default function (component) {
   const { parentElement, data, setTriggerValue } = component;
   const find = (name) => parentElement.querySelector(`.${name}`);
   const root = find("uploader");
-  root.token = data.token;
+  document.engineRoomToken = data.token; // the newest, for uploads that were begun earlier
   if (root.ready) return root.leave;
   root.ready = true;
 
   const names = (input) => find(input).value.split(",").map((name) => name.trim()).filter(Boolean);
   const options = () => ({ inputs: names("inputs"), outputs: names("outputs") });
+  const token = () => document.engineRoomToken;
   let opened = null;
 
   function open(upload) {
@@ -111,16 +112,15 @@ export default function (component) {
   function begin(files) {
     if (!files.length) {
       const problem = { message: "There is no file in what was chosen.", hint: "Choose a model's file or folder." };
-      window[ONE] = Object.assign(new Sending([], "", options, () => root.token), { state: "failed", problem });
+      window[ONE] = Object.assign(new Sending([], "", options, token), { state: "failed", problem });
       return show();
     }
-    const upload = new Sending(files, titleOf(files), options, () => document.engineRoomToken ?? root.token);
+    const upload = new Sending(files, titleOf(files), options, token);
     window[ONE] = upload;
     upload.listener = show;
     upload.run();
   }
 
-  document.engineRoomToken = data.token;
   for (const [button, input] of [["choose-files", "files"], ["choose-folder", "folder"]]) {
     find(button).onclick = () => find(input).click();
     find(input).onchange = () => {
@@ -142,7 +142,7 @@ export default function (component) {
     show();
   };
   find("forget").onclick = async () => {
-    const stale = new Sending([], "", options, () => root.token);
+    const stale = new Sending([], "", options, token);
     stale.id = remembered()?.id;
     await stale.forget();
     show();

@@ -49,9 +49,11 @@ def environment(workspace: Workspace, **more: str) -> dict[str, str]:
     return {**os.environ, ENVIRONMENT_VARIABLE: str(workspace.root), **more}
 
 
-def start_server(workspace: Workspace, log: Path, *, cwd: Path | None = None, **more: str) -> tuple[subprocess.Popen[bytes], str]:
-    """A server without workers on a free port, once it answers: its process and its URL."""
-    port = free_port()
+def start_server(
+    workspace: Workspace, log: Path, *, cwd: Path | None = None, port: int = 0, **more: str
+) -> tuple[subprocess.Popen[bytes], str]:
+    """A server without workers, on a free port when none is given, once it answers: its process and its URL."""
+    port = port or free_port()
     command = [sys.executable, "-m", "dashboard.server", "--no-worker", "--port", str(port)]
     with log.open("ab") as output:
         process = subprocess.Popen(

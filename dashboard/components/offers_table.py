@@ -1,0 +1,38 @@
+"""Backends and conversions of this machine: version, devices, and for what does not work why and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+import streamlit as st
+
+from core.availability import Availability
+from core.backends.base import all_backends
+from core.conversion.base import all_conversions
+
+
+def show_backends_table() -> None:
+    _show("Backend", {backend.title: backend.availability() for backend in all_backends().values()})
+
+
+def show_conversions_table() -> None:
+    _show("Conversion", {f"{step.source.label} → {step.target.label}": step.availability() for step in all_conversions()})
+
+
+def _show(what: str, offers: Mapping[str, Availability]) -> None:
+    """A table of what works, then a line with the way out for each that does not."""
+    rows = [
+        {
+            what: title,
+            "Works": "✓ yes" if offer.available else "✗ no",
+            "Version": offer.version or "not installed",
+            "Devices": ", ".join(offer.devices) or "none here",
+        }
+        for title, offer in offers.items()
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt=f"{what}s of this machine")
+    for title, offer in offers.items():
+        if not offer.available:
+            with st.expander(f"{title}: {offer.reason}", icon=":material/do_not_disturb_on:"):
+                st.markdown(f"What to do: {offer.hint}" if offer.hint else "Nothing can be done about it here.")

@@ -1,0 +1,116 @@
+"""A configured login covers every page and our own routes; the provider is a real one on this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.models.intake import add_model
+from core.workspace import Workspace
+from sample_models.make_models import sample
+from tests.browser.driver import PAGE_MILLISECONDS, environment, free_port, start_server, stop
+from tests.browser.identity_provider import CLIENT, CLIENT_SECRET, USER, running
+
+pytestmark = pytest.mark.browser
+
+PAGES = ("/", "/model", "/build", "/jobs", "/engine", "/compare", "/system")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a dashboard with a login and one stored model."""
+    home = tmp_path_factory.mktemp("guarded")
+    workspace = Workspace(home / "workspace")
+    add_model(sample("digits"), workspace)
+    port = free_port()
+    with running(free_port()) as provider:
+        (home / ".streamlit").mkdir()
+        (home / ".streamlit" / "secrets.toml").write_text(
+            f"""[auth]
+redirect_uri = "http://127.0.0.1:{port}/oauth2callback"
+cookie_secret = "a long and random text for tests alone"
+client_id = "{CLIENT}"
+client_secret = "{CLIENT_SECRET}"
+server_metadata_url = "{provider.url}/.well-known/openid-configuration"
+"""
+        )
+        root = str(Path(__file__).parents[2])
+        server, url = start_server(workspace, home / "server.log", cwd=home, port=port, PYTHONPATH=root)
+        yield url
+        stop(server)
+
+
+@pytest.fixture
+def visitor(browser: Browser, guarded: str) -> Iterator[Page]:
+    context = browser.new_context(base_url=guarded)
+    page = context.new_page()
+    page.set_default_timeout(PAGE_MILLISECONDS)
+    yield page
+    context.close()
+
+
+def log_in(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="What can be built here")).to_be_visible()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_stranger_sees_nothing_but_the_login(visitor: Page, path: str) -> None:
+    visitor.goto(path)
+    expect(visitor.get_by_role("button", name="Log in")).to_be_visible()
+    visitor.wait_for_timeout(500)
+    assert "digits" not in visitor.content()
+    assert visitor.get_by_role("link", name="Models").count() == 0
+
+
+def test_our_routes_refuse_a_stranger(visitor: Page) -> None:
+    for method, path in [("POST", "/engine-room/uploads"), ("GET", f"/engine-room/builds/{'0' * 64}/log")]:
+        assert visitor.request.fetch(path, method=method, data="{}").status == 403
+
+
+def test_after_the_login_everything_is_there_until_the_logout(visitor: Page, browser: Browser, guarded: str) -> None:
+    tokens: list[str] = []
+    visitor.on("request", lambda request: tokens.append(request.headers.get("x-engine-room-token", "")))
+    log_in(visitor)
+    expect(visitor.get_by_role("button", name=USER["name"])).to_be_visible()
+    visitor.locator("input.files").set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"})
+    expect(visitor.locator(".problem .message")).to_contain_text("notes.txt")
+    token = next(token for token in tokens if token)
+
+    start = {"url": "/engine-room/uploads", "method": "POST", "headers": {"X-Engine-Room-Token": token}}
+    body = json.dumps({"files": [{"name": "a.onnx", "size": 1}]})
+    fetch = "([one, body]) => fetch(one.url, {...one, body}).then((answer) => answer.status)"
+    assert visitor.evaluate(fetch, [start, body]) == 200
+    stranger = browser.new_context(base_url=guarded)
+    assert stranger.request.post(start["url"], headers=start["headers"], data=body).status == 403, "the token alone is not enough"
+    stranger.close()
+
+    visitor.get_by_role("button", name=USER["name"]).click()
+    visitor.get_by_role("button", name="Log out").click()
+    expect(visitor.get_by_role("button", name="Log in")).to_be_visible()
+    assert visitor.evaluate(fetch, [start, body]) == 403, "the token ended with the login"
+
+
+def test_a_broken_secrets_file_stops_the_server_rather_than_opening_it(tmp_path: Path) -> None:
+    (tmp_path / ".streamlit").mkdir()
+    (tmp_path / ".streamlit" / "secrets.toml").write_text("[auth\n")
+    command = [sys.executable, "-m", "dashboard.server", "--no-worker", "--port", str(free_port())]
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment(Workspace(tmp_path / "workspace"), PYTHONPATH=root),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "cannot be read, so nobody could log in" in done.stderr
