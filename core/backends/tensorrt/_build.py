@@ -152,6 +152,8 @@ def configure(trt: Any, builder: Any, network: Any, config: Any, job: Job) -> No
         config.hardware_compatibility_level = level
     if settings.version_compatible and settings.plugins:
         config.plugins_to_serialize = [str(path) for path in settings.plugins]
+    if job.version.profile_sharing_preview:
+        config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
     if settings.dla_core is not None:
         _use_dla(trt, builder, config, settings.dla_core)
     _add_profiles(builder, network, config, job)

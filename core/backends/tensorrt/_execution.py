@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,44 +15,38 @@ from core.backends.tensorrt._versions import dtype_name
 from core.errors import InvalidRequest, RunFailed
 
 
-@dataclass(slots=True)
 class Binding:
     """One input or output tensor of an engine; its buffers grow and never shrink.
 
     Attributes:
         on_host: TensorRT reads or writes it in host memory: the values decide about shapes.
         shape: Of the current run; None for an output whose shape only the run tells.
+        array: The host buffer in that shape.
     """
 
-    name: str
-    is_input: bool
-    dtype: np.dtype[Any]
-    on_host: bool
-    host: _cuda.HostBuffer
-    device: _cuda.DeviceBuffer | None = None
-    shape: tuple[int, ...] | None = None
-    allocator: Any = None
+    def __init__(self, name: str, dtype: np.dtype[Any], *, is_input: bool, on_host: bool) -> None:
+        self.name = name
+        self.dtype = dtype
+        self.is_input = is_input
+        self.on_host = on_host
+        self.shape: tuple[int, ...] | None = None
+        self.nbytes = 0
+        self.host = _cuda.HostBuffer(0, dtype)
+        self.device: _cuda.DeviceBuffer | None = None
+        self.array: NDArray[Any] = self.host.flat
+        self.allocator: Any = None
 
-    @property
-    def count(self) -> int:
-        return int(np.prod(self.shape or (), dtype=np.int64))
-
-    @property
-    def nbytes(self) -> int:
-        return self.count * self.dtype.itemsize
-
-    def view(self) -> NDArray[Any]:
-        """The host buffer in the tensor's shape."""
-        return self.host.flat[: self.count].reshape(self.shape or ())
-
-    def make_room(self) -> int:
-        """Buffers large enough for the shape; returns the address that TensorRT is given."""
+    def fit(self, shape: tuple[int, ...]) -> int:
+        """Takes a shape, with buffers large enough for it; returns the address that TensorRT is given."""
+        count = math.prod(shape)
+        self.shape, self.nbytes = shape, count * self.dtype.itemsize
         if self.host.nbytes < self.nbytes:
             self.host.free()
-            self.host = _cuda.HostBuffer(self.count, self.dtype)
+            self.host = _cuda.HostBuffer(count, self.dtype)
         if not self.on_host and (self.device is None or self.device.nbytes < self.nbytes):
             self._free_device()
             self.device = _cuda.DeviceBuffer(self.nbytes)
+        self.array = self.host.flat[:count].reshape(shape)
         return self.host.address if self.device is None else self.device.address
 
     def upload(self, stream: Any) -> None:
@@ -66,6 +60,7 @@ class Binding:
     def free(self) -> None:
         if self.allocator is not None:
             self.allocator.free()
+        self.array = self.array[:0].copy()
         self.host.free()
         self._free_device()
 
@@ -89,6 +84,12 @@ class Execution:
             raise RunFailed(
                 f"The GPU has no memory left for this engine's activations ({free / 2**30:.1f} GiB are free).",
                 hint="Stop what else uses the GPU, or lower the profile's largest shapes.",
+            )
+        if self.context.active_optimization_profile < 0:
+            _cuda.free_stream(self.stream)
+            raise RunFailed(
+                "Another context holds this engine's optimization profile.",
+                hint="Before TensorRT 10, each context needs its own.",
             )
         names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
         self.bindings = {name: self._binding(name) for name in names}
@@ -116,16 +117,14 @@ class Execution:
             shape = shapes[binding.name]
             if not self.context.set_input_shape(binding.name, shape):
                 raise InvalidRequest(f"TensorRT refused the shape {list(shape)} of input {binding.name}.")
-            binding.shape = shape
-            self._make_room(binding)
+            self._place(binding, shape)
             if binding.on_host:
-                np.copyto(binding.view(), arrays[binding.name], casting="unsafe")
+                np.copyto(binding.array, arrays[binding.name], casting="unsafe")
         self.context.infer_shapes()
         for binding in self.outputs:
             told = tuple(self.context.get_tensor_shape(binding.name))
-            binding.shape = told if all(length >= 0 for length in told) else None
-            if binding.shape is not None:
-                self._make_room(binding)
+            if all(length >= 0 for length in told):
+                self._place(binding, told)
             elif binding.allocator is None:
                 binding.allocator = _make_allocator(self.trt)
                 self.context.set_output_allocator(binding.name, binding.allocator)
@@ -135,7 +134,7 @@ class Execution:
     def fill(self, arrays: Mapping[str, Array]) -> None:
         """Copies the inputs into page-locked memory, in the engine's types."""
         for binding in self.inputs:
-            np.copyto(binding.view(), arrays[binding.name], casting="unsafe")
+            np.copyto(binding.array, arrays[binding.name], casting="unsafe")
 
     def upload(self) -> None:
         for binding in self.inputs:
@@ -193,15 +192,14 @@ class Execution:
                 f"Tensor {name} is of type {member}, which no array holds.", hint="Cast it to INT8 or FP16 in the graph."
             )
         return Binding(
-            name=name,
+            name,
+            numpy_dtype(dtype),
             is_input=self.engine.get_tensor_mode(name) == self.trt.TensorIOMode.INPUT,
-            dtype=numpy_dtype(dtype),
-            host=_cuda.HostBuffer(0, numpy_dtype(dtype)),
             on_host=self.engine.get_tensor_location(name) == self.trt.TensorLocation.HOST,
         )
 
-    def _make_room(self, binding: Binding) -> None:
-        if not self.context.set_tensor_address(binding.name, binding.make_room()):
+    def _place(self, binding: Binding, shape: tuple[int, ...]) -> None:
+        if not self.context.set_tensor_address(binding.name, binding.fit(shape)):
             raise RunFailed(f"TensorRT refused the memory of tensor {binding.name}.")
 
     def _choose_profile(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -229,7 +227,7 @@ class Execution:
 
     def _result(self, binding: Binding) -> Array:
         if binding.shape is not None:
-            return binding.view().copy()
+            return binding.array.copy()
         found: Array = binding.allocator.read(binding.dtype, self.stream)
         return found
 

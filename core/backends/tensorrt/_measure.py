@@ -6,7 +6,7 @@ before the last one is waited for, CUDA events around copies and kernels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -46,7 +46,7 @@ def gpu_times(trt: Any, engine: Any, arrays: Mapping[str, Array], protocol: Prot
         protocol: Warm-up and the minima of each of the up to four protocols.
     """
     execution = Execution(trt, engine)
-    notes = []
+    notes: list[str] = []
     runs: list[GpuRun] = []
     try:
         execution.prepare(arrays)
@@ -70,7 +70,7 @@ def gpu_times(trt: Any, engine: Any, arrays: Mapping[str, Array], protocol: Prot
             host_to_host = _host_to_host(execution, protocol)
             clocks.sample("during: host to host")
             report(Progress(message="Several streams", fraction=0.8))
-            streams = tuple(_streams(trt, engine, arrays, count) for count in _STREAMS)
+            streams = _streams(execution, arrays, notes)
             report(Progress(message="Batch sizes", fraction=0.9))
             batches = _sweep(execution, arrays)
             clocks.sample("after")
@@ -228,40 +228,48 @@ def _timed(run: Callable[[], None], protocol: Protocol) -> list[float]:
     return samples
 
 
-def _streams(trt: Any, engine: Any, arrays: Mapping[str, Array], count: int) -> StreamPoint:
-    """Runs a second with `count` contexts, each on its own stream with one run queued ahead; copies are left out."""
-    executions: list[Execution] = []
-    events: list[_cuda.Event] = []
+def _streams(first: Execution, arrays: Mapping[str, Array], notes: list[str]) -> tuple[StreamPoint, ...]:
+    """Runs a second with several contexts, each on its own stream with one run queued ahead; copies are left out."""
+    executions = [first]
+    points = []
     try:
-        for _ in range(count):
-            executions.append(Execution(trt, engine))
-            executions[-1].prepare(arrays)
-            executions[-1].fill(arrays)
-            executions[-1].upload()
-            executions[-1].enqueue()
-            executions[-1].synchronize()
-        events += [_cuda.Event(timing=False) for _ in range(count * _QUEUED)]
+        for count in _STREAMS:
+            while len(executions) < count:
+                executions.append(Execution(first.trt, first.engine))
+                executions[-1].prepare(arrays)
+                executions[-1].fill(arrays)
+                executions[-1].upload()
+                executions[-1].enqueue()
+                executions[-1].synchronize()
+            points.append(StreamPoint(streams=count, throughput=_together(executions)))
+    except RunFailed as error:  # memory, or one context for each optimization profile
+        notes.append(f"No more than {len(points)} streams: {error.message}")
+    finally:
+        for execution in executions[1:]:
+            execution.close()
+    return tuple(points)
 
-        def submit(index: int) -> None:
-            execution = executions[index % count]
-            execution.enqueue()
-            events[index % len(events)].record(execution.stream)
 
-        runs = 0
-        started = perf_counter()
+def _together(executions: Sequence[Execution]) -> float:
+    """Runs a second of all contexts at once."""
+    events = [_cuda.Event(timing=False) for _ in range(len(executions) * _QUEUED)]
+    runs = 0
+    started = perf_counter()
+    try:
         while perf_counter() - started < _STREAM_SECONDS:
+            slot = runs % len(events)
             if runs >= len(events):
-                events[runs % len(events)].wait()
-            submit(runs)
+                events[slot].wait()
+            execution = executions[runs % len(executions)]
+            execution.enqueue()
+            events[slot].record(execution.stream)
             runs += 1
         for execution in executions:
             execution.synchronize()
-        return StreamPoint(streams=count, throughput=runs / (perf_counter() - started))
+        return runs / (perf_counter() - started)
     finally:
         for event in events:
             event.free()
-        for execution in executions:
-            execution.close()
 
 
 def _sweep(execution: Execution, arrays: Mapping[str, Array]) -> tuple[BatchPoint, ...]:

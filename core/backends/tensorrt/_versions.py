@@ -28,6 +28,7 @@ class Features:
         compatibility: `BuilderFlag.VERSION_COMPATIBLE` and `hardware_compatibility_level`.
         progress_monitor: `IProgressMonitor`; before, progress is read from the log.
         plugin_libraries: `IPluginRegistry.load_library`; before, a library registers its plugins when it is loaded.
+        profile_sharing_preview: Several contexts may use one optimization profile once a preview feature is set; 10 always can.
         node_errors: A parser error names its node; before, it gives the node's place in the graph.
         dla: Deep learning accelerators of Jetson and DRIVE boards.
     """
@@ -41,6 +42,7 @@ class Features:
     compatibility: bool
     progress_monitor: bool
     plugin_libraries: bool
+    profile_sharing_preview: bool
     node_errors: bool
     dla: bool
 
@@ -69,6 +71,7 @@ def features(version: tuple[int, int]) -> Features:
         compatibility=version >= (8, 6),
         progress_monitor=version >= (10, 0),
         plugin_libraries=version >= (8, 6),
+        profile_sharing_preview=(8, 6) <= version < (10, 0),
         node_errors=version >= (10, 0),
         dla=version < (11, 0),
     )
