@@ -27,7 +27,7 @@ from core.backends.base import backend_named
 
 LONGEST_STEP_SECONDS = 420.0
 # A step that is not sure to end in time is not begun: what a step of each kind was seen to take at most.
-USUAL_SECONDS = {"prepare": 90.0, "build": 150.0, "measure": 45.0}
+USUAL_SECONDS = {"prepare": 90.0, "build": 200.0, "measure": 40.0}
 
 
 class Run:
