@@ -9,9 +9,10 @@ from core.commands import sweep_command_for
 from core.errors import EngineRoomError
 from core.jobs.job import Priority
 from core.precision.kinds import Precision
+from core.precision.settings import PrecisionSettings
 from core.request import BuildRequest, checked
 from dashboard import links, services
-from dashboard.components.build_options import choose_data, choose_options, choose_profile, choose_protocol
+from dashboard.components.build_options import choose_data, choose_lowering, choose_options, choose_profile, choose_protocol
 from dashboard.components.build_result import show_submitted
 from dashboard.components.model_picker import choose_model
 from dashboard.components.path_board import choose_paths
@@ -45,6 +46,10 @@ try:
         calibration = choose_data("Calibration data, .npz", "100 to 500 samples, for INT8 and FP8.", f"{key}-calibration")
         if quantized and not calibration:
             st.warning("Without calibration data, INT8 and FP8 engines are stamped “uncalibrated, do not deploy”.")
+    lowering = PrecisionSettings()
+    if any(precision not in (Precision.FP32, Precision.TF32) for _, precision in chosen):
+        with st.expander("Precision"):
+            lowering = choose_lowering(key)
     with st.expander("Measuring"):
         protocol, threads = choose_protocol(key)
     options = choose_options((choice.path.backend for choice, _ in chosen), key)
@@ -57,6 +62,7 @@ try:
                 signature=signature.name,
                 profile=profile,
                 options=options.get(choice.path.backend, {}),
+                lowering=lowering if precision not in (Precision.FP32, Precision.TF32) else PrecisionSettings(),
                 calibration=calibration if precision in (Precision.INT8, Precision.FP8) else None,
                 inputs=inputs,
                 device=device,

@@ -17,7 +17,11 @@ LOG_HEIGHT = 360
 
 def live_job(job_id: str) -> None:
     """One job, refreshed by itself until it ends."""
-    job = services.queue().job(job_id)
+    try:
+        job = services.queue().job(job_id)
+    except EngineRoomError as error:
+        show_error(error)
+        return
     refreshed = st.fragment(_job, run_every=None if job.state.finished else REFRESH_SECONDS)
     refreshed(job_id)
 
