@@ -32,11 +32,6 @@ def freeze(function: Any) -> Any:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     frozen = convert_variables_to_constants_v2(function)
-    if unset := [node.name for node in frozen.graph.as_graph_def().node if node.op in ("VariableV2", "Variable", "VarHandleOp")]:
-        raise BuildFailed(
-            f"The graph has variables without values: {', '.join(unset[:5])}.",
-            hint="Export a SavedModel, which holds them, or freeze the graph before uploading it.",
-        )
     if kept := [tensor for tensor in frozen.inputs if tensor.dtype.name in ("resource", "variant")]:
         raise BuildFailed(
             f"Freezing leaves {len(kept)} resource(s) outside the graph, used by {', '.join(_users(frozen.graph, kept))}.",

@@ -115,7 +115,14 @@ def _keras(tf: Any, source: Source) -> Flat:
 def _graphdef(tf: Any, source: Source) -> Flat:
     graph = tf.compat.v1.GraphDef.FromString(source.path.read_bytes())
     feeds = [_tensor_name(spec.name) for spec in source.signature.inputs]
-    return _flat(wrap_graph(tf, graph, feeds, [_tensor_name(spec.name) for spec in source.signature.outputs]))
+    function = wrap_graph(tf, graph, feeds, [_tensor_name(spec.name) for spec in source.signature.outputs])
+    variables = (*_REFERENCE_VARIABLES, "VarHandleOp")
+    if unset := [node.name for node in function.graph.as_graph_def().node if node.op in variables]:
+        raise BuildFailed(
+            f"The graph has variables without values: {', '.join(unset[:5])}.",
+            hint="Export a SavedModel, which holds them, or freeze the graph before uploading it.",
+        )
+    return _flat(function)
 
 
 def _flat(function: Any) -> Flat:

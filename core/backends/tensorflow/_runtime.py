@@ -15,6 +15,8 @@ from typing import Any
 from core.availability import Availability, from_packages, installed_version
 from core.errors import BuildFailed, EngineRoomError, RunFailed, Unavailable
 
+_BOILERPLATE = re.compile(r"Graph execution error|Detected at node|<stack traces|File \"|\[\[$")
+
 log = logging.getLogger(__name__)
 
 
@@ -80,12 +82,13 @@ def told_as(kind: type[BuildFailed] | type[RunFailed], doing: str) -> Iterator[N
         raise
     except Exception as error:
         text = str(getattr(error, "message", "") or error)
-        first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
-        raise kind(f"{doing} failed: {_readable(first)}", hint=_hint(error, text), detail=text) from error
+        raise kind(f"{doing} failed: {_reason(text) or type(error).__name__}", hint=_hint(error, text), detail=text) from error
 
 
-def _readable(line: str) -> str:
-    return re.sub(r"\{\{.*", "", line).strip()[:400]
+def _reason(text: str) -> str:
+    """The line of an error that tells what went wrong, without TensorFlow's stack of where."""
+    lines = (re.sub(r"\{\{.*", "", line).strip() for line in text.splitlines())
+    return next((line[:400] for line in lines if line and not _BOILERPLATE.match(line)), "")
 
 
 def _hint(error: Exception, text: str) -> str:

@@ -1,0 +1,119 @@
+"""Where source nodes go when Grappler was done: fused, folded, removed, merged, or unknown."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.backends.tensorflow._accounting import Account, ExecutedNode, account, base_op
+from core.backends.tensorflow._source_graph import Naming
+from core.graph.engine_graph import SourceNode
+
+
+def source(name: str, op: str, *inputs: str) -> SourceNode:
+    return SourceNode(name=name, op=op, inputs=inputs, outputs=(name,))
+
+
+def executed(name: str, op: str, *inputs: str) -> ExecutedNode:
+    return ExecutedNode(name=name, op=op, inputs=inputs)
+
+
+def taken(nodes: list[SourceNode], ran: list[ExecutedNode], *, frozen: bool = True) -> Account:
+    return account(nodes, ran, Naming(node.name for node in nodes), weights_are_constants=frozen)
+
+
+CONVOLUTION = [
+    source("w", "ReadVariableOp", "resource"),
+    source("conv", "Conv2D", "image", "w"),
+    source("bias", "BiasAdd", "conv"),
+    source("relu", "Relu", "bias"),
+]
+
+
+def fates(found: Account) -> dict[str, str]:
+    return {node.name: node.fate.value for node in found.loose}
+
+
+def test_a_fused_node_carries_what_lies_before_it() -> None:
+    found = taken(CONVOLUTION, [executed("relu", "_MklNativeFusedConv2D", "image", "w")])
+    assert found.carried == {"relu": ("conv", "bias", "relu")}
+    assert fates(found) == {"w": "folded"}
+
+
+def test_weights_that_are_read_are_not_folded() -> None:
+    ran = [executed("w", "ReadVariableOp"), executed("relu", "_FusedConv2D", "image", "w")]
+    assert taken(CONVOLUTION, ran, frozen=False).loose == ()
+
+
+def test_a_node_that_kept_its_operation_took_nothing_in() -> None:
+    found = taken(CONVOLUTION, [executed("conv", "_MklNativeConv2D", "image"), executed("relu", "Relu", "conv")])
+    assert found.carried["relu"] == ("relu",)
+    assert fates(found) == {"w": "folded", "bias": "eliminated"}
+    assert "relu runs without it" in next(node.reason for node in found.loose if node.name == "bias")
+
+
+def test_an_identity_is_nothing() -> None:
+    nodes = [source("a", "Relu", "x"), source("same", "Identity", "a"), source("b", "Tanh", "same")]
+    assert fates(taken(nodes, [executed("a", "Relu"), executed("b", "Tanh", "a")])) == {"same": "eliminated"}
+
+
+def test_a_twin_is_merged_and_not_fused() -> None:
+    nodes = [
+        source("one", "Sqrt", "x"),
+        source("other", "Sqrt", "x"),
+        source("product", "MatMul", "y", "other"),
+        source("sum", "BiasAdd", "product"),
+    ]
+    ran = [executed("one", "Sqrt", "x"), executed("sum", "_FusedMatMul", "y", "one")]
+    found = taken(nodes, ran)
+    assert found.carried["sum"] == ("product", "sum")
+    assert [node.reason for node in found.loose] == ["The same as one, which runs once for both."]
+
+
+def test_what_only_constants_reach_is_folded() -> None:
+    nodes = [source("range", "Range"), source("cast", "Cast", "range"), source("add", "AddV2", "x", "cast")]
+    assert fates(taken(nodes, [executed("add", "AddV2", "x")])) == {"range": "folded", "cast": "folded"}
+
+
+def test_dead_nodes_and_riddles_are_told_apart() -> None:
+    nodes = [
+        source("dead", "Sqrt", "x"),
+        source("lost", "Sqrt", "x"),
+        source("lost_too", "Neg", "lost", "b"),
+        source("b", "Tanh", "y"),
+    ]
+    found = taken([*nodes, source("end", "Sub", "lost_too")], [executed("b", "Tanh"), executed("end", "Sub")])
+    assert fates(found)["dead"] == "eliminated"
+    assert fates(found)["lost"] == "eliminated"
+
+
+@pytest.mark.parametrize(
+    ("name", "origin"),
+    [
+        ("loop/switch_pred/_16", "loop"),
+        ("ConstantFoldingCtrl/loop/pivot_0", "loop"),
+        ("scope/ArithmeticOptimizer/AddOpsRewrite_add", "scope/add"),
+        ("loop/body/_7/scope/mul", "loop/body/scope/mul"),
+    ],
+)
+def test_a_node_that_tensorflow_made_goes_to_the_one_it_was_made_for(name: str, origin: str) -> None:
+    nodes = [source("loop", "While", "x"), source("scope/add", "AddV2", "x", "y"), source("loop/body/scope/mul", "Mul", "x", "y")]
+    assert taken(nodes, [executed(name, "Anything")]).carried[name] == (origin,)
+
+
+def test_a_node_of_nobody_carries_nothing() -> None:
+    assert taken([], [executed("surprise", "Anything")]).carried == {"surprise": ()}
+
+
+@pytest.mark.parametrize(
+    ("op", "base"),
+    [("_MklNativeFusedConv2D", "FusedConv2D"), ("_FusedMatMul", "FusedMatMul"), ("_MklSoftmax", "Softmax"), ("Relu", "Relu")],
+)
+def test_the_operation_behind_a_rewritten_op(op: str, base: str) -> None:
+    assert base_op(op) == base
+
+
+def test_names_lose_the_scopes_of_calls_while_they_stay_unique() -> None:
+    naming = Naming(["StatefulPartitionedCall/StatefulPartitionedCall/conv", "StatefulPartitionedCall/Identity", "Identity"])
+    assert naming("StatefulPartitionedCall/StatefulPartitionedCall/conv") == "conv"
+    assert naming("StatefulPartitionedCall/Identity") == "StatefulPartitionedCall/Identity"
+    assert naming("Identity") == "Identity"
