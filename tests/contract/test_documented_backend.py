@@ -1,0 +1,46 @@
+"""The backend that CONTRIBUTING shows whole, held to the contract."""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.backends.base import Backend, BuildConfig
+from core.errors import InvalidRequest
+from core.models.model import Format
+from core.progress import silent
+from tests.contract.conftest import BATCHES, Case
+
+GUIDE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+
+
+@pytest.fixture(scope="module")
+def backend() -> Backend:
+    shown = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    code = next(block for block in shown if "BACKEND = " in block)
+    module = types.ModuleType("documented_backend")
+    exec(compile(code, str(GUIDE), "exec"), module.__dict__)  # noqa: S102
+    found: Backend = module.BACKEND
+    return found
+
+
+def test_it_is_available_and_gives_the_right_answers(backend: Backend, cases: Callable[[Format], Case], tmp_path: Path) -> None:
+    assert backend.availability().available
+    case = cases(Format.ONNX)
+    engine = backend.build(case.source, BuildConfig(), tmp_path, silent)
+    moved = replace(engine, folder=tmp_path.rename(tmp_path.with_name("moved")))
+    with backend.open(moved) as session:
+        for batch in BATCHES:
+            found = session.run(case.inputs[batch])
+            for name, expected in case.outputs[batch].items():
+                np.testing.assert_allclose(found[name], expected, rtol=1e-5, atol=1e-6)
+        with pytest.raises(InvalidRequest):
+            session.run({"nothing": np.zeros(1)})
+    graph = backend.describe(moved)
+    assert {name for layer in graph.layers for name in layer.source_nodes} == {node.name for node in graph.source_nodes}

@@ -1,0 +1,56 @@
+"""The digits CNN, trained for real, keeps its accuracy on every path that works here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.builds import load_outcome
+from core.models.intake import add_model
+from core.models.model import Model
+from core.paths import BuildPath, paths_for
+from core.pipeline import run_build
+from core.progress import Report
+from core.request import BuildRequest, checked
+from core.stages.child import run_stage
+from core.stages.stage import StageName
+from core.userdata import store_data
+from core.workspace import Workspace
+from sample_models.make_models import sample
+
+TEST_SET = Path(__file__).parents[2] / "sample_models" / "digits_test.npz"
+JUDGED = (StageName.CONVERT, StageName.BUILD, StageName.REFERENCE, StageName.PARITY)
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("digits"))
+
+
+@pytest.fixture(scope="module")
+def digits(workspace: Workspace) -> Model:
+    return add_model(sample("digits"), workspace)
+
+
+def only_accuracy(stage: StageName, folder: Path, report: Report) -> None:
+    """Runs what accuracy needs; layers and latency are others' tests."""
+    if stage in JUDGED:
+        run_stage(stage, folder, report)
+
+
+@pytest.mark.slow
+def test_every_path_keeps_the_accuracy(workspace: Workspace, digits: Model) -> None:
+    inputs = store_data(workspace, TEST_SET)
+    paths: list[BuildPath] = [path for path in paths_for(digits) if path.available]
+    assert {path.backend for path in paths} >= {"tensorflow", "onnxruntime", "openvino", "litert"}
+    for path in paths:
+        request = checked(BuildRequest(model=digits.digest, path=path.id, inputs=inputs), digits)
+        build = run_build(workspace, request, on_change=lambda *_: None, runner=only_accuracy)
+        parity = load_outcome(workspace, build.key).parity
+        assert parity is not None, f"{path.id}: {build.error}"
+        assert parity.passed, path.id
+        assert parity.accuracy is not None
+        assert parity.reference_accuracy is not None
+        assert parity.accuracy.samples == 360
+        assert parity.accuracy.top1 == parity.reference_accuracy.top1 > 0.97, path.id
