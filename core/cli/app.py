@@ -7,7 +7,7 @@ import sys
 import typer
 
 from core import __version__
-from core.cli import builds, compare, doctor, jobs, models, report
+from core.cli import builds, compare, doctor, jobs, models, precision, report
 from core.cli.output import fail
 from core.errors import EngineRoomError
 
@@ -15,10 +15,11 @@ app = typer.Typer(
     name="engineroom",
     help="Make trained models fast, and see what happened inside.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (models, builds, compare, report, jobs, doctor):
+for group in (models, builds, compare, report, precision, jobs, doctor):
     group.register(app)
 
 
