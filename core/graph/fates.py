@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from core.graph.engine_graph import Fate, LooseNode, SourceNode
 from core.graph.source import SourceGraph
@@ -30,6 +30,17 @@ class Nature:
     def is_derived(self, node: SourceNode) -> bool:
         """Whether a build may know the node's result."""
         return node.name in self.constant or node.name in self.shape_only
+
+
+def at_work(node: SourceNode, producer: Mapping[str, SourceNode]) -> SourceNode:
+    """The node whose result a no-op hands on; any other node itself.
+
+    Args:
+        producer: The node that makes each tensor.
+    """
+    while node.op in PASSING_OPS and node.inputs and node.inputs[0] in producer:
+        node = producer[node.inputs[0]]
+    return node
 
 
 def fate(node: SourceNode, source: SourceGraph, nature: Nature) -> LooseNode:

@@ -12,6 +12,8 @@ from core.onnxfile import name_nodes
 from core.precision.view import captured
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
+# Before this IR version, weights had to be among the inputs.
+_WEIGHTS_STAND_ALONE = 4
 _RANDOM_OPS = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinear", "MatMulInteger", "ConvInteger", "QGemm")
 
@@ -77,6 +79,7 @@ def drop_fed_weights(model: onnx.ModelProto) -> bool:
         return False
     del model.graph.input[:]
     model.graph.input.extend(fed)
+    model.ir_version = max(model.ir_version, _WEIGHTS_STAND_ALONE)
     return True
 
 

@@ -16,7 +16,7 @@ import onnx
 from core.backends.base import Tensors
 from core.backends.onnxruntime._sessions import OnnxRuntimeSession
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor, SourceNode
-from core.graph.fates import PASSING_OPS
+from core.graph.fates import at_work
 from core.graph.mapping import with_sources
 from core.graph.source import SourceGraph
 from core.models.model import Signature
@@ -171,17 +171,15 @@ class _Claims:
         if node.domain == _BLOCKED_DOMAIN and (made_by := self._producer.get(_BLOCKED_NAME.sub("", node.name))):
             return {found.name for found in self._followed(made_by, node)}
         written = (self._producer.get(self._plain.get(tensor, tensor)) for tensor in node.output)
-        found = {self._past_passing(made_by, node.op_type).name for made_by in written if made_by}
+        found = {
+            made_by.name if made_by.op == node.op_type else at_work(made_by, self._producer).name
+            for made_by in written
+            if made_by
+        }
         if found:
             return found
         named = _FUSION_NAME.sub("", node.name)
         return {named} & self._nodes.keys()
-
-    def _past_passing(self, made_by: SourceNode, op: str) -> SourceNode:
-        """The node that truly makes a tensor which a layer of another kind writes under a no-op's name."""
-        while made_by.op in PASSING_OPS and made_by.op != op and made_by.inputs[0] in self._producer:
-            made_by = self._producer[made_by.inputs[0]]
-        return made_by
 
     def _followed(self, made_by: SourceNode, node: onnx.NodeProto) -> Iterator[SourceNode]:
         yield made_by

@@ -10,7 +10,7 @@ from core.backends.base import Tensors
 from core.backends.openvino._reading import dtype_of, imported
 from core.backends.openvino._sessions import OpenVinoSession
 from core.graph.engine_graph import Layer, LayerTensor, SourceNode
-from core.graph.fates import PASSING_OPS
+from core.graph.fates import PASSING_OPS, at_work
 from core.graph.source import SourceGraph
 
 _WARM_UP_RUNS = 3
@@ -182,8 +182,8 @@ def _nodes_by_operation(model: Any, source: SourceGraph) -> dict[str, set[str]]:
     for op in reversed(model.get_ordered_ops()):
         own = op.get_friendly_name()
         written = [producer[name] for port in op.outputs() for name in port.get_names() if name in producer]
-        if at_work := {node.name for node in written if node.op not in PASSING_OPS}:
-            found[own] = at_work
+        if working := {node.name for node in (at_work(node, producer) for node in written) if node.op not in PASSING_OPS}:
+            found[own] = working
         elif op.get_type_name() not in _NOT_NODES and len(reads[own]) == 1:
             found.setdefault(own, reads[own])
         for port in op.inputs():
