@@ -2,6 +2,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+PORT ?= 8501
 
 .PHONY: help setup run test check format lock clean
 
@@ -10,8 +11,8 @@ help: ## Show this list
 
 setup: $(VENV)/.run ## Install everything into .venv
 
-run: setup ## Install, then run the main job on a sample model
-	$(BIN)/engineroom compare sample:digits
+run: setup ## Install, then start the dashboard with a worker (PORT=8501)
+	$(BIN)/python -m dashboard.server --port $(PORT)
 
 test: $(VENV)/.dev ## Install what tests need, then run every check and test
 	scripts/test.sh
