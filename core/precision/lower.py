@@ -117,7 +117,7 @@ def lower(
         return Lowered(model=model, converted=tuple(decided.low), kept=dict(decided.kept))
     if ranges is None:
         raise InvalidRequest(f"{precision.value.upper()} needs calibrated ranges.", hint="Calibrate first.")
-    chosen = quantize.plan(model, keep=keep)
+    chosen = quantize.plan(model, keep=keep, precision=precision)
     quantize.quantize(model, chosen, ranges, precision, percentile=percentile, stored=target.stores_weights)
     violations = check_placement(model, stored_weights=target.stores_weights)
     if target.rest in ELEMENT_TYPE:

@@ -28,6 +28,9 @@ WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _THROUGH = ("BatchNormalization",)
 # A channel of zeros still needs a positive scale.
 _ZERO_CHANNEL_SCALE = 1.0
+# TensorRT has FP8 convolutions for these alone, as ModelOpt's own exclusions tell; depthwise ones are none of them.
+FP8_MIN_CHANNELS = 16
+FP8_MAX_FILTER = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +75,14 @@ class QuantizePlan:
     kept: Mapping[str, str] = field(default_factory=dict)
 
 
-def plan(model: onnx.ModelProto, *, keep: Keep | None = None) -> QuantizePlan:
-    """Chooses the tensors to quantize in a model that `simplify` left."""
+def plan(model: onnx.ModelProto, *, keep: Keep | None = None, precision: Precision = Precision.INT8) -> QuantizePlan:
+    """Chooses the tensors to quantize in a simplified model.
+
+    Args:
+        model: With constants folded and BatchNorm merged, as `core.simplify` leaves it.
+        keep: Nodes that stay FP32.
+        precision: INT8 or FP8; what FP8 quantizes is among what INT8 does.
+    """
     view = GraphView(model)
     keep = keep or Keep()
     weights: dict[str, Weight] = {}
@@ -83,7 +92,7 @@ def plan(model: onnx.ModelProto, *, keep: Keep | None = None) -> QuantizePlan:
         if node.op_type not in WEIGHTED_OPS or node.domain not in STANDARD_DOMAINS:
             continue
         found = _weight(node, view)
-        reason = keep.reason(node) or ("neither operand is a constant" if found is None else "")
+        reason = keep.reason(node) or _obstacle(node, found, view, precision)
         if reason or found is None:
             kept[node.name] = reason
             continue
@@ -222,6 +231,16 @@ def _weight(node: NodeProto, view: GraphView) -> Weight | None:
     return Weight(
         tensor=node.input[position], position=position, axis=channel_axis(node, position, len(view.shape(node.input[position])))
     )
+
+
+def _obstacle(node: NodeProto, weight: Weight | None, view: GraphView, precision: Precision) -> str:
+    if weight is None:
+        return "neither operand is a constant"
+    shape = view.shape(weight.tensor)
+    small = min(shape[:2], default=0) < FP8_MIN_CHANNELS or np.prod(shape[2:]) > FP8_MAX_FILTER
+    if precision is Precision.FP8 and node.op_type in ("Conv", "ConvTranspose") and small:
+        return f"FP8 convolutions have {FP8_MIN_CHANNELS} channels and more, and filters of at most {FP8_MAX_FILTER}"
+    return ""
 
 
 def channel_axis(node: NodeProto, position: int, rank: int) -> int | None:

@@ -101,6 +101,13 @@ def test_fp8_reaches_448(make_network: Callable[..., onnx.ModelProto], residual:
     assert check_placement(model, stored_weights=False) == ()
 
 
+def test_fp8_leaves_small_convolutions_alone(residual: onnx.ModelProto) -> None:
+    decided = plan(residual, precision=Precision.FP8)
+    assert decided.weights.keys() == {"Gemm_logits"}
+    assert decided.kept["Conv_c1"] == "FP8 convolutions have 16 channels and more, and filters of at most 32"
+    assert {name for readers in decided.activations.values() for name, _ in readers} == {"Gemm_logits"}
+
+
 def test_a_channel_of_zeros_gets_a_positive_scale(make_network: Callable[..., onnx.ModelProto]) -> None:
     weight = np.stack([np.zeros(3), np.ones(3)], axis=1)
     model = make_network("y = MatMul (x, w)", inputs="float[2,3] x", outputs="float[2,2] y", weights={"w": weight})

@@ -1,0 +1,82 @@
+"""The model that FP16 turns to zeros: what ONNX Runtime shows, what rounding shows, and what is kept in FP32 unasked."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from core.onnxfile import graph_signature, read_onnx, save_onnx
+from core.parity.compare import compare
+from core.precision.calibration import Runner
+from core.precision.calibration_data import DataOptions, open_data
+from core.precision.float16 import Keep
+from core.precision.kinds import Precision
+from core.precision.prepare import ENTRY, PrecisionOptions, prepare
+from core.precision.sensitivity import make_trial
+from core.precision.target import parse_target
+
+RANGE = {"x": (-1.0, 1.0)}
+
+
+def overflowing_model() -> onnx.ModelProto:
+    """Unit vectors by their norm, whose sum of squares is about 200,000: beyond FP16's 65,504."""
+    rng = np.random.default_rng(5)
+    weights = {
+        "w": rng.normal(0, 9, (32, 256)).astype(np.float32),
+        "v": rng.normal(0, 1, (256, 4)).astype(np.float32),
+        "axes": np.array([1]),
+    }
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"], name="widen"),
+        helper.make_node("Mul", ["h", "h"], ["squared"], name="square"),
+        helper.make_node("ReduceSum", ["squared", "axes"], ["total"], name="sum"),
+        helper.make_node("Sqrt", ["total"], ["norm"], name="root"),
+        helper.make_node("Div", ["h", "norm"], ["unit"], name="divide"),
+        helper.make_node("MatMul", ["unit", "v"], ["y"], name="project"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "main",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 32])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["batch", 4])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def overflow_rows() -> list[str]:
+    """A table as Markdown lines."""
+    lines = [
+        "## The model that overflows",
+        "",
+        "Correct in FP32, all zeros in real FP16. `unguarded` converts every node; `light` is the default, which keeps in FP32",
+        "what leaves FP16's range on the calibration data or on random values.",
+        "",
+        "| FP16 by | judged by | max. rel. error | zeros | kept in FP32 |",
+        "|---|---|---|---|---|",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "source.onnx"
+        model = overflowing_model()
+        save_onnx(model, source)
+        data = open_data(None, graph_signature(model), DataOptions(expected=RANGE, random_samples=8))
+        samples = list(data.read())
+        truth = [{"y": Runner(model, ["y"]).run(sample)[0]} for sample in samples]
+        for title, guarded in (("unguarded", False), ("light", True)):
+            out = Path(folder) / title
+            out.mkdir()
+            options = PrecisionOptions(check_range=guarded, data=DataOptions(expected=RANGE))
+            result = prepare(source, out, Precision.FP16, target=parse_target("tensorrt-8.6"), options=options)
+            kept = tuple(result.kept)
+            trial = make_trial(lambda: read_onnx(source), Precision.FP16, keep=Keep(nodes=kept))
+            runners = {"ONNX Runtime": Runner(read_onnx(out / ENTRY), ["y"]), "rounding": Runner(trial.model, ["y"], exact=True)}
+            for judge, runner in runners.items():
+                got = [{"y": runner.run(sample)[0]} for sample in samples]
+                found = compare(truth, got, 0.01).outputs[0]
+                zeros = float(np.mean([np.mean(one["y"] == 0) for one in got]))
+                lines.append(f"| {title} | {judge} | {found.max_rel:.2g} | {zeros:.0%} | {', '.join(kept) or 'none'} |")
+    return lines

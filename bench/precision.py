@@ -1,0 +1,300 @@
+"""What each precision costs and gives: the sample networks, our passes and ModelOpt, on ONNX Runtime and OpenVINO.
+
+    python -m bench.precision [digits resnet50 ...] [--rows rows.json] [--out docs/measurements/precision.md]
+
+The reference is TensorFlow's own output. Digits is judged by its true accuracy on its test set, the others, whose weights are
+random, by parity. `emulated` rounds every narrow tensor, because ONNX Runtime computes FP16 in FP32 on a CPU. ModelOpt's rows
+need ENGINEROOM_MODELOPT_PYTHON. Every conversion and every run is a process of its own; networks already in the file of rows are
+not measured again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.networks import inputs_file, onnx_of
+from bench.overflow import overflow_rows
+from core.benchmark.machine import describe_machine
+from core.precision.kinds import Precision
+from sample_models.make_models import sample
+
+ROOT = Path(__file__).parents[1]
+NETWORKS = ("digits", "mobilenetv2", "efficientnetb0", "bert", "resnet50")
+CALIBRATION_SAMPLES, COMPARED_SAMPLES = 64, 12
+VARIANTS = (
+    ("light", Precision.FP32, "max"),
+    ("light", Precision.FP16, "max"),
+    ("light", Precision.BF16, "max"),
+    ("light", Precision.INT8, "max"),
+    ("light", Precision.INT8, "99.999"),
+    ("light", Precision.FP8, "max"),
+    ("modelopt", Precision.FP16, "max"),
+    ("modelopt", Precision.BF16, "max"),
+    ("modelopt", Precision.INT8, "max"),
+    ("modelopt", Precision.INT8, "entropy"),
+    ("modelopt", Precision.FP8, "max"),
+)
+Row = dict[str, Any]
+Arrays = dict[str, NDArray[Any]]
+
+
+def main() -> int:
+    if len(sys.argv) > 1 and sys.argv[1] in CHILDREN:
+        CHILDREN[sys.argv[1]](*sys.argv[2:])
+        return 0
+    parser = argparse.ArgumentParser(description="Benchmarks precisions.")
+    parser.add_argument("networks", nargs="*", default=NETWORKS)
+    parser.add_argument("--rows", type=Path, default=Path(tempfile.gettempdir()) / "precision-rows.json")
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    rows: list[Row] = json.loads(arguments.rows.read_text()) if arguments.rows.exists() else []
+    done = {row["network"] for row in rows}
+    for network in [name for name in arguments.networks if name not in done]:
+        with tempfile.TemporaryDirectory(prefix=f"precision-{network}-") as folder:
+            rows += network_rows(network, Path(folder))
+        arguments.rows.write_text(json.dumps(rows, indent=1))
+    text = report(rows, overflow_rows())
+    print(text)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(text)
+    return 0
+
+
+# --- one network ------------------------------------------------------------------------------------------------------
+
+
+def network_rows(network: str, folder: Path) -> list[Row]:
+    onnx_of(network)
+    compared = sample("digits_test") if network == "digits" else inputs_file(network, COMPARED_SAMPLES, 100, folder)
+    child("reference", network, str(compared), str(folder / "reference.npz"))
+    rows = []
+    for engine, precision, method in VARIANTS:
+        if engine == "modelopt" and not os.environ.get("ENGINEROOM_MODELOPT_PYTHON"):
+            continue
+        out = folder / f"{engine}-{precision.value}-{method}"
+        out.mkdir()
+        base: Row = {"network": network, "engine": engine, "precision": precision.value, "method": method}
+        made = child("prepare", network, precision.value, engine, method, str(folder), str(out))
+        if "error" in made:
+            rows.append({**base, "runtime": "-", **made})
+            continue
+        for runtime in runtimes(engine, precision):
+            ran = child("run", runtime, precision.value, network, str(out), str(compared), str(folder / "reference.npz"))
+            rows.append({**base, **made, "runtime": runtime, **ran})
+            print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def runtimes(engine: str, precision: Precision) -> list[str]:
+    found = ["onnxruntime", "openvino"] if precision is not Precision.FP8 else ["onnxruntime"]
+    if precision is Precision.BF16:
+        found.remove("onnxruntime")
+    return [*found, *(["emulated"] if engine == "light" and precision in (Precision.FP16, Precision.BF16) else [])]
+
+
+def child(what: str, *words: str) -> Row:
+    """What a child process tells on its last line, with its seconds and peak memory; its error when it fails."""
+    command = [sys.executable, "-m", "bench.precision", what, *words]
+    with tempfile.TemporaryFile("w+") as told, tempfile.TemporaryFile("w+") as log:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, cwd=ROOT, stdout=told, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - started
+        told.seek(0)
+        log.seek(0)
+        lines = told.read().strip().splitlines()
+        if process.returncode:
+            complaints = [line for line in log.read().splitlines() if line.strip()]
+            return {"error": complaints[-1][:200] if complaints else f"exit status {process.returncode}"}
+    result: Row = json.loads(lines[-1]) if lines else {}
+    if what == "prepare":
+        result |= {"process_seconds": seconds, "peak_mb": usage.ru_maxrss / 1024}
+    return result
+
+
+# --- child processes --------------------------------------------------------------------------------------------------
+
+
+def reference(network: str, compared: str, out: str) -> None:
+    """TensorFlow's own outputs."""
+    import tensorflow as tf
+
+    function = tf.saved_model.load(str(sample(network))).signatures["serving_default"]
+    found = [function(**{name: tf.constant(array) for name, array in one.items()}) for one in samples_of(network, compared)]
+    np.savez(out, **{name: np.concatenate([outputs[name].numpy() for outputs in found]) for name in found[0]})
+
+
+def prepare_graph(network: str, precision: str, engine: str, method: str, shared: str, out: str) -> None:
+    from core.precision.prepare import PrecisionOptions, prepare
+    from core.precision.target import parse_target
+
+    if network == "digits":
+        calibration = Path(shared) / "digits-calibration.npz"
+        np.savez(calibration, image=np.load(sample("digits_test"))["image"][:CALIBRATION_SAMPLES])
+    else:
+        calibration = inputs_file(network, CALIBRATION_SAMPLES, 0, Path(shared))
+    percentile = float(method) if method[0].isdigit() else None
+    options = PrecisionOptions(engine=engine, percentile=percentile, method=method if engine == "modelopt" else "max")
+    result = prepare(
+        onnx_of(network),
+        Path(out),
+        Precision(precision),
+        target=parse_target("onnxruntime"),
+        calibration=calibration,
+        options=options,
+    )
+    told = {
+        "seconds": result.seconds,
+        "size_mb": (Path(out) / result.entry).stat().st_size / 1e6,
+        "kept": len(result.kept),
+        "violations": len(result.violations),
+    }
+    print(json.dumps(told))
+
+
+def run_graph(runtime: str, precision: str, network: str, folder: str, compared: str, truth: str) -> None:
+    from core.parity.compare import compare
+
+    opened: Callable[[Path, Precision, str], Callable[[Arrays], Arrays]] = {
+        "onnxruntime": on_onnxruntime,
+        "openvino": on_openvino,
+        "emulated": emulated,
+    }[runtime]
+    run = opened(Path(folder), Precision(precision), network)
+    inputs = samples_of(network, compared)
+    got = [run(one) for one in inputs]
+    with np.load(truth) as file:
+        expected = {name: file[name] for name in file.files}
+    joined = {name: np.concatenate([one[name] for one in got]).astype(np.float32) for name in expected}
+    parity = compare([expected], [joined], 1.0)
+    worst = next(output for output in parity.outputs if output.name == parity.worst)
+    told: Row = {"max_rel": worst.max_rel, "cosine": worst.cosine, "agreement": worst.top1, "non_finite": worst.non_finite}
+    if network == "digits":
+        labels = np.load(compared)["labels"]
+        told["top1"] = float(np.mean(joined["probabilities"].argmax(axis=1) == labels))
+    if runtime != "emulated":
+        told["latency_ms"] = latency(lambda: run(inputs[0]))
+    print(json.dumps(told))
+
+
+def samples_of(network: str, path: str) -> list[Arrays]:
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files if name != "labels"}
+    count = len(next(iter(arrays.values())))
+    return [{name: array[i : i + 1] for name, array in arrays.items()} for i in range(count)]
+
+
+def latency(run: Callable[[], object], seconds: float = 2.0) -> float:
+    """Median milliseconds of single runs, after a warm-up of a fifth of the time."""
+    times: list[float] = []
+    start = time.perf_counter()
+    while (spent := time.perf_counter() - start) < seconds * 1.2 or len(times) < 10:
+        before = time.perf_counter()
+        run()
+        if spent > seconds * 0.2:
+            times.append((time.perf_counter() - before) * 1e3)
+    return float(np.median(times))
+
+
+def on_onnxruntime(folder: Path, precision: Precision, _: str) -> Callable[[Arrays], Arrays]:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if precision is Precision.FP8:  # its optimizer breaks such graphs
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = ort.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_outputs()]
+    return lambda inputs: dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def on_openvino(folder: Path, precision: Precision, _: str) -> Callable[[Arrays], Arrays]:
+    import openvino
+
+    hint = {Precision.FP16: "f16", Precision.BF16: "bf16"}.get(precision, "f32")
+    compiled = openvino.Core().compile_model(folder / "model.onnx", "CPU", {"INFERENCE_PRECISION_HINT": hint})
+    request = compiled.create_infer_request()
+    names = [output.get_any_name() for output in compiled.outputs]
+    return lambda inputs: {name: np.array(request.infer(inputs)[name]) for name in names}
+
+
+def emulated(_: Path, precision: Precision, network: str) -> Callable[[Arrays], Arrays]:
+    from core.onnxfile import read_onnx
+    from core.precision.calibration import Runner
+    from core.precision.lower import load_for
+    from core.precision.sensitivity import make_trial
+    from core.progress import silent
+
+    names = [value.name for value in read_onnx(onnx_of(network)).graph.output]
+    trial = make_trial(lambda: load_for(onnx_of(network), precision, silent)[0], precision)
+    runner = Runner(trial.model, names, exact=True)
+    return lambda inputs: dict(zip(names, runner.run(inputs), strict=True))
+
+
+CHILDREN: dict[str, Callable[..., None]] = {"reference": reference, "prepare": prepare_graph, "run": run_graph}
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+
+def report(rows: list[Row], overflow: list[str]) -> str:
+    machine = describe_machine()
+    lines = [
+        "# What each precision costs and gives",
+        "",
+        f"Taken with `python -m bench.precision` on {', '.join(f'{name}: {value}' for name, value in machine.items())}.",
+        "Timings on a shared machine; ratios within a network are what matters. Conversion includes calibration on",
+        f"{CALIBRATION_SAMPLES} samples, and peak memory is the largest of its processes'. Only digits is trained; the others",
+        "have random weights, which amplify rounding from layer to layer far more than trained ones do: compare engines by them, and",
+        "expect better from a real model.",
+        "",
+    ]
+    for network in dict.fromkeys(row["network"] for row in rows):
+        true = network == "digits"
+        lines += [
+            f"## {network}",
+            "",
+            f"| precision | by | runtime | {'top-1' if true else 'top-1 agreement'} | cosine | max. rel. error "
+            "| ms | MB | convert s | peak MB |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+            *(line(row, true) for row in rows if row["network"] == network),
+            "",
+        ]
+    return "\n".join([*lines, *overflow, ""])
+
+
+def line(row: Row, true: bool) -> str:
+    by = row["engine"] if row["method"] == "max" else f"{row['engine']}, {row['method']}"
+    head = f"| {row['precision']} | {by} | {row['runtime']} |"
+    if "error" in row:
+        return f"{head} {row['error'].replace('|', '/')} | | | | | | |"
+    share = row.get("top1") if true else row.get("agreement")
+    cells = [
+        f"{share:.1%}" if share is not None else "–",
+        f"{row['cosine']:.5f}" if row["cosine"] is not None else "–",
+        f"{row['max_rel']:.2g}" if row["max_rel"] is not None else "–",
+        f"{row['latency_ms']:.2f}" if row.get("latency_ms") else "–",
+        f"{row['size_mb']:.1f}",
+        f"{row['seconds']:.1f}",
+        f"{row['peak_mb']:.0f}",
+    ]
+    return f"{head} {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
