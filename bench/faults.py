@@ -71,7 +71,7 @@ def kill_workers(shop: Shop, kills: int) -> None:
             submitted.append(answer.job or "")
 
     started = time.monotonic()
-    workers = {device: shop.launch_worker("--device", device) for device in devices}
+    workers = {device: shop.launch_worker(device) for device in devices}
     due = {device: time.monotonic() + RANDOM.uniform(0.0, 5.0) for device in devices}
     done = 0
     while done < kills:
@@ -83,7 +83,7 @@ def kill_workers(shop: Shop, kills: int) -> None:
             workers[device].kill()
             workers[device].wait()
             done += 1
-            workers[device] = shop.launch_worker("--device", device)
+            workers[device] = shop.launch_worker(device)
             due[device] = time.monotonic() + RANDOM.uniform(0.0, 5.0)
         time.sleep(0.02)
     wait_until(lambda: all(shop.queue.job(job).state.finished for job in submitted), seconds=600, why=shop.output)
@@ -124,7 +124,7 @@ def _doubled(shop: Shop, names: set[str]) -> int:
 
 def inject_faults(shop: Shop, times: int) -> None:
     """Each fault in a stage, many times: what the job says, and how long that took."""
-    worker = shop.launch_worker("--time-limit", str(TIME_LIMIT), "--memory-limit", "0.4")
+    worker = shop.launch_worker(time_limit=TIME_LIMIT, memory_bytes=400_000_000)
     rows: list[tuple[str, object]] = []
     seed = 1_000_000
     for name, script in FAULTS.items():
@@ -165,9 +165,9 @@ def take_over(shop: Shop, times: int) -> None:
         took = []
         for _ in range(times):
             seed += 1
-            first = shop.start_worker("--device", "cpu:1")
+            first = shop.start_worker("cpu:1")
             job = shop.started(shop.queue.submit(shop.behave(seed, "import time; time.sleep(600)")).job)
-            second = shop.start_worker("--device", "cpu:2")
+            second = shop.start_worker("cpu:2")
             shop.behave(seed, "import time; time.sleep(1)")
             began = time.monotonic()
             first.send_signal(number)
@@ -189,7 +189,7 @@ def _starts(shop: Shop, key: str) -> int:
 
 def idle(shop: Shop, samples: int) -> None:
     """A warm worker: its size, what it burns, and how fast it starts a job."""
-    worker = shop.start_worker("--lease", "10", fake=False)
+    worker = shop.start_worker(lease=10.0, fake=False)
     process = psutil.Process(worker.pid)
     time.sleep(3)
     before, clock = process.cpu_times(), time.monotonic()
@@ -245,7 +245,7 @@ def crowd(shop: Shop, workers: int, readers: int) -> None:
     """Many workers and readers on one SQLite file."""
     (shop.folder / "seconds").write_text("0.05")
     for number in range(workers):
-        shop.start_worker("--device", f"cpu:{number + 1}", "--lease", "20")
+        shop.start_worker(f"cpu:{number + 1}", lease=20.0)
     stop = shop.folder / "stop"
     command = [sys.executable, "-c", READER, str(shop.workspace.root), str(stop)]
     reading = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(readers)]

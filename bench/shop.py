@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,10 +18,14 @@ import psutil
 from onnx import TensorProto, helper, numpy_helper
 
 from core.benchmark.measurement import Protocol
+from core.jobs.device import parse_device
 from core.jobs.job import Job
 from core.jobs.queue import Queue
+from core.jobs.supervisor import StageLimits
+from core.jobs.worker import OPTIONS_VARIABLE, WorkerOptions
 from core.models.intake import add_model
 from core.request import BuildRequest
+from core.serialization import to_data
 from core.workspace import Workspace
 
 T = TypeVar("T")
@@ -79,29 +83,37 @@ class Shop:
         return self.request(seed)
 
     def launch_worker(
-        self, *options: str, fake: bool = True, interpreter: str = sys.executable, workspace: Path | None = None
+        self,
+        device: str = "cpu",
+        *,
+        fake: bool = True,
+        interpreter: str = sys.executable,
+        workspace: Path | None = None,
+        toolchains: Sequence[tuple[str, str]] = (),
+        time_limit: float = 600.0,
+        memory_bytes: int = 4_000_000_000,
+        lease: float = 2.0,
     ) -> subprocess.Popen[bytes]:
-        """A worker that starts now."""
-        variables = {
-            **os.environ,
-            "ENGINEROOM_WORKSPACE": str(workspace or self.workspace.root),
-            "TMPDIR": str(self.folder),
-            "PYTHONPATH": str(ROOT),
-        }
-        command = [interpreter, "-m", "core.cli", "worker", "--lease", "2", *options]
-        command += ["--toolchain", f"default={self.python}"] if fake else []
-        command += ["--database", self.database] if self.database else []
-        command += ["--store", self.store] if self.store else []
+        """A worker that starts now; with real stages when it is not `fake`."""
+        options = WorkerOptions(
+            workspace=Workspace(workspace) if workspace else self.workspace,
+            device=parse_device(device),
+            limits=StageLimits(time_seconds=time_limit, memory_bytes=memory_bytes),
+            database=self.database,
+            store=self.store,
+            toolchains=[*([("default", str(self.python))] if fake else []), *toolchains],
+            lease_seconds=lease,
+        )
+        given = {OPTIONS_VARIABLE: json.dumps(to_data(options)), "TMPDIR": str(self.folder), "PYTHONPATH": str(ROOT)}
         with (self.folder / f"worker-{len(self.workers)}.log").open("wb") as output:
-            process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, cwd=self.folder)
+            command = [interpreter, "-m", "core.jobs"]
+            process = subprocess.Popen(command, env={**os.environ, **given}, stdout=output, stderr=output, cwd=self.folder)
         self.workers.append(process)
         return process
 
-    def start_worker(
-        self, *options: str, fake: bool = True, interpreter: str = sys.executable, workspace: Path | None = None
-    ) -> subprocess.Popen[bytes]:
+    def start_worker(self, device: str = "cpu", **options: Any) -> subprocess.Popen[bytes]:
         """A worker that has told its first sign of life."""
-        process = self.launch_worker(*options, fake=fake, interpreter=interpreter, workspace=workspace)
+        process = self.launch_worker(device, **options)
 
         def joined() -> bool:
             if process.poll() is not None:

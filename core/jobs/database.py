@@ -92,3 +92,20 @@ def prepare(url: str) -> None:
     beats = Heartbeats(url)
     beats.create_table()
     beats.close()
+
+
+def open_client(url: str) -> Any:
+    """A client of the job engine, for a database that was prepared.
+
+    Raises:
+        StoreFailed: It cannot be reached.
+    """
+    dbos = dbos_module()
+    with told(url):
+        return dbos.DBOSClient(
+            system_database_url=url,
+            serializer=dbos.DBOSPortableJSONSerializer(),
+            system_database_pool_size=2,
+            application_name=APPLICATION,
+            retry_connection_errors=False,
+        )

@@ -13,7 +13,7 @@ from core import housekeeping
 from core.builds import BUILD_FILE, Build, Outcome, StageRecord, State, all_builds, load_outcome
 from core.errors import EngineRoomError, InvalidRequest, NotFound, StageCrashed, Unavailable, error_to_dict
 from core.housekeeping import Collected
-from core.jobs.database import APPLICATION, database_url, dbos_module, is_local, prepare, told
+from core.jobs.database import database_url, dbos_module, is_local, open_client, prepare, told
 from core.jobs.estimate import remaining_seconds
 from core.jobs.heartbeats import Heartbeats
 from core.jobs.job import (
@@ -70,15 +70,7 @@ class Queue:
         self.url = database_url(workspace, database)
         self.store: Store | None = store_named(store)
         prepare(self.url)
-        dbos = dbos_module()
-        with told(self.url):
-            self._client: Any = dbos.DBOSClient(
-                system_database_url=self.url,
-                serializer=dbos.DBOSPortableJSONSerializer(),
-                system_database_pool_size=2,
-                application_name=APPLICATION,
-                retry_connection_errors=False,
-            )
+        self._client: Any = open_client(self.url)
         self._beats = Heartbeats(self.url)
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import core
 from core.errors import EngineRoomError, InvalidRequest, StoreFailed, error_to_dict
 from core.jobs.carry import Bench, carry_out
-from core.jobs.database import APPLICATION, APPLICATION_VERSION, database_url, dbos_module, prepare, shown, told
+from core.jobs.database import APPLICATION, APPLICATION_VERSION, database_url, dbos_module, open_client, prepare, shown, told
 from core.jobs.device import Device, try_lock
 from core.jobs.guard import become_subreaper
 from core.jobs.heartbeats import Heartbeats
@@ -253,9 +253,13 @@ class _Worker:
                 threading.Event().wait()  # until the process is replaced: no outcome may be recorded
 
         logging.getLogger("dbos").addFilter(_tells_trouble)
-        dbos.listen_queues([self._options.device.type])
+        client = open_client(self._url)
+        client.register_queue(
+            bench.device.type, worker_concurrency=1, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
+        )
+        client.destroy()
+        dbos.listen_queues([bench.device.type])
         dbos.launch()
-        dbos.register_queue(self._options.device.type, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
         return dbos
 
     def _beat_on(self) -> None:

@@ -89,7 +89,7 @@ FAULTS = {
 
 
 def test_every_fault_fails_one_job_with_its_reason_and_the_worker_lives(shop: Shop) -> None:
-    worker = shop.start_worker("--time-limit", "1.5", "--memory-limit", "0.4")
+    worker = shop.start_worker(time_limit=1.5, memory_bytes=400_000_000)
     jobs = {name: shop.queue.submit(shop.behave(seed, script)).job for seed, (name, (script, _)) in enumerate(FAULTS.items())}
     sound = shop.queue.submit(shop.request(99)).job
     for name, (_, words) in FAULTS.items():
@@ -213,12 +213,12 @@ def test_killing_worker_and_guard_together_leaves_no_process_on_the_device(shop:
 
 
 def test_a_frozen_worker_never_runs_its_job_beside_the_successor(shop: Shop) -> None:
-    frozen = shop.start_worker("--device", "cpu:1")
+    frozen = shop.start_worker("cpu:1")
     job = shop.started(shop.queue.submit(shop.behave(1, "import time; time.sleep(600)")).job)
     frozen.send_signal(signal.SIGSTOP)
     wait_until(lambda: not shop.stage_processes(), seconds=10)
     shop.behave(1, "import time; time.sleep(2)")
-    shop.start_worker("--device", "cpu:2")
+    shop.start_worker("cpu:2")
     wait_until(lambda: [e["event"] for e in shop.journal() if e["stage"] == "build"].count("start") == 2, why=shop.output)
     frozen.send_signal(signal.SIGCONT)
     assert shop.finished(job.id).state is JobState.DONE
@@ -253,7 +253,7 @@ def test_two_workers_of_one_device_take_turns(shop: Shop, tmp_path: Path) -> Non
 
 
 def test_workers_say_what_they_are(shop: Shop) -> None:
-    process = shop.start_worker("--toolchain", f"second={shop.python}")
+    process = shop.start_worker(toolchains=[("second", str(shop.python))])
     (worker,) = shop.queue.workers()
     assert worker.alive
     assert worker.card.pid == process.pid
