@@ -11,23 +11,13 @@ from core.builds import Outcome, all_builds, load_outcome
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, size, stderr
 from core.cli.requests import (
-    DEFAULT_PROTOCOL,
-    Calibration,
-    Device,
     Force,
-    Inputs,
-    Lowering,
-    Options,
-    Ranges,
-    Seconds,
-    Seed,
-    Shapes,
-    SignatureName,
-    Threads,
+    RequestOptions,
     exit_code,
     make_request,
     require,
     run_in_foreground,
+    with_request_options,
 )
 from core.parity.result import OutputParity
 from core.precision.kinds import Precision
@@ -45,43 +35,18 @@ def register(app: typer.Typer) -> None:
     app.command("bench")(bench_command)
 
 
+@with_request_options
 def build_command(
     model: ModelArgument,
     path: Annotated[str, typer.Option("--path", "-p", help="Which path, as `engineroom paths` lists them.")],
+    options: RequestOptions,
     precision: Annotated[Precision, typer.Option("--precision")] = Precision.FP32,
-    shape: Shapes = None,
-    option: Options = None,
-    signature: SignatureName = None,
-    lower: Lowering = None,
-    calibration: Calibration = None,
-    inputs: Inputs = None,
-    ranges: Ranges = None,
-    device: Device = "cpu",
-    threads: Threads = None,
-    seconds: Seconds = DEFAULT_PROTOCOL.min_seconds,
-    seed: Seed = 0,
     force: Force = False,
     json: AsJson = False,
 ) -> None:
     """Build one engine in the foreground, then show its size, latency, parity and layers."""
     workspace = default_workspace()
-    request = make_request(
-        workspace,
-        stored_model(workspace, model),
-        path,
-        precision=precision,
-        shape=shape,
-        option=option,
-        signature=signature,
-        lower=lower,
-        calibration=calibration,
-        inputs=inputs,
-        ranges=ranges,
-        device=device,
-        threads=threads,
-        seconds=seconds,
-        seed=seed,
-    )
+    request = make_request(workspace, stored_model(workspace, model), path, precision, options)
     outcome = run_in_foreground(workspace, request, force=force)
     if json:
         print_json(outcome)

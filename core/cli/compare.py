@@ -10,23 +10,7 @@ from core.analysis.comparison import ComparisonRow, candidate_from, compare_cand
 from core.builds import Outcome
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.output import print_json, print_notes, print_table, size, stderr, stdout
-from core.cli.requests import (
-    DEFAULT_PROTOCOL,
-    Calibration,
-    Device,
-    Force,
-    Inputs,
-    Lowering,
-    Ranges,
-    Seconds,
-    Seed,
-    Shapes,
-    SignatureName,
-    Threads,
-    exit_code,
-    make_request,
-    run_in_foreground,
-)
+from core.cli.requests import Force, RequestOptions, exit_code, make_request, run_in_foreground, with_request_options
 from core.errors import EngineRoomError, Unavailable
 from core.paths import paths_for
 from core.precision.kinds import Precision
@@ -40,54 +24,34 @@ def register(app: typer.Typer) -> None:
     app.command("compare")(compare_command)
 
 
+@with_request_options
 def compare_command(
     model: ModelArgument,
+    options: RequestOptions,
     path: Annotated[list[str] | None, typer.Option("--path", "-p", help="Only this path (repeatable).")] = None,
     precision: Annotated[list[Precision] | None, typer.Option("--precision", help="fp32 unless given (repeatable).")] = None,
-    shape: Shapes = None,
-    signature: SignatureName = None,
-    lower: Lowering = None,
-    calibration: Calibration = None,
-    inputs: Inputs = None,
-    ranges: Ranges = None,
-    device: Device = "cpu",
-    threads: Threads = None,
-    seconds: Seconds = DEFAULT_PROTOCOL.min_seconds,
-    seed: Seed = 0,
     force: Force = False,
     json: AsJson = False,
 ) -> None:
     """Build every path of a model that works here, and set them side by side with a verdict."""
     workspace = default_workspace()
     found = stored_model(workspace, model)
-    wanted = path or [p.id for p in paths_for(found) if p.available]
+    wanted = [
+        (one_path, one_precision)
+        for one_path in path or [p.id for p in paths_for(found) if p.available]
+        for one_precision in precision or [Precision.FP32]
+    ]
     outcomes: list[Outcome] = []
     skipped: list[str] = []
-    for path_id in wanted:
-        for kind in precision or [Precision.FP32]:
-            try:
-                request = make_request(
-                    workspace,
-                    found,
-                    path_id,
-                    precision=kind,
-                    shape=shape,
-                    signature=signature,
-                    lower=lower,
-                    calibration=calibration,
-                    inputs=inputs,
-                    ranges=ranges,
-                    device=device,
-                    threads=threads,
-                    seconds=seconds,
-                    seed=seed,
-                )
-            except EngineRoomError as error:
-                if len(wanted) * len(precision or [0]) == 1:
-                    raise
-                skipped.append(f"{path_id} in {kind.value} was left out: {error}")
-                continue
-            outcomes.append(run_in_foreground(workspace, request, force=force))
+    for one_path, one_precision in wanted:
+        try:
+            request = make_request(workspace, found, one_path, one_precision, options)
+        except EngineRoomError as error:
+            if len(wanted) == 1:
+                raise
+            skipped.append(f"{one_path} in {one_precision.value} was left out: {error}")
+            continue
+        outcomes.append(run_in_foreground(workspace, request, force=force))
     if not outcomes:
         raise Unavailable(f"No path of {found.name} works here.", hint="`engineroom doctor` tells what to install.")
     rows = compare_candidates([candidate_from(outcome) for outcome in outcomes], frozen_bytes=found.frozen_bytes)
@@ -99,7 +63,7 @@ def compare_command(
         )
         stdout.print(summary(rows), highlight=False)
         stdout.print(_conditions(outcomes), style="dim", highlight=False)
-        print_notes(list(dict.fromkeys(note for row in rows for note in row.notes)))
+        print_notes([f"{row.title}: {' '.join(row.notes)}" for row in rows if row.notes])
         for line in skipped:
             stderr.print(line, style="yellow", highlight=False)
     codes = [exit_code(outcome) for outcome in outcomes]

@@ -12,22 +12,7 @@ import typer
 from core.benchmark.machine import memory_limit
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.output import print_json, print_table, size, stderr, stdout
-from core.cli.requests import (
-    DEFAULT_PROTOCOL,
-    Calibration,
-    Device,
-    Force,
-    Inputs,
-    Lowering,
-    Options,
-    Ranges,
-    Seconds,
-    Seed,
-    Shapes,
-    SignatureName,
-    Threads,
-    make_request,
-)
+from core.cli.requests import Force, RequestOptions, make_request, with_request_options
 from core.errors import InvalidRequest
 from core.housekeeping import collect
 from core.jobs.device import parse_device
@@ -70,21 +55,12 @@ def _queue(database: str | None, store: str | None = None) -> Queue:
     return Queue(default_workspace(), database, store)
 
 
+@with_request_options
 def submit_command(
     model: ModelArgument,
     path: Annotated[list[str], typer.Option("--path", "-p", help="Which path, as `engineroom paths` lists them (repeatable).")],
+    options: RequestOptions,
     precision: Annotated[list[Precision] | None, typer.Option("--precision", help="Repeatable: fp32 when not given.")] = None,
-    shape: Shapes = None,
-    option: Options = None,
-    signature: SignatureName = None,
-    lower: Lowering = None,
-    calibration: Calibration = None,
-    inputs: Inputs = None,
-    ranges: Ranges = None,
-    device: Device = "cpu",
-    threads: Threads = None,
-    seconds: Seconds = DEFAULT_PROTOCOL.min_seconds,
-    seed: Seed = 0,
     priority: Annotated[str, typer.Option("--priority", help="high, normal or low.")] = "normal",
     force: Force = False,
     database: Database = None,
@@ -97,24 +73,7 @@ def submit_command(
     queue = _queue(database, store)
     found = stored_model(queue.workspace, model)
     requests = [
-        make_request(
-            queue.workspace,
-            found,
-            one_path,
-            precision=one_precision,
-            shape=shape,
-            option=option,
-            signature=signature,
-            lower=lower,
-            calibration=calibration,
-            inputs=inputs,
-            ranges=ranges,
-            device=device,
-            threads=threads,
-            seconds=seconds,
-            seed=seed,
-            here=False,
-        )
+        make_request(queue.workspace, found, one_path, one_precision, options, here=False)
         for one_path in path
         for one_precision in precision or [Precision.FP32]
     ]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 
@@ -28,50 +32,72 @@ T = TypeVar("T")
 PARITY_FAILED = 11
 DEFAULT_PROTOCOL = Protocol()
 
-Shapes = Annotated[
-    list[str] | None,
-    typer.Option("--shape", help="Length of a dynamic axis: batch=8, or batch=1:8:32 as min:opt:max (repeatable)."),
-]
-Options = Annotated[list[str] | None, typer.Option("--option", "-o", help="A knob of the backend: name=value (repeatable).")]
-SignatureName = Annotated[str | None, typer.Option("--signature", help="Which callable of the model.")]
-Inputs = Annotated[
-    Path | None, typer.Option("--inputs", help="Your own inputs: an .npz keyed by input name; `labels` may be in it.")
-]
-Ranges = Annotated[list[str] | None, typer.Option("--range", help="Of a random input: input_ids=0:30522 (repeatable).")]
-Lowering = Annotated[
-    list[str] | None,
-    typer.Option("--lower", help="How the precision is put in: percentile=99.999, keep_ops=Softmax, max_rel=0.01 (repeatable)."),
-]
-Calibration = Annotated[
-    Path | None, typer.Option("--calibration", help="Data for INT8 and FP8: .npz, .npy, a folder of them, or of images.")
-]
-Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the runtime; all cores when not given.")]
-Seconds = Annotated[float, typer.Option("--seconds", min=0.1, help="Measure latency for at least so long.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of the random inputs.")]
 Force = Annotated[bool, typer.Option("--force", help="Build again although it was built before.")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOptions:
+    """What every command that builds may be told besides model, path and precision; the options' own help says what each is."""
+
+    shape: Annotated[
+        list[str] | None,
+        typer.Option("--shape", help="Length of a dynamic axis: batch=8, or batch=1:8:32 as min:opt:max (repeatable)."),
+    ] = None
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", help="A knob of the backend: name=value (repeatable).")
+    ] = None
+    signature: Annotated[str | None, typer.Option("--signature", help="Which callable of the model.")] = None
+    lower: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lower", help="How the precision is put in: percentile=99.999, keep_ops=Softmax, max_rel=0.01 (repeatable)."
+        ),
+    ] = None
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", help="Data for INT8 and FP8: .npz, .npy, a folder of them, or of images.")
+    ] = None
+    inputs: Annotated[
+        Path | None, typer.Option("--inputs", help="Your own inputs: an .npz keyed by input name; `labels` may be in it.")
+    ] = None
+    ranges: Annotated[list[str] | None, typer.Option("--range", help="Of a random input: input_ids=0:30522 (repeatable).")] = None
+    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu"
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the runtime; all cores when not given.")] = (
+        None
+    )
+    seconds: Annotated[float, typer.Option("--seconds", min=0.1, help="Measure latency for at least so long.")] = (
+        DEFAULT_PROTOCOL.min_seconds
+    )
+    seed: Annotated[int, typer.Option("--seed", help="Of the random inputs.")] = 0
+
+
+def with_request_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options of RequestOptions, and hands them over as its argument `options`.
+
+    Typer reads a command's options from its signature; this one is made of the command's own and the shared ones.
+    """
+    own = inspect.signature(command, eval_str=True).parameters
+    shared = inspect.signature(RequestOptions, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def flat(**values: Any) -> None:
+        options = RequestOptions(**{name: values.pop(name) for name in shared})
+        command(**values, options=options)
+
+    parameters = [parameter for name, parameter in own.items() if name != "options"]
+    everything = sorted([*parameters, *shared.values()], key=lambda parameter: parameter.default is not parameter.empty)
+    everything = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in everything]
+    flat.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in everything}
+    return flat
+
+
 def make_request(
-    workspace: Workspace,
-    model: Model,
-    path: str,
-    *,
-    precision: Precision = Precision.FP32,
-    shape: list[str] | None = None,
-    option: list[str] | None = None,
-    signature: str | None = None,
-    lower: list[str] | None = None,
-    calibration: Path | None = None,
-    inputs: Path | None = None,
-    ranges: list[str] | None = None,
-    device: str = "cpu",
-    threads: int | None = None,
-    seconds: float = DEFAULT_PROTOCOL.min_seconds,
-    seed: int = 0,
-    here: bool = True,
+    workspace: Workspace, model: Model, path: str, precision: Precision, options: RequestOptions, *, here: bool = True
 ) -> BuildRequest:
-    """The checked request that these options ask for; `here` as in `core.request.checked`.
+    """The checked request that these options ask for.
+
+    Args:
+        here: It is to run on this machine; False for a worker elsewhere.
 
     Raises:
         InvalidRequest: An option does not fit the model or the backend.
@@ -81,17 +107,17 @@ def make_request(
         model=model.digest,
         path=path,
         precision=precision,
-        signature=signature,
-        profile=parse_profile(shape or []),
-        options=read_options(path, option),
-        lowering=parse_settings(lower or []),
-        calibration=store_data(workspace, calibration) if calibration else None,
-        inputs=store_data(workspace, inputs) if inputs else None,
-        ranges=parse_ranges(ranges or []),
-        device=device,
-        threads=threads,
-        protocol=Protocol(min_seconds=seconds),
-        seed=seed,
+        signature=options.signature,
+        profile=parse_profile(options.shape or []),
+        options=read_options(path, options.option),
+        lowering=parse_settings(options.lower or []),
+        calibration=store_data(workspace, options.calibration) if options.calibration else None,
+        inputs=store_data(workspace, options.inputs) if options.inputs else None,
+        ranges=parse_ranges(options.ranges or []),
+        device=options.device,
+        threads=options.threads,
+        protocol=Protocol(min_seconds=options.seconds),
+        seed=options.seed,
     )
     return checked(request, model, here=here)
 

@@ -12,7 +12,7 @@ import typer
 
 from core.benchmark.measurement import Protocol
 from core.cli.app import app
-from core.cli.requests import make_request
+from core.cli.requests import RequestOptions, make_request
 from core.commands import command_for, report_command_for, sweep_command_for
 from core.models.model import Format, Model, Signature, TensorSpec
 from core.models.profile import AxisRange, ShapeProfile
@@ -56,7 +56,8 @@ def request_of(command: str, workspace: Workspace) -> BuildRequest:
     _, options = parsed(command)
     assert MODEL.digest.startswith(options.pop("model"))
     options.pop("force"), options.pop("json")
-    return make_request(workspace, MODEL, options.pop("path"), **options, here=False)
+    path, precision = options.pop("path"), options.pop("precision")
+    return make_request(workspace, MODEL, path, Precision(precision), RequestOptions(**options), here=False)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: "-".join(change) or "plain")
