@@ -20,7 +20,8 @@ DONE = "deleted-model"  # session state: what to tell after the model's page is 
 def ask_to_delete(model: Model, builds: Sequence[Build]) -> None:
     st.markdown(f"**{model.name}** · {model.format.label} · {size(model.size_bytes)}")
     if builds:
-        st.markdown(f"Its **{plural(len(builds), 'build')}** go with it: engines, layers, measurements and reports.")
+        verb = "goes" if len(builds) == 1 else "go"
+        st.markdown(f"Its **{plural(len(builds), 'build')}** {verb} with it: engines, layers, measurements and reports.")
     st.markdown("Everybody who uses this dashboard loses it. It cannot be undone.")
     with st.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Keep it"):
