@@ -14,15 +14,27 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
 import core
 from core.errors import EngineRoomError, InvalidRequest, StoreFailed, error_to_dict
+from core.housekeeping import sweep_partial
 from core.jobs.carry import Bench, carry_out
-from core.jobs.database import APPLICATION, APPLICATION_VERSION, database_url, dbos_module, open_client, prepare, shown, told
+from core.jobs.database import (
+    APPLICATION,
+    APPLICATION_VERSION,
+    DATABASE_VARIABLE,
+    database_url,
+    dbos_module,
+    open_client,
+    prepare,
+    shown,
+    told,
+)
 from core.jobs.device import Device, try_lock
 from core.jobs.guard import become_subreaper
 from core.jobs.heartbeats import Heartbeats
@@ -104,7 +116,9 @@ def run_worker(options: WorkerOptions) -> None:
         StoreFailed: The database cannot be reached or written.
         Unavailable: A toolchain does not work.
     """
-    os.environ.pop(OPTIONS_VARIABLE, None)  # nothing for stages to see
+    options = replace(options, database=database_url(options.workspace, options.database))
+    for name in (OPTIONS_VARIABLE, DATABASE_VARIABLE):
+        os.environ.pop(name, None)  # an address may hold a password, and stages see the environment
     _Worker(options).run()
 
 
@@ -239,6 +253,8 @@ class _Worker:
                 return to_data(carry_out(bench, self._job or "", ticket, headline))
             finally:
                 self._job = None
+                with suppress(StoreFailed):
+                    sweep_partial(bench.workspace)  # what a stage that was ended left half done
                 _give_memory_back()
 
         @dbos.workflow(name=WORKFLOW, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]

@@ -283,6 +283,21 @@ def test_a_read_only_workspace_is_told_and_loses_nothing(shop: Shop) -> None:
     assert shop.finished(job).state is JobState.DONE
 
 
+def test_a_stage_sees_no_password_and_what_it_left_half_done_is_swept(shop: Shop) -> None:
+    script = """
+import os, socket
+half = os.path.join(folder, "..", "..", "tmp", f"artifact-x-{socket.gethostname()}.{os.getpid()}-half")
+os.makedirs(half)
+print([name for name in os.environ if name.startswith("ENGINEROOM_")], flush=True)
+os.kill(os.getpid(), 9)
+"""
+    shop.start_worker()
+    job = shop.finished(shop.queue.submit(shop.behave(1, script)).job)
+    assert job.state is JobState.FAILED
+    assert "['ENGINEROOM_EVENTS', 'ENGINEROOM_GUARD']" in shop.queue.log(job.id).text
+    assert list((shop.workspace.root / "tmp").iterdir()) == []
+
+
 def test_unknown_jobs_are_told(shop: Shop) -> None:
     for call in (shop.queue.job, shop.queue.cancel, shop.queue.log, shop.queue.retry):
         with pytest.raises(NotFound, match="No job is called 'abc'"):
