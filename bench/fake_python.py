@@ -77,7 +77,7 @@ def run(stage, folder):
     print(f"stage {stage} of {key[:8]}", flush=True)
     time.sleep(float(read(f"{home}/seconds", "0.02")))
     if stage == "build":
-        exec(read(f"{home}/behaviour/{request['seed']}", ""), {"stage": stage, "folder": folder, "say": say, "request": request})  # noqa: S102
+        exec(read(f"{home}/behaviour/{request['seed']}", ""), {"stage": stage, "folder": folder, "say": say, "write": write})  # noqa: S102
     with open(f"{folder}/{stage}.json.partial", "w") as file:
         file.write("{}")
     os.replace(f"{folder}/{stage}.json.partial", f"{folder}/{stage}.json")

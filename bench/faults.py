@@ -36,7 +36,7 @@ LATER = "import os, random, signal, time; time.sleep(random.random())\n"
 FAULTS = {
     "segfault": "import ctypes; ctypes.string_at(0)",
     "abort": "os.abort()",
-    "memory blow-up": "blocks = []\nwhile True: blocks.append(bytes(20_000_000))",
+    "memory blow-up": "blocks = []\nwhile True: blocks.append(b'x' * 20_000_000)",
     "hang": "time.sleep(600)",
     "C loop that holds the interpreter": "import re; re.match('(a+)+b', 'a' * 64)",
     "hang with a detached grandchild": "os.fork() or (os.setsid(), os.fork() or time.sleep(600))\ntime.sleep(600)",

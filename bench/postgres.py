@@ -6,6 +6,7 @@ import os
 import pwd
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -22,35 +23,59 @@ def find_programs() -> Path | None:
     return next((folder for folder in candidates if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
 
 
-@contextmanager
-def cluster(programs: Path) -> Iterator[str]:
-    """Address of an empty database. Postgres refuses to run as root, so root starts it as another user."""
-    user = _unprivileged() if os.geteuid() == 0 else None
-    password = secrets.token_hex(8)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="pg-") as name:
-        folder = Path(name)
+class Server:
+    """A cluster that can be stopped and started again. Postgres refuses to run as root, so root starts it as another user."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs, self._folder = programs, folder
+        self._user = _unprivileged() if os.geteuid() == 0 else None
+        password = secrets.token_hex(8)
         (folder / "password").write_text(password)
-        if user:
+        if self._user:
             for path in (folder, folder / "password"):
-                shutil.chown(path, user)
-        start = {"user": user} if user else {}
-        initdb = [programs / "initdb", "-D", folder / "data", "-U", "jobs", "-A", "scram-sha-256", f"--pwfile={folder}/password"]
-        subprocess.run([*initdb, "--no-sync"], check=True, capture_output=True, cwd=folder, **start)  # type: ignore[call-overload]
-        server = [programs / "postgres", "-D", folder / "data", "-p", str(port), "-h", "127.0.0.1", "-k", folder]
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(server, stdout=log, stderr=log, cwd=folder, **start)  # type: ignore[call-overload]
+                shutil.chown(path, self._user)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = probe.getsockname()[1]
+        options = ["-D", folder / "data", "-U", "jobs", "-A", "scram-sha-256", f"--pwfile={folder}/password", "--no-sync"]
+        subprocess.run([programs / "initdb", *options], check=True, capture_output=True, cwd=folder, user=self._user)
+        self.url = f"postgresql://jobs:{password}@127.0.0.1:{self._port}/postgres"
+        self.start()
+
+    def start(self) -> None:
+        command = [
+            self._programs / "postgres",
+            "-D",
+            self._folder / "data",
+            "-p",
+            str(self._port),
+            "-h",
+            "127.0.0.1",
+            "-k",
+            self._folder,
+        ]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, user=self._user)
+        ready = [self._programs / "pg_isready", "-h", "127.0.0.1", "-p", str(self._port), "-t", "30"]
+        while subprocess.run(ready, capture_output=True, check=False).returncode:
+            if self._process.poll() is not None:
+                raise RuntimeError((self._folder / "log").read_text())
+
+    def stop(self) -> None:
+        """Ends it with all its connections, as a restart of the host would."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+
+
+@contextmanager
+def cluster(programs: Path) -> Iterator[Server]:
+    """A server with an empty database."""
+    with tempfile.TemporaryDirectory(prefix="pg-") as folder:
+        server = Server(programs, Path(folder))
         try:
-            ready = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port), "-t", "30"]
-            while subprocess.run(ready, capture_output=True, check=False).returncode:
-                if process.poll() is not None:
-                    raise RuntimeError((folder / "log").read_text())
-            yield f"postgresql://jobs:{password}@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            process.terminate()
-            process.wait()
+            server.stop()
 
 
 def _unprivileged() -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.postgres import cluster, find_programs
+from bench.postgres import Server, cluster, find_programs
 from bench.shop import ROOT, Shop, make_shop, wait_until
 from core.builds import State
+from core.errors import StoreFailed
 from core.jobs.database import prepare
 from core.jobs.job import Answer, JobState
 from core.jobs.queue import Queue
@@ -23,12 +24,17 @@ REQUIREMENTS = ROOT / "requirements/worker.txt"
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
+def server() -> Iterator[Server]:
     programs = find_programs()
     if programs is None:
         pytest.skip("no Postgres server is installed (Debian: apt-get install postgresql)")
-    with cluster(programs) as url:
-        yield url
+    with cluster(programs) as running:
+        yield running
+
+
+@pytest.fixture
+def postgres(server: Server) -> str:
+    return server.url
 
 
 @pytest.fixture(scope="session")
@@ -115,6 +121,23 @@ def test_a_frozen_host_never_runs_its_job_beside_its_successor(hosts: Shop) -> N
     frozen.send_signal(signal.SIGCONT)
     assert hosts.finished(job.id).state is JobState.DONE
     assert [e["event"] for e in hosts.journal() if e["stage"] == "build"] == ["start", "start", "end"]
+    assert not [entry for entry in hosts.journal() if entry["event"] == "doubled"]
+
+
+def test_a_worker_that_lost_the_database_ends_its_build_and_goes_on_when_it_is_back(hosts: Shop, server: Server) -> None:
+    worker = hosts.start_worker()
+    waiting = hosts.queue.submit(hosts.request(2))
+    hosts.finished(waiting.job)
+    job = hosts.started(hosts.queue.submit(hosts.behave(1, "import time; time.sleep(600)")).job)
+    server.stop()
+    wait_until(lambda: not hosts.stage_processes(), seconds=10, why=hosts.output)
+    with pytest.raises(StoreFailed, match="Check that it runs"):
+        hosts.queue.jobs()
+    hosts.behave(1, "")
+    server.start()
+    done = hosts.finished(job.id)
+    assert done.state is JobState.DONE
+    assert worker.poll() is None
     assert not [entry for entry in hosts.journal() if entry["event"] == "doubled"]
 
 

@@ -73,7 +73,7 @@ def test_estimates_come_from_earlier_builds_of_the_same_kind(shop: Shop) -> None
 FAULTS = {
     "segfault": ("import ctypes; ctypes.string_at(0)", "was ended by SIGSEGV: a fault in native code"),
     "hang": ("import time; time.sleep(600)", "its time limit"),
-    "memory": ("blocks = []\nwhile True: blocks.append(bytes(20_000_000))", "more than its limit of 0.40 GB"),
+    "memory": ("blocks = []\nwhile True: blocks.append(b'x' * 20_000_000)", "more than its limit of 0.40 GB"),
     "C loop that holds the interpreter": ("import re; re.match('(a+)+b', 'a' * 64)", "its time limit"),
     "SIGTERM ignored": ("import signal, time\nsignal.signal(15, signal.SIG_IGN)\ntime.sleep(600)", "its time limit"),
     "detached grandchild": (
