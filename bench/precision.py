@@ -84,25 +84,30 @@ def network_rows(network: str, folder: Path) -> list[Row]:
     for engine, precision, method in VARIANTS:
         if engine == "modelopt" and not os.environ.get("ENGINEROOM_MODELOPT_PYTHON"):
             continue
-        out = folder / f"{engine}-{precision.value}-{method}"
-        out.mkdir()
         base: Row = {"network": network, "engine": engine, "precision": precision.value, "method": method}
-        made = child("prepare", network, precision.value, engine, method, str(folder), str(out))
-        if "error" in made:
-            rows.append({**base, "runtime": "-", **made})
-            continue
-        for runtime in runtimes(engine, precision):
-            ran = child("run", runtime, precision.value, network, str(out), str(compared), str(folder / "reference.npz"))
-            rows.append({**base, **made, "runtime": runtime, **ran})
-            print(rows[-1], file=sys.stderr, flush=True)
+        for target, ran_on in targets(engine, precision):
+            out = folder / f"{engine}-{precision.value}-{method}-{target}"
+            out.mkdir()
+            made = child("prepare", network, precision.value, engine, method, target, str(folder), str(out))
+            if "error" in made:
+                rows.append({**base, "runtime": "-", **made})
+                continue
+            for runtime in ran_on:
+                ran = child("run", runtime, precision.value, network, str(out), str(compared), str(folder / "reference.npz"))
+                rows.append({**base, **made, "runtime": runtime, **ran})
+                print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
-def runtimes(engine: str, precision: Precision) -> list[str]:
+def targets(engine: str, precision: Precision) -> list[tuple[str, list[str]]]:
+    """What to write graphs for, and what to run each on; our INT8 differs from runtime to runtime."""
+    if (engine, precision) == ("light", Precision.INT8):
+        return [("onnxruntime", ["onnxruntime"]), ("openvino", ["openvino"])]
     found = ["onnxruntime", "openvino"] if precision is not Precision.FP8 else ["onnxruntime"]
     if precision is Precision.BF16:
         found.remove("onnxruntime")
-    return [*found, *(["emulated"] if engine == "light" and precision in (Precision.FP16, Precision.BF16) else [])]
+    emulated = ["emulated"] if engine == "light" and precision in (Precision.FP16, Precision.BF16) else []
+    return [("onnxruntime", [*found, *emulated])]
 
 
 def child(what: str, *words: str) -> Row:
@@ -138,7 +143,7 @@ def reference(network: str, compared: str, out: str) -> None:
     np.savez(out, **{name: np.concatenate([outputs[name].numpy() for outputs in found]) for name in found[0]})
 
 
-def prepare_graph(network: str, precision: str, engine: str, method: str, shared: str, out: str) -> None:
+def prepare_graph(network: str, precision: str, engine: str, method: str, target: str, shared: str, out: str) -> None:
     from core.precision.prepare import PrecisionOptions, prepare
     from core.precision.target import parse_target
 
@@ -153,7 +158,7 @@ def prepare_graph(network: str, precision: str, engine: str, method: str, shared
         onnx_of(network),
         Path(out),
         Precision(precision),
-        target=parse_target("onnxruntime"),
+        target=parse_target(target),
         calibration=calibration,
         options=options,
     )
@@ -260,8 +265,8 @@ def report(rows: list[Row], overflow: list[str]) -> str:
         f"Taken with `python -m bench.precision` on {', '.join(f'{name}: {value}' for name, value in machine.items())}.",
         "Timings on a shared machine; ratios within a network are what matters. Conversion includes calibration on",
         f"{CALIBRATION_SAMPLES} samples, and peak memory is the largest of its processes'. Only digits is trained; the others",
-        "have random weights, which amplify rounding from layer to layer far more than trained ones do: compare engines by them, and",
-        "expect better from a real model.",
+        "have random weights, which amplify rounding from layer to layer far more than trained ones do: compare engines by",
+        "them, and expect better from a real model.",
         "",
     ]
     for network in dict.fromkeys(row["network"] for row in rows):

@@ -200,7 +200,7 @@ def check_command(model: Model, target: For = "tensorrt", json: AsJson = False) 
     name_nodes(loaded)
     wanted = parse_target(target)
     stored = wanted.stores_weights or wanted.strongly_typed
-    found = check_placement(loaded, stored_weights=stored)
+    found = check_placement(loaded, stored_weights=stored, tensorrt=not wanted.quantizes_outputs)
     if json:
         print_json(list(found))
     elif found:
@@ -222,6 +222,7 @@ def sensitivity_command(
     ranges: RangesFile = None,
     expected: Expected = None,
     shape: Shapes = None,
+    target: For = "onnxruntime",
     labelled: Annotated[Path | None, typer.Option("--labelled", help="An .npz with labels, or folders of classes.")] = None,
     max_rel: Annotated[float | None, typer.Option("--max-rel", help="Keep layers in FP32 until outputs are this close.")] = None,
     top1_drop: Annotated[float | None, typer.Option("--top1-drop", help="Or until so much top-1 is lost at most: 0.01.")] = None,
@@ -232,6 +233,7 @@ def sensitivity_command(
     options = _data_options(samples, expected, shape)
     calibration_options = _data_options(500, expected, shape)
     kept = Keep(nodes=tuple(keep or ()))
+    tried = parse_target(target) if parse_target(target).quantizes_outputs else TRIAL_TARGET
     with progress_bar("sensitivity") as report:
         load = load_once(model, precision, report)
         loaded = load()
@@ -239,17 +241,17 @@ def sensitivity_command(
         compared = open_data(data, signature, options)
         known = load_ranges(ranges, structure_digest(loaded)) if ranges else None
         if known is None and precision in GRIDS:
-            known = calibrate(
-                loaded, precision, TRIAL_TARGET, open_data(calibration or data, signature, calibration_options), report
-            )
+            known = calibrate(loaded, precision, tried, open_data(calibration or data, signature, calibration_options), report)
 
         if max_rel is None and top1_drop is None:
-            trial = make_trial(load, precision, ranges=known, keep=kept)
+            trial = make_trial(load, precision, ranges=known, keep=kept, target=tried)
             found: Sensitivity | Remedy = layer_errors(loaded, trial, compared, report)
         else:
             judged = open_labelled(labelled, signature) if labelled else None
             goal = Goal(max_rel=max_rel, top1_drop=top1_drop)
-            found = find_remedy(load, precision, goal, compared, ranges=known, labelled=judged, keep=kept, report=report)
+            found = find_remedy(
+                load, precision, goal, compared, ranges=known, labelled=judged, keep=kept, target=tried, report=report
+            )
     if json:
         print_json(found)
     elif isinstance(found, Remedy):

@@ -68,7 +68,9 @@ def tensors_to_calibrate(model: onnx.ModelProto, precision: Precision, target: T
     """Tensors whose ranges `lower` asks for."""
     if precision is Precision.FP16 or (precision in quantize.GRIDS and target.rest is Precision.FP16):
         return float_tensors(model)
-    return list(quantize.plan(model).activations) if precision in quantize.GRIDS else []
+    if precision not in quantize.GRIDS:
+        return []
+    return list(quantize.plan(model, outputs=_outputs(precision, target)).activations)
 
 
 def calibrate(
@@ -117,10 +119,16 @@ def lower(
         return Lowered(model=model, converted=tuple(decided.low), kept=dict(decided.kept))
     if ranges is None:
         raise InvalidRequest(f"{precision.value.upper()} needs calibrated ranges.", hint="Calibrate first.")
-    chosen = quantize.plan(model, keep=keep, precision=precision)
-    quantize.quantize(model, chosen, ranges, precision, percentile=percentile, stored=target.stores_weights)
-    violations = check_placement(model, stored_weights=target.stores_weights)
+    outputs = _outputs(precision, target)
+    chosen = quantize.plan(model, keep=keep, precision=precision, outputs=outputs)
+    stored = target.stores_weights
+    quantize.quantize(model, chosen, ranges, precision, percentile=percentile, stored=stored, unsigned=outputs)
+    violations = check_placement(model, stored_weights=stored, tensorrt=not outputs)
     if target.rest in ELEMENT_TYPE:
         around = float16.plan(model, ELEMENT_TYPE[target.rest], keep=keep, ranges=ranges.bounds)
         float16.convert(model, around, keep_io_types=keep_io_types)
     return Lowered(model=model, converted=tuple(chosen.weights), kept=dict(chosen.kept), violations=violations)
+
+
+def _outputs(precision: Precision, target: Target) -> bool:
+    return precision is Precision.INT8 and target.quantizes_outputs

@@ -41,14 +41,20 @@ class Violation:
     message: str
 
 
-def check_placement(model: onnx.ModelProto, *, stored_weights: bool = True) -> tuple[Violation, ...]:
+# What TensorRT alone asks for: ONNX Runtime wants UINT8 behind a ReLU, and both inputs of an Add quantized.
+_TENSORRT_ONLY = frozenset({Rule.SIGNED, Rule.ADD, Rule.SHORTCUT})
+
+
+def check_placement(model: onnx.ModelProto, *, stored_weights: bool = True, tensorrt: bool = True) -> tuple[Violation, ...]:
     """Every violation in a graph with Q/DQ nodes, in the graph's order.
 
     Args:
         model: Its nodes must be named, as `core.onnxfile.name_nodes` does.
         stored_weights: Whether the target takes weights that are stored quantized; TensorRT before 10 does not.
+        tensorrt: Whether the rules that only TensorRT has hold too.
     """
-    return tuple(_Audit(GraphView(model), stored_weights).run())
+    found = _Audit(GraphView(model), stored_weights).run()
+    return tuple(one for one in found if tensorrt or one.rule not in _TENSORRT_ONLY)
 
 
 class _Audit:

@@ -50,6 +50,8 @@ GRIDS = {
     ),
 }
 
+UNSIGNED = Grid(element_type=TensorProto.UINT8, largest=255.0, numpy=np.dtype(np.uint8), min_opset=13)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
@@ -75,13 +77,17 @@ class QuantizePlan:
     kept: Mapping[str, str] = field(default_factory=dict)
 
 
-def plan(model: onnx.ModelProto, *, keep: Keep | None = None, precision: Precision = Precision.INT8) -> QuantizePlan:
+def plan(
+    model: onnx.ModelProto, *, keep: Keep | None = None, precision: Precision = Precision.INT8, outputs: bool = False
+) -> QuantizePlan:
     """Chooses the tensors to quantize in a simplified model.
 
     Args:
         model: With constants folded and BatchNorm merged, as `core.simplify` leaves it.
         keep: Nodes that stay FP32.
         precision: INT8 or FP8; what FP8 quantizes is among what INT8 does.
+        outputs: Quantize what convolutions make too, and so both inputs of residual Adds. ONNX Runtime computes a convolution
+            in INT8 only between Q/DQ on both sides.
     """
     view = GraphView(model)
     keep = keep or Keep()
@@ -105,7 +111,16 @@ def plan(model: onnx.ModelProto, *, keep: Keep | None = None, precision: Precisi
         shortcut, convolution = found_block
         if convolution in weights:
             readers.setdefault(node.input[shortcut], []).append((node.name, shortcut))
-    return QuantizePlan(weights=weights, activations={name: tuple(found) for name, found in readers.items()}, kept=kept)
+    if outputs:
+        for node in model.graph.node:
+            if node.name in weights and node.op_type in ("Conv", "ConvTranspose"):
+                made = _activated(node.output[0], view)
+                everyone = (
+                    (reader, i) for reader in view.consumers.get(made, []) for i, n in enumerate(reader.input) if n == made
+                )
+                known = readers.setdefault(made, [])
+                known += [(r.name, i) for r, i in everyone if (r.name, i) not in known and not keep.reason(r)]
+    return QuantizePlan(weights=weights, activations={name: tuple(found) for name, found in readers.items() if found}, kept=kept)
 
 
 def quantize(
@@ -116,6 +131,7 @@ def quantize(
     *,
     percentile: float | None = None,
     stored: bool = False,
+    unsigned: bool = False,
 ) -> onnx.ModelProto:
     """Inserts the planned Q/DQ nodes, in place, and returns the model.
 
@@ -126,8 +142,11 @@ def quantize(
         precision: INT8 or FP8.
         percentile: Of the activations' magnitudes that the grid reaches to; None for the largest.
         stored: Store weights quantized, with DQ alone. Smaller, but TensorRT before 10 wants FP32 weights behind Q and DQ.
+        unsigned: Give activations that are never negative UINT8, whose lower end then is the ReLU, which ONNX Runtime drops.
     """
-    _Insert(model, decided, GRIDS[precision], ranges=ranges, percentile=percentile, stored=stored).run()
+    inserted = _Insert(model, decided, GRIDS[precision], ranges=ranges, percentile=percentile, stored=stored)
+    inserted.unsigned = unsigned and precision is Precision.INT8
+    inserted.run()
     return model
 
 
@@ -142,6 +161,7 @@ class _Insert:
         self.grid = grid
         self.percentile = percentile
         self.stored = stored
+        self.unsigned = False
         self.pairs: dict[str, list[NodeProto]] = {}  # tensor -> its Q/DQ nodes
 
     def run(self) -> None:
@@ -151,7 +171,8 @@ class _Insert:
         for name, weight in self.decided.weights.items():
             by_name[name].input[weight.position] = self._weight_name(weight) + "_dq"
         for tensor, readers in self.decided.activations.items():
-            self.pairs[tensor] = self._pair(tensor, self._activation_scale(tensor), None)
+            grid = self._grid_of(tensor)
+            self.pairs[tensor] = self._pair(tensor, self._activation_scale(tensor, grid), None, grid)
             for name, position in readers:
                 by_name[name].input[position] = f"{tensor}_dq"
         ordered = front + [node for name in self.view.inputs for node in self.pairs.get(name, [])]
@@ -176,18 +197,23 @@ class _Insert:
         scale = np.where(magnitude > 0, magnitude / self.grid.largest, _ZERO_CHANNEL_SCALE).astype(np.float32)
         name = self._weight_name(weight)
         if not self.stored:
-            return self._pair(name, scale, weight.axis, source=weight.tensor)
+            return self._pair(name, scale, weight.axis, self.grid, source=weight.tensor)
         shape = [-1 if i == weight.axis else 1 for i in range(array.ndim)]
         self._constant(f"{name}_q", to_grid(array / scale.reshape(shape if weight.axis is not None else ()), self.grid))
-        self._scale(name, scale)
+        self._scale(name, scale, self.grid)
         return [self._node("DequantizeLinear", f"{name}_q", f"{name}_dq", name, weight.axis)]
 
-    def _activation_scale(self, tensor: str) -> NDArray[np.float32]:
-        magnitude = self.ranges.magnitude(tensor, self.percentile)
-        return np.array(magnitude / self.grid.largest if magnitude > 0 else _ZERO_CHANNEL_SCALE, np.float32)
+    def _grid_of(self, tensor: str) -> Grid:
+        return UNSIGNED if self.unsigned and self.ranges.is_never_negative(tensor) else self.grid
 
-    def _pair(self, name: str, scale: NDArray[np.float32], axis: int | None, source: str | None = None) -> list[NodeProto]:
-        self._scale(name, scale)
+    def _activation_scale(self, tensor: str, grid: Grid) -> NDArray[np.float32]:
+        magnitude = self.ranges.magnitude(tensor, self.percentile)
+        return np.array(magnitude / grid.largest if magnitude > 0 else _ZERO_CHANNEL_SCALE, np.float32)
+
+    def _pair(
+        self, name: str, scale: NDArray[np.float32], axis: int | None, grid: Grid, *, source: str | None = None
+    ) -> list[NodeProto]:
+        self._scale(name, scale, grid)
         return [
             self._node("QuantizeLinear", source or name, f"{name}_q", name, axis),
             self._node("DequantizeLinear", f"{name}_q", f"{name}_dq", name, axis),
@@ -200,9 +226,9 @@ class _Insert:
             node.attribute.append(helper.make_attribute("axis", axis))
         return node
 
-    def _scale(self, name: str, scale: NDArray[np.float32]) -> None:
+    def _scale(self, name: str, scale: NDArray[np.float32], grid: Grid) -> None:
         self._constant(f"{name}_scale", scale)
-        self._constant(f"{name}_zero_point", np.zeros(scale.shape, self.grid.numpy))
+        self._constant(f"{name}_zero_point", np.zeros(scale.shape, grid.numpy))
 
     def _constant(self, name: str, array: NDArray[np.generic]) -> None:
         self.graph.initializer.append(numpy_helper.from_array(array, name))
@@ -231,6 +257,13 @@ def _weight(node: NodeProto, view: GraphView) -> Weight | None:
     return Weight(
         tensor=node.input[position], position=position, axis=channel_axis(node, position, len(view.shape(node.input[position])))
     )
+
+
+def _activated(tensor: str, view: GraphView) -> str:
+    """A convolution's output behind the activation that runtimes fuse with it."""
+    while (reader := view.only_consumer(tensor)) is not None and reader.op_type in ("Relu", "Clip", *_THROUGH):
+        tensor = str(reader.output[0])
+    return tensor
 
 
 def _obstacle(node: NodeProto, weight: Weight | None, view: GraphView, precision: Precision) -> str:

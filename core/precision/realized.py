@@ -28,7 +28,7 @@ def requested_types(model: onnx.ModelProto) -> dict[str, str]:
             continue
         quantized = [_quantized_type(name, view) for name in node.input[:2]] if node.op_type in WEIGHTED_OPS else [""]
         made = next((dtype_name(view.dtypes[name]) for name in node.output if name in view.dtypes), "")
-        kind = quantized[0] if all(quantized) else made
+        kind = _plain(quantized[0] if all(quantized) else made)
         if kind in _NARROWNESS:
             found[node.name] = kind
     return found
@@ -67,7 +67,7 @@ class Realized:
 
     Attributes:
         time_shares: Of the profiled time, by the precision that layers ran in; empty when not measured.
-        agreeing: Share of the nodes that the engine tells about and that ran as asked or fused into something narrower.
+        agreeing: Of the nodes whose layer tells its precision, the share that ran as asked.
     """
 
     nodes: tuple[NodePrecision, ...]
@@ -80,7 +80,8 @@ def compare_precisions(requested: Mapping[str, str], graph: EngineGraph) -> Real
     """Compares what was asked with the layers' own precision.
 
     A layer is judged by the narrowest type among its nodes, as a ReLU fused into an INT8 convolution is not asked for on its
-    own.
+    own. Nor is it odd when a layer takes over a narrower type that the graph asks for elsewhere: runtimes move Q and DQ past
+    pooling and transposes.
 
     Args:
         requested: From `requested_types` of the graph that the engine was built from.
@@ -91,12 +92,13 @@ def compare_precisions(requested: Mapping[str, str], graph: EngineGraph) -> Real
     wider: dict[tuple[str, str], list[Layer]] = {}
     narrower: dict[tuple[str, str], list[Layer]] = {}
     agreeing = told = 0
+    present = set(requested.values())
     for layer in graph.layers:
         inside = [name for name in layer.source_nodes if name in requested]
         realized = _plain(layer.precision)
         share = (layer.time_ms or 0.0) / total / max(len(inside), 1) if total else None
         nodes += [
-            NodePrecision(node=name, requested=requested[name], realized=realized, layer=layer.name, share=share)
+            NodePrecision(node=name, requested=requested[name], realized=realized or None, layer=layer.name, share=share)
             for name in inside
         ]
         if not inside or realized not in _NARROWNESS:
@@ -104,7 +106,7 @@ def compare_precisions(requested: Mapping[str, str], graph: EngineGraph) -> Real
         asked = max((requested[name] for name in inside), key=_NARROWNESS.__getitem__)
         told += len(inside)
         gap = _NARROWNESS[realized] - _NARROWNESS[asked]
-        if gap == 0:
+        if gap == 0 or (gap > 0 and realized in present):
             agreeing += len(inside)
         else:
             (narrower if gap > 0 else wider).setdefault((asked, realized), []).append(layer)
@@ -114,7 +116,7 @@ def compare_precisions(requested: Mapping[str, str], graph: EngineGraph) -> Real
         for name, kind in requested.items()
         if name not in placed
     ]
-    warnings = [_warning(*pair, layers, total) for group in (wider, narrower) for pair, layers in group.items()]
+    warnings = [_warning(*pair, layers, total, requested) for group in (wider, narrower) for pair, layers in group.items()]
     shares: dict[str, float] = {}
     for layer in graph.layers:
         if total and layer.time_ms:
@@ -128,15 +130,15 @@ def compare_precisions(requested: Mapping[str, str], graph: EngineGraph) -> Real
     )
 
 
-def _plain(precision: str | None) -> str | None:
-    return _ALIASES.get(precision, precision) if precision else None
+def _plain(precision: str | None) -> str:
+    return _ALIASES.get(precision, precision) if precision else ""
 
 
-def _warning(asked: str, realized: str, layers: list[Layer], total: float) -> str:
+def _warning(asked: str, realized: str, layers: list[Layer], total: float, requested: Mapping[str, str]) -> str:
     share = sum(layer.time_ms or 0.0 for layer in layers) / total if total else None
     if share is not None and share < _SMALL:
         return ""
-    names = [name for layer in layers for name in layer.source_nodes]
+    names = [name for layer in layers for name in layer.source_nodes if name in requested]
     listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
     spent = "" if share is None else f", {share:.0%} of the time"
     return f"{len(layers)} layers asked for in {asked} ran in {realized}{spent}: {listed}."

@@ -18,7 +18,8 @@ from core.precision.kinds import Precision
 from core.precision.labelled import Labelled, labelled_accuracy
 from core.precision.quantize import GRIDS
 from core.precision.ranges import Ranges
-from core.precision.sensitivity import LayerError, Sensitivity, Trial, layer_errors, make_trial
+from core.precision.sensitivity import TRIAL_TARGET, LayerError, Sensitivity, Trial, layer_errors, make_trial
+from core.precision.target import Target
 from core.progress import Progress, Report, silent
 
 MAX_ROUNDS = 12
@@ -89,6 +90,7 @@ def find_remedy(
     ranges: Ranges | None = None,
     labelled: Labelled | None = None,
     keep: Keep | None = None,
+    target: Target = TRIAL_TARGET,
     report: Report = silent,
 ) -> Remedy:
     """Keeps the worst layers in FP32: one, then two more, then four, each time chosen anew from what is still converted.
@@ -103,6 +105,7 @@ def find_remedy(
         ranges: INT8 and FP8 need them.
         labelled: For a goal in accuracy.
         keep: What stays in FP32 anyway.
+        target: As `make_trial` takes it; for ONNX Runtime, INT8's cost in speed is measured too.
         report: Told of every round.
 
     Raises:
@@ -110,7 +113,7 @@ def find_remedy(
     """
     if goal.top1_drop is not None and labelled is None:
         raise InvalidRequest("An accuracy drop needs labelled data.", hint="Give an .npz with labels or folders of classes.")
-    search = _Search(load, precision, goal, data, ranges, labelled, keep or Keep())
+    search = _Search(load, precision, goal, data, ranges, labelled, keep or Keep(), target)
     return search.run(report)
 
 
@@ -124,6 +127,7 @@ class _Search:
         ranges: Ranges | None,
         labelled: Labelled | None,
         keep: Keep,
+        target: Target,
     ) -> None:
         self.load = load
         self.precision = precision
@@ -132,6 +136,7 @@ class _Search:
         self.ranges = ranges
         self.labelled = labelled
         self.keep = keep
+        self.target = target
         self.reference = load()
         self.reference_top1 = labelled_accuracy(self.reference, labelled).top1 if labelled else None
         self.sample: Sample = next(iter(data.read()))
@@ -177,7 +182,7 @@ class _Search:
 
     def _trial(self, chosen: list[str]) -> Trial:
         keep = Keep(ops=self.keep.ops, nodes=(*self.keep.nodes, *(_escaped(name) for name in chosen)))
-        return make_trial(self.load, self.precision, ranges=self.ranges, keep=keep)
+        return make_trial(self.load, self.precision, ranges=self.ranges, keep=keep, target=self.target)
 
     def _judge(self, trial: Trial, errors: Sensitivity, kept: int) -> Round:
         worst = max((output.max_rel for output in errors.parity.outputs if output.max_rel is not None), default=None)
@@ -188,7 +193,7 @@ class _Search:
             met = met and all(within(output, self.goal.max_rel) for output in errors.parity.outputs)
         if self.goal.top1_drop is not None and top1 is not None and self.reference_top1 is not None:
             met = met and self.reference_top1 - top1 <= self.goal.top1_drop + 1e-9
-        latency = self._latency(trial.model) if self.precision is Precision.INT8 else None
+        latency = self._latency(trial.model) if self._computes_here else None
         return Round(kept=kept, max_rel=worst, non_finite=non_finite, top1=top1, latency_ms=latency, met=met)
 
     def _worst(self, errors: Sensitivity, trial: Trial, chosen: list[str]) -> list[str]:
@@ -208,6 +213,10 @@ class _Search:
         readers = {node.name for node in self.reference.graph.node if first.tensor in node.input}
         return [layer for layer in errors.layers if layer.node in converted & (readers | {first.node})]
 
+    @property
+    def _computes_here(self) -> bool:
+        return self.precision is Precision.INT8 and self.target.quantizes_outputs
+
     def _latency(self, model: onnx.ModelProto) -> float:
         runner = Runner(model, [value.name for value in model.graph.output])
         times = []
@@ -219,7 +228,7 @@ class _Search:
 
     def _cost(self, first: Round, best: Round) -> str:
         if first.latency_ms is None or best.latency_ms is None:
-            return "This CPU does not compute in the precision, so the cost in speed shows on the target alone."
+            return "The cost in speed shows on the target alone: ONNX Runtime does not compute in this precision here."
         full = self._latency(self.reference)
         kept = f"{first.latency_ms:.2f} ms with nothing kept, {best.latency_ms:.2f} ms with {best.kept} layers kept"
         return f"{kept}, {full:.2f} ms in FP32, on ONNX Runtime."

@@ -18,7 +18,7 @@ from core.precision.lower import lower
 from core.precision.opset import fit_opset
 from core.precision.overflow import emulate
 from core.precision.ranges import Ranges
-from core.precision.target import ONNXRUNTIME, Target
+from core.precision.target import OPENVINO, Target
 from core.precision.view import GraphView
 from core.progress import Progress, Report, silent
 
@@ -79,8 +79,9 @@ class Trial:
     exact: bool = True
 
 
-# What trials are lowered for: FP32 between quantized ops, so that only the precision in question is seen.
-TRIAL_TARGET = Target(runtime=ONNXRUNTIME)
+# What trials are lowered for when nobody says: the placement of TensorRT, with FP32 between quantized ops, so that only the
+# precision in question is seen.
+TRIAL_TARGET = Target(runtime=OPENVINO)
 
 
 def make_trial(
@@ -90,6 +91,7 @@ def make_trial(
     ranges: Ranges | None = None,
     keep: Keep | None = None,
     percentile: float | None = None,
+    target: Target = TRIAL_TARGET,
 ) -> Trial:
     """Emulates FP16 and BF16 by rounding; INT8 and FP8 run as Q/DQ, which computes what it says.
 
@@ -99,13 +101,14 @@ def make_trial(
         ranges: As `lower` takes them.
         keep: What stays in FP32.
         percentile: As `lower` takes it.
+        target: Whose placement of Q/DQ to try; one with FP32 between quantized ops.
     """
     if precision in ELEMENT_TYPE:
         model = load()
         bounds = ranges.bounds if ranges else None
         decided = plan(_widest(model, precision), ELEMENT_TYPE[precision], keep=keep, ranges=bounds)
         return Trial(model=emulate(model, decided), converted=tuple(decided.low), kept=dict(decided.kept))
-    lowered = lower(load(), precision, TRIAL_TARGET, ranges=ranges, keep=keep, percentile=percentile)
+    lowered = lower(load(), precision, target, ranges=ranges, keep=keep, percentile=percentile)
     return Trial(model=lowered.model, converted=lowered.converted, kept=lowered.kept)
 
 

@@ -58,6 +58,11 @@ class Target:
         return self.runtime != TENSORRT
 
     @property
+    def quantizes_outputs(self) -> bool:
+        """Whether INT8 needs Q/DQ behind convolutions too, in UINT8 where values are never negative."""
+        return self.runtime == ONNXRUNTIME
+
+    @property
     def rest(self) -> Precision:
         """What a quantized graph computes in between the quantized ops: FP16 where types are strong, else FP32.
 

@@ -101,6 +101,21 @@ def test_fp8_reaches_448(make_network: Callable[..., onnx.ModelProto], residual:
     assert check_placement(model, stored_weights=False) == ()
 
 
+def test_onnxruntime_gets_quantized_outputs_in_uint8_behind_a_relu(residual: onnx.ModelProto) -> None:
+    ranges = ranges_for(residual)
+    for name in ("r0", "r1", "r2", "r3"):
+        ranges.tensors[name] = TensorRange(low=0.0, high=2.55)
+    model = quantize(residual, plan(residual, outputs=True), ranges, Precision.INT8, stored=True, unsigned=True)
+    checker.check_model(model, full_check=True)
+    read = reads_quantized(model)
+    assert read["Add_a0"] == read["Add_a1"] == [0, 1]
+    assert values(model, "r1_scale") == pytest.approx(0.01)
+    assert values(model, "r1_zero_point").dtype == np.uint8
+    assert values(model, "image_zero_point").dtype == np.int8
+    assert check_placement(model, tensorrt=False) == ()
+    assert check_placement(model) != ()
+
+
 def test_fp8_leaves_small_convolutions_alone(residual: onnx.ModelProto) -> None:
     decided = plan(residual, precision=Precision.FP8)
     assert decided.weights.keys() == {"Gemm_logits"}

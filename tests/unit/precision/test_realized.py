@@ -60,6 +60,12 @@ def test_layers_that_ran_narrower_are_named_too() -> None:
     assert found.warnings == ("1 layers asked for in float32 ran in bfloat16, 100% of the time: c.",)
 
 
+def test_q_moved_past_a_pooling_is_nothing_odd() -> None:
+    asked = {"conv": "int8", "pool": "float32"}
+    found = compare_precisions(asked, engine(("a", "int8", 1.0, ("conv",)), ("b", "uint8", 1.0, ("pool",))))
+    assert (found.warnings, found.agreeing) == ((), 1.0)
+
+
 def test_trifles_are_no_warning_and_silence_is_no_agreement() -> None:
     asked = {"c1": "int8", "c2": "int8", "gone": "int8"}
     found = compare_precisions(asked, engine(("a", None, 99.5, ("c1",)), ("b", "float32", 0.5, ("c2",))))
