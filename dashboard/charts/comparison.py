@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from enum import Enum
 
@@ -18,6 +19,7 @@ from dashboard.charts.style import calm
 ROW_HEIGHT = 34
 POWERS_FROM = 20
 DIFFERENCES = 20
+LABEL_LETTERS = 26
 SYMBOLS = {Standing.BASELINE: "diamond", Standing.WRONG: "x", Standing.FASTER: "circle"}
 
 
@@ -39,7 +41,7 @@ def latency_figure(rows: Sequence[ComparisonRow]) -> go.Figure:
             figure.add_scatter(
                 name=precision.value,
                 x=medians,
-                y=[row_title(row) for row in own],
+                y=[_wrapped(row) for row in own],
                 error_x={
                     "type": "data",
                     "symmetric": False,
@@ -63,7 +65,7 @@ def latency_figure(rows: Sequence[ComparisonRow]) -> go.Figure:
         xaxis={"title": "Median latency, ms, with its 95 % interval" + (" (powers of ten)" if powers else "")},
         yaxis={
             "categoryorder": "array",
-            "categoryarray": [row_title(row) for row in reversed(measured)],
+            "categoryarray": [_wrapped(row) for row in reversed(measured)],
             "automargin": True,
             "showgrid": False,
         },
@@ -125,6 +127,11 @@ def differences_figure(rows: Sequence[DiffRow], a: str, b: str) -> go.Figure:
         xaxis={"title": "ms a run, of the layers that carry these nodes out"},
     )
     return calm(figure, 110 + 34 * max(2, len(shown))).update_layout(bargap=0.25)
+
+
+def _wrapped(row: ComparisonRow) -> str:
+    """The title in lines that leave room for the chart on a narrow screen."""
+    return "<br>".join(textwrap.wrap(row_title(row), LABEL_LETTERS))
 
 
 def _other(row: ComparisonRow, against: Against) -> float | None:

@@ -20,10 +20,10 @@ def config(name: str, image: str = "png") -> dict[str, Any]:
 
 
 def calm(figure: go.Figure, height: int) -> go.Figure:
-    """Margins, legend above the chart, no zero lines."""
+    """The legend above the chart, the buttons above the legend, so that they never meet on a narrow screen."""
     figure.update_layout(
-        height=height,
-        margin={"l": 8, "r": 8, "t": 36, "b": 8},
+        height=height + 26,
+        margin={"l": 8, "r": 8, "t": 62, "b": 8},
         legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "title": None},
         bargap=0.0,
         hoverlabel={"align": "left"},

@@ -89,7 +89,7 @@ def headline(outcome: Outcome) -> None:
 
 
 def _figure(label: str, value: str, below: str, help: str | None = None) -> None:
-    with st.container(width=192, gap=None):
+    with st.container(width=176, gap=None):
         st.metric(label, value, help=help)
         st.caption(below)
 
@@ -106,8 +106,8 @@ def _latency(measured: Measurement | None) -> None:
     _figure(
         "Median latency",
         formatting.milliseconds(latency.median_ms),
-        f"95 % interval {latency.low_ms:.4g} to {latency.high_ms:.4g} ms  \n{tails}",
-        help=f"Host to host, one inference at a time, {latency.samples:,} samples. The tab Measurement has the protocol.",
+        f"{latency.low_ms:.4g} to {latency.high_ms:.4g} ms (95 %)  \n{tails}",
+        help=f"With the median's 95 % interval of {latency.samples:,} samples, host to host; see Measurement.",
     )
 
 

@@ -113,8 +113,11 @@ def tensor_frame(tensors: Sequence[LayerTensor]) -> pd.DataFrame:
     )
 
 
-def source_table(build: str, view: LayerView) -> None:
+def source_table(build: str, view: LayerView | None) -> None:
     """Every source node and the layer it went into, or why it is in none."""
+    if view is None:
+        st.info("This build told no layers, so nothing tells where the source nodes went.", icon=":material/layers_clear:")
+        return
     rows = source_rows(view.graph)
     fates = list(dict.fromkeys(row.fate for row in rows))
     left, right = st.columns([2, 3], vertical_alignment="bottom")
