@@ -20,7 +20,7 @@ from core.backends.tensorflow import _executed, _frozen, _profile, _runtime, _xl
 from core.backends.tensorflow._loading import concrete, format_of, load
 from core.backends.tensorflow._runtime import told_as
 from core.backends.tensorflow._shapes import infer_shapes
-from core.backends.tensorflow._source_graph import Naming, source_nodes
+from core.backends.tensorflow._source_graph import Naming, called, source_nodes
 from core.errors import BuildFailed, RunFailed
 from core.graph.engine_graph import EngineGraph, SourceNode
 from core.models.model import Format, Signature, Source
@@ -131,6 +131,8 @@ def _described(engine: Engine) -> tuple[EngineGraph, Naming]:
         if config.variant == "xla":
             naming = Naming(node.name for node in source)
             return _xla.engine_graph(source, _xla.optimised_hlo(function, tensors), naming, device=config.device), naming
+        if config.variant == "frozen":
+            source = called(source, function.graph.as_graph_def())
         nodes = _executed.executed_graph(function, tensors)
         shapes = infer_shapes(tf, nodes, function, tensors)
     naming = Naming([*(node.name for node in source), *(node.name for node in nodes)])
@@ -143,7 +145,7 @@ def _function(tf: Any, engine: Engine) -> Any:
     """The engine's callable, not called yet."""
     path = engine.folder / engine.artifact
     if engine.config.variant == "frozen":
-        return _frozen.load(tf, path)
+        return concrete(tf, _frozen.load(tf, path), engine.signature)
     source = Source(path=path, format=format_of(path), signature=engine.signature)
     if engine.config.variant == "xla":
         return _xla.compiled(tf, load(tf, source, as_loaded=False), engine.signature)

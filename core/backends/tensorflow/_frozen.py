@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.backends.tensorflow._loading import wrap_graph
+from core.backends.tensorflow._loading import Flat, graph_call
 from core.errors import BuildFailed
 from core.serialization import read_json, write_json
 
@@ -58,11 +58,11 @@ def save(frozen: Any, folder: Path) -> None:
     write_json(folder / ENDS, ends)
 
 
-def load(tf: Any, folder: Path) -> Any:
-    """The concrete function that `save` wrote."""
+def load(tf: Any, folder: Path) -> Flat:
+    """What `save` wrote."""
     ends = read_json(Ends, folder / ENDS)
     graph = tf.compat.v1.GraphDef.FromString((folder / GRAPH).read_bytes())
-    return wrap_graph(tf, graph, list(ends.inputs), list(ends.outputs))
+    return graph_call(tf, graph, list(ends.inputs), list(ends.outputs))
 
 
 def _users(graph: Any, tensors: list[Any]) -> list[str]:

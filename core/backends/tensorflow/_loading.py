@@ -36,7 +36,9 @@ def load(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
 
 def concrete(tf: Any, function: Flat, signature: Signature) -> Any:
     """The callable traced once, at the signature's symbolic shapes."""
-    return tf.function(function, input_signature=input_specs(tf, signature), autograph=False).get_concrete_function()
+    traced = tf.function(function, input_signature=input_specs(tf, signature), autograph=False).get_concrete_function()
+    traced.flat = function  # it holds the variables and tables, which the trace refers to but does not keep
+    return traced
 
 
 def input_specs(tf: Any, signature: Signature) -> list[Any]:
@@ -88,7 +90,7 @@ def _without_references(tf: Any, signature: Signature, function: Any, definition
 
     graph = convert_variables_to_constants_v2(function).graph.as_graph_def()
     feeds = [definition.inputs[spec.name].name for spec in signature.inputs]
-    return _flat(wrap_graph(tf, graph, feeds, [definition.outputs[spec.name].name for spec in signature.outputs]))
+    return graph_call(tf, graph, feeds, [definition.outputs[spec.name].name for spec in signature.outputs])
 
 
 def _keras(tf: Any, source: Source) -> Flat:
@@ -115,25 +117,11 @@ def _keras(tf: Any, source: Source) -> Flat:
 def _graphdef(tf: Any, source: Source) -> Flat:
     graph = tf.compat.v1.GraphDef.FromString(source.path.read_bytes())
     feeds = [_tensor_name(spec.name) for spec in source.signature.inputs]
-    function = wrap_graph(tf, graph, feeds, [_tensor_name(spec.name) for spec in source.signature.outputs])
-    variables = (*_REFERENCE_VARIABLES, "VarHandleOp")
-    if unset := [node.name for node in function.graph.as_graph_def().node if node.op in variables]:
-        raise BuildFailed(
-            f"The graph has variables without values: {', '.join(unset[:5])}.",
-            hint="Export a SavedModel, which holds them, or freeze the graph before uploading it.",
-        )
-    return _flat(function)
+    return graph_call(tf, graph, feeds, [_tensor_name(spec.name) for spec in source.signature.outputs])
 
 
-def _flat(function: Any) -> Flat:
-    def call(*tensors: Any) -> list[Any]:
-        return list(function(*tensors))
-
-    return call
-
-
-def wrap_graph(tf: Any, graph: Any, feeds: list[str], fetches: list[str]) -> Any:
-    """A GraphDef between named tensors, as a concrete function.
+def graph_call(tf: Any, graph: Any, feeds: list[str], fetches: list[str]) -> Flat:
+    """A GraphDef between named tensors.
 
     Raises:
         InvalidRequest: The graph has no tensor of one of those names.
@@ -146,7 +134,17 @@ def wrap_graph(tf: Any, graph: Any, feeds: list[str], fetches: list[str]) -> Any
         raise InvalidRequest(f"The graph has no such tensor: {error.args[0]}", hint="Inspect the model for its names.") from error
     except ValueError as error:
         raise BuildFailed(f"TensorFlow cannot import the graph: {error}") from error
-    return wrapped.prune(*ends)
+    pruned = wrapped.prune(*ends)
+    if unset := [node.name for node in pruned.graph.as_graph_def().node if node.op in (*_REFERENCE_VARIABLES, "VarHandleOp")]:
+        raise BuildFailed(
+            f"The graph has variables without values: {', '.join(unset[:5])}.",
+            hint="Export a SavedModel, which holds them, or freeze the graph before uploading it.",
+        )
+
+    def call(*tensors: Any) -> list[Any]:
+        return list(pruned(*tensors))
+
+    return call
 
 
 def _tensor_name(name: str) -> str:

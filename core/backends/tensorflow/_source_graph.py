@@ -36,6 +36,20 @@ def source_nodes(graph: Any) -> tuple[SourceNode, ...]:
     return tuple(opened.as_source_nodes())
 
 
+def called(source: Iterable[SourceNode], caller: Any) -> tuple[SourceNode, ...]:
+    """Source nodes as the inliner names them once `caller`, a `GraphDef`, has called the function that they are in."""
+    scope = next(f"{node.name}/" for node in caller.node if node.op in _CALLS)
+    return tuple(
+        SourceNode(
+            name=scope + node.name,
+            op=node.op,
+            inputs=tuple(scope + name for name in node.inputs),
+            outputs=tuple(scope + name for name in node.outputs),
+        )
+        for node in source
+    )
+
+
 def plain_name(name: str) -> str:
     """An executed node's name without the numbers that the inliner puts after a branch's scope."""
     return _COUNTED_SCOPE.sub(r"/\1", name)
