@@ -66,9 +66,7 @@ def folded(graph: Any, inputs: list[str], outputs: list[str]) -> Any:
         return tf_loader.tf_optimize(inputs, outputs, graph)
 
 
-def to_onnx(
-    frozen: Frozen, signature: Signature, folder: Path, *, what: str, log: ConverterLog, report: Report, opset: int = OPSET
-) -> Converted:
+def to_onnx(frozen: Frozen, signature: Signature, folder: Path, *, what: str, log: ConverterLog, report: Report) -> Converted:
     """Converts, checks and saves as `model.onnx`, with `model.onnx.data` beside it when `frozen.large`.
 
     Raises:
@@ -81,10 +79,9 @@ def to_onnx(
             hint="Export it with different names.",
         )
     report(Progress(message="Translating TensorFlow's ops to ONNX", fraction=0.4))
-    storage = _storage() if frozen.large else None
-    source_ops: dict[str, int] = {}
+    storage, weights = (_storage(), _taken_out(frozen.graph)) if frozen.large else (None, None)
     try:
-        graph = _optimized(lambda: _translated(frozen, opset, source_ops), report)
+        graph = _optimized(lambda: _translated(frozen, weights), report)
         model = graph.make_model(f"converted from {what}", external_tensor_storage=storage)
     except Exception as error:
         # An op without translation often makes a later step stumble: the op is the reason to tell.
@@ -97,7 +94,7 @@ def to_onnx(
                 detail=log.tail,
             ) from error
         raise
-    if left := _leftover(model, log, opset):
+    if left := _leftover(model, log):
         raise unsupported(TOOL, what, left, detail=log.tail)
 
     report(Progress(message="Checking the ONNX model", fraction=0.9))
@@ -105,8 +102,9 @@ def to_onnx(
     polish(model)
     ops = save(model, folder / "model.onnx", storage.name_to_tensor_data if storage else None)
     del model, graph
+    source_ops = {} if frozen.graph is None else _counts(frozen.graph)
     notes = (
-        [f"{sum(source_ops.values())} TensorFlow ops became {sum(ops.values())} ONNX ops (opset {opset})."] if source_ops else []
+        [f"{sum(source_ops.values())} TensorFlow ops became {sum(ops.values())} ONNX ops (opset {OPSET})."] if source_ops else []
     )
     if frozen.large:
         notes.append("The weights are in a file of their own, and constants are left for the runtime to fold.")
@@ -126,25 +124,27 @@ def _version(name: str) -> str | None:
     return installed_version(f"{name}-cpu", name)
 
 
-def _translated(frozen: Frozen, opset: int, source_ops: dict[str, int]) -> Any:
-    """tf2onnx's own graph, in ONNX's ops where it has them; tells in `source_ops` what it was given."""
+def _taken_out(graph: Any) -> dict[str, bytes]:
+    """Takes the large constants out of a `GraphDef`: their bytes by node name."""
+    from tf2onnx.tf_utils import compress_graph_def
+
+    weights: dict[str, bytes] = compress_graph_def(graph)
+    return weights
+
+
+def _translated(frozen: Frozen, weights: Mapping[str, bytes] | None) -> Any:
+    """tf2onnx's own graph, in ONNX's ops where it has them."""
     import tensorflow as tf
     from tf2onnx.tfonnx import process_tf_graph
 
     from core.conversion._tf2onnx_handlers import handlers
 
     with tf.Graph().as_default() as tf_graph:
-        weights = None
         if frozen.graph is not None:
-            if frozen.large:
-                from tf2onnx.tf_utils import compress_graph_def
-
-                weights = compress_graph_def(frozen.graph)
             tf.import_graph_def(frozen.graph, name="")
-            source_ops.update(_counts(frozen.graph))
         return process_tf_graph(
             tf_graph,
-            opset=opset,
+            opset=OPSET,
             input_names=list(frozen.inputs),
             output_names=list(frozen.outputs),
             tensors_to_rename={**frozen.inputs, **frozen.outputs},
@@ -205,12 +205,12 @@ def _storage() -> Any:
 
 def _unmapped(log: ConverterLog) -> dict[str, list[str]]:
     """Names of the nodes whose op tf2onnx said it does not support, by op."""
-    found: dict[str, list[str]] = defaultdict(list)
+    found: dict[str, dict[str, None]] = defaultdict(dict)  # a second try logs the same again
     for record in log.records:
         if str(record.msg).startswith("Tensorflow op [") and isinstance(record.args, tuple):
             name, op = (str(argument) for argument in record.args[:2])
-            found[op.removeprefix("TFL_")].append(name)
-    return dict(found)
+            found[op.removeprefix("TFL_")][name] = None
+    return {op: list(names) for op, names in found.items()}
 
 
 def _failed_node(log: ConverterLog) -> str | None:
@@ -221,7 +221,7 @@ def _failed_node(log: ConverterLog) -> str | None:
     return None
 
 
-def _leftover(model: Any, log: ConverterLog, opset: int) -> dict[str, list[str]]:
+def _leftover(model: Any, log: ConverterLog) -> dict[str, list[str]]:
     """Names of the nodes that are no ONNX ops, by op."""
     from onnx import defs
 
@@ -230,7 +230,7 @@ def _leftover(model: Any, log: ConverterLog, opset: int) -> dict[str, list[str]]
     refused = {name for names in _unmapped(log).values() for name in names}
     found: dict[str, list[str]] = defaultdict(list)
     for node in onnxfile.nodes(model):
-        versions = {"": opset, "ai.onnx.ml": 2}
+        versions = {"": OPSET, "ai.onnx.ml": 2}
         known = node.domain in versions and defs.has(node.op_type, versions[node.domain], node.domain)
         if not known or node.name in refused:
             found[node.op_type.removeprefix("TFL_")].append(node.name)
