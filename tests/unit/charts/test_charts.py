@@ -1,0 +1,106 @@
+"""Figures from rows: what is drawn, without pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.analysis.board import board
+from core.analysis.colours import ColourBy, Colouring
+from core.analysis.comparison import ComparisonRow
+from core.analysis.diff import diff_engines
+from core.analysis.layers import layer_rows
+from core.builds import load_outcome
+from core.graph.engine_graph import EngineGraph
+from core.workspace import Workspace
+from dashboard.charts.comparison import Against, differences_figure, latency_figure, scatter_figure
+from dashboard.charts.latency import samples_figure
+from dashboard.charts.layers import layers_figure
+from dashboard.charts.style import config
+from tests.stored_builds import Shelf, chain, fill, resnet
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return fill(Workspace(tmp_path_factory.mktemp("workspace")))
+
+
+@pytest.fixture(scope="module")
+def rows(shelf: Shelf) -> list[ComparisonRow]:
+    keys = (shelf.fp32, shelf.fp16, shelf.int8, shelf.untimed, shelf.failed, shelf.running)
+    return board([load_outcome(shelf.workspace, key) for key in keys])
+
+
+def bars(graph: EngineGraph, by: ColourBy = ColourBy.PRECISION, selected: int | None = None):
+    rows = layer_rows(graph)
+    return layers_figure(rows, Colouring(rows, by), selected)
+
+
+def test_a_bar_for_each_layer_in_its_colour() -> None:
+    graph = resnet("fp16")
+    figure = bars(graph)
+    drawn = {int(x): y for trace in figure.data for x, y in zip(trace.x, trace.y, strict=True)}
+    assert drawn == {n: pytest.approx(layer.time_ms) for n, layer in enumerate(graph.layers, 1)}
+    assert {trace.name for trace in figure.data} == {layer.precision or "not told" for layer in graph.layers}
+
+
+def test_the_selected_layer_is_marked() -> None:
+    (mark,) = bars(resnet("fp16"), selected=7).layout.shapes
+    assert (mark.x0, mark.x1) == (6.5, 7.5)
+    assert not bars(resnet("fp16")).layout.shapes
+
+
+def test_ten_thousand_layers_are_drawn_as_some_hundred_bars() -> None:
+    figure = bars(chain(10_000), selected=9_999)
+    assert sum(len(trace.x) for trace in figure.data) <= 600
+    assert "17 a bar" in figure.layout.xaxis.title.text
+
+
+def test_untimed_layers_are_drawn_by_their_source_nodes(shelf: Shelf) -> None:
+    graph = load_outcome(shelf.workspace, shelf.untimed).graph
+    assert graph
+    figure = bars(graph)
+    assert figure.layout.yaxis.title.text == "source nodes"
+    assert sum(sum(trace.y) for trace in figure.data) == sum(len(layer.source_nodes) for layer in graph.layers)
+
+
+def test_latency_has_a_dot_with_its_interval_for_what_was_measured(rows: list[ComparisonRow]) -> None:
+    figure = latency_figure(rows)
+    medians = sorted(x for trace in figure.data for x in trace.x)
+    assert medians == sorted(row.median_ms for row in rows if row.median_ms is not None)
+    for trace in figure.data:
+        assert all(up > 0 and down > 0 for up, down in zip(trace.error_x.array, trace.error_x.arrayminus, strict=True))
+
+
+def test_latencies_far_apart_get_an_axis_of_powers(rows: list[ComparisonRow]) -> None:
+    assert latency_figure(rows).layout.xaxis.type == "log"
+    assert latency_figure(rows[:3]).layout.xaxis.type is None
+
+
+@pytest.mark.parametrize("against", list(Against))
+def test_the_scatter_holds_what_has_both_figures(rows: list[ComparisonRow], against: Against) -> None:
+    assert sum(len(trace.x) for trace in scatter_figure(rows, against).data) == 4
+
+
+def test_nothing_measured_draws_nothing(rows: list[ComparisonRow]) -> None:
+    assert not latency_figure(rows[4:]).data
+    assert not scatter_figure(rows[4:], Against.SIZE).data
+
+
+def test_the_largest_difference_is_drawn_first() -> None:
+    diff = diff_engines(resnet("fp32"), resnet("fp16"))
+    a, b = differences_figure(diff.rows, "fp32", "fp16").data
+    gaps = [abs(y - x) for x, y in zip(a.x, b.x, strict=True)]
+    assert gaps == sorted(gaps, reverse=True)
+    assert a.y[0].startswith("1. ")
+
+
+def test_samples_are_all_drawn(shelf: Shelf) -> None:
+    measured = load_outcome(shelf.workspace, shelf.fp16).measurement
+    assert measured
+    assert len(samples_figure(measured).data[0].y) == len(measured.samples_ms)
+
+
+def test_the_camera_saves_what_was_chosen(tmp_path: Path) -> None:
+    assert config("layers", "svg")["toImageButtonOptions"]["format"] == "svg"
