@@ -133,10 +133,13 @@ class Shop:
     def started(self, job: str | None) -> Job:
         """The job, once its build stage is under way."""
         found = self.queue.job(job or "")
-        wait_until(
-            lambda: any(e["event"] == "start" and e["key"] == found.key and e["stage"] == "build" for e in self.journal()),
-            why=self.output,
-        )
+
+        def under_way() -> bool:
+            if self.queue.job(found.id).state.finished:
+                raise AssertionError(f"{self.queue.job(found.id)}\n{self.output()}")
+            return any((e["event"], e["key"], e["stage"]) == ("start", found.key, "build") for e in self.journal())
+
+        wait_until(under_way, why=self.output)
         return self.queue.job(found.id)
 
     def journal(self) -> list[dict[str, Any]]:

@@ -66,6 +66,9 @@ def carry_out(bench: Bench, job: str, ticket: Ticket, attempt: str) -> Ending:
 
 def _carry_out(bench: Bench, ticket: Ticket, voice: Voice) -> Build:
     workspace, request, store = bench.workspace, ticket.request, bench.store
+    if request.key != ticket.key:
+        hint = "Install the same release of Engine Room on every host."
+        raise EngineRoomError("The worker is of another release than the one that sent the job.", hint=hint)
     if store:
         voice.say(progress=Progress(message="Fetching the model"))
         store.pull_inputs(workspace, request)

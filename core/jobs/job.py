@@ -163,9 +163,11 @@ class Ticket:
     """What a queued job carries; the plan comes along, so that an idle worker loads no backend.
 
     Attributes:
+        key: The request's, as the sender counts it; a worker of another release may count otherwise.
         needs: What each stage needs of a toolchain.
     """
 
+    key: str
     request: BuildRequest
     model_name: str
     stages: tuple[StageName, ...]

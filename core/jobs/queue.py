@@ -97,6 +97,7 @@ class Queue:
         if self.store:
             self.store.push_inputs(self.workspace, request)
         ticket = Ticket(
+            key=request.key,
             request=request,
             model_name=model.name,
             stages=plan(request, model),
@@ -281,7 +282,7 @@ class Queue:
         finished_at = ending.finished_at if ending else row.completed_at / 1000 if row.completed_at else None
         return Job(
             id=row.workflow_id,
-            key=ticket.request.key,
+            key=ticket.key,
             request=ticket.request,
             model_name=ticket.model_name,
             state=state,
