@@ -9,6 +9,7 @@ from dashboard.login import may_enter, show_login, show_user
 
 st.set_page_config(page_title="Engine Room", page_icon=str(theme.MARK), layout="wide")
 st.logo(str(theme.MARK), size="medium")
+st.html(theme.STYLE)
 
 PAGES = [
     st.Page(links.HOME, title="Home", default=True),

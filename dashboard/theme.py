@@ -11,7 +11,7 @@ _SHARED: dict[str, object] = {
     "baseRadius": "8px",
     "buttonRadius": "8px",
     "baseFontSize": 15,
-    "headingFontSizes": ["1.9rem", "1.35rem", "1.1rem", "1rem", "0.95rem", "0.9rem"],
+    "headingFontSizes": ["1.9rem", "1.25rem", "1.1rem", "1rem", "0.95rem", "0.9rem"],
     "headingFontWeights": [650, 600, 600, 600, 600, 600],
     "metricValueFontSize": "1.55rem",
     "codeFontSize": "0.85rem",
@@ -22,7 +22,7 @@ _LIGHT: dict[str, object] = {
     "primaryColor": "#0b6b80",
     "backgroundColor": "#ffffff",
     "secondaryBackgroundColor": "#f3f6f8",
-    "textColor": "#17212b",
+    "textColor": "#0a121a",
     "linkColor": "#0b6276",
     "borderColor": "#d5dde3",
     "codeTextColor": "#17475a",
@@ -34,7 +34,7 @@ _LIGHT: dict[str, object] = {
     "blueTextColor": "#0b5394",
 }
 _DARK: dict[str, object] = {
-    "primaryColor": "#1f8fa8",
+    "primaryColor": "#5fcbe3",
     "backgroundColor": "#10171d",
     "secondaryBackgroundColor": "#1a242c",
     "textColor": "#e6edf2",
@@ -54,3 +54,8 @@ CONFIG = {
     **{f"theme.light.{name}": value for name, value in _LIGHT.items()},
     **{f"theme.dark.{name}": value for name, value in _DARK.items()},
 }
+
+# In the dark, a primary colour that can be read as text is too light for the white that Streamlit writes on it.
+STYLE = """<style>
+[data-testid^="stBaseButton-primary"], [data-testid^="stBaseButton-primary"] * { color: light-dark(#ffffff, #06222a); }
+</style>"""

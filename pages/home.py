@@ -24,27 +24,27 @@ st.markdown(
 
 begin, machine = st.columns([3, 2], gap="large")
 with begin:
-    st.subheader("Begin with a model" if not models else "Add a model")
+    st.header("Begin with a model" if not models else "Add a model")
     add_model()
     with st.container(horizontal=True, vertical_alignment="center"):
         sample_button(primary=not models)
         st.caption("No model at hand? This one is small and builds in seconds.")
 with machine:
-    st.subheader("What can be built here")
+    st.header("What can be built here")
     show_workers_line(workers)
     show_backends(workers)
     links.link(links.SYSTEM, "Why not, and what to do", icon=":material/monitor_heart:")
 
 recent_models, recent_jobs = st.columns(2, gap="large")
 with recent_models:
-    st.subheader("Models")
+    st.header("Models")
     model_rows(models[:RECENT])
     if models:
         links.link(links.MODEL, f"All models ({len(models)})", icon=":material/arrow_forward:")
     else:
         st.caption("None yet. What you add is stored here for everybody who uses this dashboard.")
 with recent_jobs:
-    st.subheader("Builds")
+    st.header("Builds")
     jobs = queue.jobs(limit=RECENT)
     job_rows(jobs)
     if jobs:

@@ -26,7 +26,7 @@ if chosen is None:
     model_rows(found)
     if search and not found:
         st.caption("No model has that in its name, format or digest.")
-    st.subheader("Add a model")
+    st.header("Add a model")
     add_model()
     sample_button(primary=not models)
     st.stop()

@@ -22,14 +22,14 @@ show_workers()
 
 backends, disk = st.columns(2, gap="large")
 with backends:
-    st.subheader("Backends on this machine")
+    st.header("Backends on this machine")
     show_backends_table()
-    st.subheader("Conversions")
+    st.header("Conversions")
     show_conversions_table()
 with disk:
-    st.subheader("Disk")
+    st.header("Disk")
     show_disk()
-    st.subheader("This machine")
+    st.header("This machine")
     queue = services.queue()
     kind = "SQLite in the workspace: for this host" if is_local(queue.url) else "Postgres: for several hosts"
     facts = {

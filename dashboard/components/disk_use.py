@@ -34,7 +34,7 @@ def show_disk() -> None:
     if used.free < 0.05 * (used.free + total):
         st.warning("The disk is nearly full: uploads and builds may fail.", icon=":material/warning:")
     rows = [
-        {"What": what, "Size": size(count), "Share": percent(count / total if total else None), "": note}
+        {"What": what, "Size": size(count), "Share": percent(count / total if total else None), "What it holds": note}
         for what, (count, note) in parts.items()
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Disk space by what it is for")

@@ -17,7 +17,7 @@ _COLOURS = {State.DONE: "green", State.FAILED: "red", State.CANCELLED: "orange",
 
 
 def show_builds(builds: Sequence[Build]) -> None:
-    st.subheader(f"Builds · {len(builds)}" if builds else "Builds")
+    st.header(f"Builds · {len(builds)}" if builds else "Builds")
     if not builds:
         st.caption("None yet. Build this model to see its layers, size, latency and parity.")
     for build in builds[:SHOWN]:
@@ -46,7 +46,7 @@ def _figures(build: Build) -> str:
 def show_paths(model: Model) -> None:
     """Every path from this model's format; for those that do not work here, what they lack."""
     paths = paths_for(model)
-    st.subheader(f"Paths · {sum(path.available for path in paths)} of {len(paths)} work on this machine")
+    st.header(f"Paths · {sum(path.available for path in paths)} of {len(paths)} work on this machine")
     st.markdown("  \n".join(f":green[:material/check_circle:] {path.title}" for path in paths if path.available))
     lacking: dict[tuple[str, str], list[str]] = {}
     for path in paths:

@@ -38,7 +38,7 @@ def show_facts(model: Model) -> None:
 
 def show_signatures(model: Model) -> None:
     """The signature to look at, kept in the address, with its tensors."""
-    st.subheader("Signature" if len(model.signatures) == 1 else f"Signatures · {len(model.signatures)}")
+    st.header("Signature" if len(model.signatures) == 1 else f"Signatures · {len(model.signatures)}")
     names = [signature.name for signature in model.signatures]
     chosen = names[0]
     if len(names) > 1:
@@ -53,7 +53,7 @@ def show_signatures(model: Model) -> None:
 
 def _tensors(signature: Signature) -> None:
     rows = [("Input", spec) for spec in signature.inputs] + [("Output", spec) for spec in signature.outputs]
-    frame = pd.DataFrame([{"": kind, **_spec(spec)} for kind, spec in rows])
+    frame = pd.DataFrame([{"Kind": kind, **_spec(spec)} for kind, spec in rows])
     st.dataframe(frame, hide_index=True, alt=f"Inputs and outputs of {signature.name}")
     if signature.symbols:
         st.caption(f"Dynamic axes: {', '.join(signature.symbols)}. A build gives each of them a range.")
@@ -64,7 +64,7 @@ def _spec(spec: TensorSpec) -> dict[str, str]:
 
 
 def show_ops(model: Model) -> None:
-    st.subheader(f"Operations · {plural(len(model.ops), 'kind')}")
+    st.header(f"Operations · {plural(len(model.ops), 'kind')}")
     if not model.ops:
         st.caption("This model's ops are not known.")
         return
@@ -78,7 +78,7 @@ def show_ops(model: Model) -> None:
 @st.fragment
 def show_graph(model: Model, builds: list[Build]) -> None:
     """The graph of the model's ONNX form; which one when there are several."""
-    st.subheader("Graph")
+    st.header("Graph")
     files = onnx_files(services.workspace(), model, builds)
     if not files:
         st.info(

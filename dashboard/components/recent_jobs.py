@@ -14,7 +14,7 @@ from dashboard.components.job_status import show_state, status_line, title
 def job_rows(jobs: Sequence[Job]) -> None:
     for job in jobs:
         with st.container(border=True):
-            name, state = st.columns([3, 2], vertical_alignment="center")
+            name, state = st.columns([4, 3], vertical_alignment="center")
             with name:
                 if job.state is JobState.DONE:
                     links.link(links.ENGINE, title(job), icon=":material/memory:", build=job.key)

@@ -20,7 +20,7 @@ REFRESH_SECONDS = 5.0
 def show_workers() -> None:
     """Every worker with a sign of life, asked anew every few seconds."""
     workers = services.queue().workers()
-    st.subheader(f"Workers · {sum(worker.alive for worker in workers)}")
+    st.header(f"Workers · {sum(worker.alive for worker in workers)}")
     if not workers:
         st.warning("No worker is running, so builds wait in the queue.", icon=":material/warning:")
         st.markdown("Start one on this machine, or on any host that shares the database and the store:")

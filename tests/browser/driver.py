@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +81,14 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
+def wait_for(condition: Callable[[], bool], log: Path) -> None:
+    """Asks again until it is so; fails with what the process has logged."""
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, log.read_text(errors="replace")
+        time.sleep(0.1)
+
+
 def start_worker(workspace: Workspace, log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -90,11 +99,8 @@ def start_worker(workspace: Workspace, log: Path) -> subprocess.Popen[bytes]:
             start_new_session=True,
         )
     lock = worker_lock_file(workspace, parse_device("cpu"))
-    deadline = time.monotonic() + START_SECONDS
-    while not is_running(lock):
-        assert process.poll() is None, log.read_text(errors="replace")
-        assert time.monotonic() < deadline, log.read_text(errors="replace")
-        time.sleep(0.1)
+    wait_for(lambda: process.poll() is not None or is_running(lock), log)
+    assert process.poll() is None, log.read_text(errors="replace")
     return process
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from core.builds import Outcome
 from core.models.model import Model
 from core.request import BuildRequest
 from core.workspace import Workspace
@@ -44,7 +43,3 @@ def test_a_damaged_model_on_disk_breaks_nothing(open_page: OpenPage, workspace: 
     assert not app.exception
     assert not app.error
     broken.unlink()
-
-
-def test_a_finished_build_leads_to_its_engine(open_page: OpenPage, digits_build: Outcome) -> None:
-    assert not open_page(links.HOME).exception

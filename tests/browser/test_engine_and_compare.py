@@ -1,0 +1,98 @@
+"""A real build in a real browser: figures, downloads, the report, and two builds side by side; axe finds nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from core.builds import Outcome
+from core.workspace import Workspace
+from tests.browser.driver import Dashboard, visit
+from tests.stored_builds import Shelf, fill
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="session")
+def shelf(dashboard: Dashboard, workspace: Workspace) -> Shelf:
+    return fill(workspace)
+
+
+def downloaded(page: Page, button: str, role: str = "button") -> bytes:
+    with page.expect_download() as waiting:
+        page.get_by_role(role, name=button).click()  # type: ignore[arg-type]
+    return Path(waiting.value.path()).read_bytes()
+
+
+def test_a_real_build_shows_its_layers_and_gives_its_files(page: Page, digits_build: Outcome) -> None:
+    assert digits_build.built
+    assert digits_build.graph
+    visit(page, f"/engine?build={digits_build.build.key}")
+    expect(page.get_by_role("heading", name="digits: ONNX → ONNX Runtime")).to_be_visible()
+    expect(page.locator(".layer-graph")).to_have_attribute("data-shown", str(len(digits_build.graph.layers)))
+    page.get_by_role("button", name="Download").click()
+    assert len(downloaded(page, "Engine", "link")) == digits_build.built.engine.size_bytes
+    assert downloaded(page, "Layers as CSV").decode().count("\n") == len(digits_build.graph.layers) + 1
+    assert b"engineroom build" in downloaded(page, "Report as HTML")
+
+
+def test_the_report_opens_without_a_network(page: Page, shelf: Shelf, new_page: Callable[..., Page], tmp_path: Path) -> None:
+    visit(page, f"/engine?build={shelf.fp16}")
+    page.get_by_role("button", name="Download").click()
+    file = tmp_path / "report.html"
+    file.write_bytes(downloaded(page, "Report as HTML"))
+    offline = new_page(offline=True)
+    said: list[str] = []
+    offline.on("console", lambda message: said.append(message.text))
+    offline.set_content(file.read_text(encoding="utf-8"))
+    expect(offline.locator("svg")).to_have_count(2)
+    assert not said
+
+
+def test_the_camera_saves_the_chosen_image(page: Page, shelf: Shelf) -> None:
+    visit(page, f"/engine?build={shelf.fp16}&section=Fused+layers")
+    expect(page.locator(".layer-graph")).to_have_attribute("data-shown", "21")
+    for name, start in (("PNG", b"\x89PNG"), ("SVG", b"<svg")):
+        page.get_by_role("radio", name=name).or_(page.get_by_text(name, exact=True)).first.click()
+        page.wait_for_timeout(1500)
+        with page.expect_download() as waiting:
+            page.locator(".modebar-btn[data-title*='ownload']").first.click(force=True)
+        assert Path(waiting.value.path()).read_bytes().startswith(start)
+
+
+def test_two_rows_lead_to_two_builds_side_by_side(page: Page, shelf: Shelf) -> None:
+    visit(page, f"/compare?builds={shelf.fp32},{shelf.fp16}")
+    expect(page.get_by_role("heading", name="resnet50: two builds side by side")).to_be_visible()
+    page.get_by_role("button", name="Swap A and B").click()
+    expect(page.get_by_text("B, held against A: not worth it")).to_be_visible()
+    assert page.url.endswith(f"{shelf.fp16}%2C{shelf.fp32}")
+
+
+def test_the_board_is_the_same_for_a_colleague(page: Page, shelf: Shelf, new_page: Callable[..., Page]) -> None:
+    for one in (page, new_page(color_scheme="dark", viewport={"width": 420, "height": 900})):
+        visit(one, f"/compare?model={shelf.model.digest}&baseline={shelf.fp32[:12]}")
+        expect(one.get_by_text("TensorRT in fp16 is the fastest that is right")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/engine?build={fp16}", "/compare?model={model}", "/compare?builds={fp32},{fp16}"])
+def test_axe_finds_nothing_of_ours(shelf: Shelf, new_page: Callable[..., Page], path: str, scheme: str) -> None:
+    page = new_page(color_scheme=scheme)
+    visit(page, path.format(fp16=shelf.fp16, fp32=shelf.fp32, model=shelf.model.digest))
+    page.wait_for_timeout(2000)
+    found = Axe().run(page).response["violations"]
+    ours = [
+        f"{violation['id']}: {node['html'][:300]}"
+        for violation in found
+        for node in violation["nodes"]
+        if not any(part in node["html"] for part in THEIRS)
+    ]
+    assert not ours, "\n".join(ours)
+
+
+# Markup of Streamlit and plotly that nobody outside them can change.
+THEIRS = ("data-testid=", "glide", "modebar", "st-emotion", "stHeader")

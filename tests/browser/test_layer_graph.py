@@ -1,0 +1,112 @@
+"""The layer graph in a real browser: one selection for bar, graph and table; keyboard, search, opening a layer."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from core.workspace import Workspace
+from tests.browser.driver import Dashboard, visit
+from tests.stored_builds import Shelf, fill
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="session")
+def shelf(dashboard: Dashboard, workspace: Workspace) -> Shelf:
+    return fill(workspace)
+
+
+def graph_of(page: Page) -> Locator:
+    graph = page.locator(".layer-graph")
+    expect(graph).to_have_attribute("data-shown", "21")
+    return graph
+
+
+def opened(page: Page, shelf: Shelf, layer: int = 30) -> Locator:
+    visit(page, f"/engine?build={shelf.fp16}&layer={layer}")
+    return graph_of(page)
+
+
+def expect_selected(page: Page, layer: int) -> None:
+    """In the graph, the address and the panel."""
+    expect(page.locator(".layer-graph")).to_have_attribute("data-selected", str(layer))
+    expect(page.get_by_text(f"Layer {layer} of 63", exact=True)).to_be_visible()
+    assert f"layer={layer}" in page.url
+
+
+def test_it_opens_on_the_layer_of_the_address(page: Page, shelf: Shelf) -> None:
+    opened(page, shelf)
+    expect_selected(page, 30)
+    expect(page.locator(".layer-graph .told")).to_contain_text("Layer 30")
+
+
+def test_arrows_walk_along_the_flow_and_enter_selects(page: Page, shelf: Shelf) -> None:
+    graph = opened(page, shelf)
+    graph.locator(".canvas").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(graph.locator(".told")).to_contain_text("Layer 32")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    expect(graph).not_to_have_attribute("data-selected", "30")
+    assert "layer=30" not in page.url
+
+
+def test_search_finds_a_source_node_far_away(page: Page, shelf: Shelf) -> None:
+    graph = opened(page, shelf, 3)
+    graph.get_by_role("searchbox").fill("conv5_block3_3_conv")
+    graph.get_by_role("searchbox").press("Enter")
+    expect(page.get_by_text("resnet50/conv5_block3_3_conv/Conv2D").first).to_be_visible()
+    expect(graph).not_to_have_attribute("data-selected", "3")
+
+
+def test_search_that_finds_nothing_says_so(page: Page, shelf: Shelf) -> None:
+    graph = opened(page, shelf)
+    graph.get_by_role("searchbox").fill("no such thing")
+    graph.get_by_role("searchbox").press("Enter")
+    expect(page.get_by_text("No layer and no source node has")).to_be_visible()
+
+
+def test_a_layer_opens_into_its_source_nodes_and_closes(page: Page, shelf: Shelf) -> None:
+    graph = opened(page, shelf)
+    graph.get_by_role("button", name="Expand").click()
+    expect(graph.get_by_role("button", name="Collapse")).to_be_visible()
+    graph.locator(".canvas").focus()
+    page.keyboard.press("e")
+    expect(graph.get_by_role("button", name="Expand")).to_be_visible()
+
+
+def test_a_double_click_opens_the_layer_under_the_pointer(page: Page, shelf: Shelf) -> None:
+    graph = opened(page, shelf)
+    box = graph.locator(".canvas").bounding_box()
+    assert box
+    page.mouse.dblclick(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(graph.get_by_role("button", name="Collapse")).to_be_visible()
+
+
+def test_the_whole_graph_on_demand(page: Page, shelf: Shelf) -> None:
+    graph = opened(page, shelf)
+    graph.get_by_role("button", name="Whole graph").click()
+    expect(graph).to_have_attribute("data-shown", "63")
+    graph.get_by_role("button", name="Whole graph").click()
+    expect(graph).to_have_attribute("data-shown", "21")
+
+
+def test_a_bar_selects_its_layer(page: Page, shelf: Shelf) -> None:
+    graph = opened(page, shelf)
+    page.locator(".js-plotly-plot .bars .point path").first.click(force=True)
+    expect(graph).not_to_have_attribute("data-selected", "30")
+
+
+def test_colours_and_their_legend_follow_the_choice(page: Page, shelf: Shelf) -> None:
+    graph = opened(page, shelf)
+    expect(graph.locator(".legend li").first).to_have_text("float16")
+    page.get_by_text("kind", exact=True).click()
+    expect(graph.locator(".legend li").first).to_have_text("CaskConvolution")
+
+
+def test_a_finding_leads_to_its_layer(page: Page, shelf: Shelf) -> None:
+    visit(page, f"/engine?build={shelf.fp16}&section=Findings")
+    page.get_by_role("button", name="Layer 1", exact=True).click()
+    expect(page.locator(".layer-graph")).to_have_attribute("data-selected", "1")
