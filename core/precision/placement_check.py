@@ -41,8 +41,8 @@ class Violation:
     message: str
 
 
-# What TensorRT alone asks for: ONNX Runtime wants UINT8 behind a ReLU, and both inputs of an Add quantized.
-_TENSORRT_ONLY = frozenset({Rule.SIGNED, Rule.ADD, Rule.SHORTCUT})
+# What TensorRT alone asks for: ONNX Runtime wants UINT8 activations, and both inputs of an Add quantized.
+_TENSORRT_ONLY = frozenset({Rule.SIGNED, Rule.ZERO_POINT, Rule.ADD, Rule.SHORTCUT})
 
 
 def check_placement(model: onnx.ModelProto, *, stored_weights: bool = True, tensorrt: bool = True) -> tuple[Violation, ...]:

@@ -40,17 +40,12 @@ class Grid:
     element_type: int
     largest: float
     numpy: np.dtype[np.generic]
-    min_opset: int
 
 
 GRIDS = {
-    Precision.INT8: Grid(element_type=TensorProto.INT8, largest=127.0, numpy=np.dtype(np.int8), min_opset=13),
-    Precision.FP8: Grid(
-        element_type=TensorProto.FLOAT8E4M3FN, largest=448.0, numpy=np.dtype(ml_dtypes.float8_e4m3fn), min_opset=19
-    ),
+    Precision.INT8: Grid(element_type=TensorProto.INT8, largest=127.0, numpy=np.dtype(np.int8)),
+    Precision.FP8: Grid(element_type=TensorProto.FLOAT8E4M3FN, largest=448.0, numpy=np.dtype(ml_dtypes.float8_e4m3fn)),
 }
-
-UNSIGNED = Grid(element_type=TensorProto.UINT8, largest=255.0, numpy=np.dtype(np.uint8), min_opset=13)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +137,8 @@ def quantize(
         precision: INT8 or FP8.
         percentile: Of the activations' magnitudes that the grid reaches to; None for the largest.
         stored: Store weights quantized, with DQ alone. Smaller, but TensorRT before 10 wants FP32 weights behind Q and DQ.
-        unsigned: Give activations that are never negative UINT8, whose lower end then is the ReLU, which ONNX Runtime drops.
+        unsigned: Give activations UINT8 from their least to their largest value. ONNX Runtime then drops a ReLU, which is the
+            grid's lower end, and computes a convolution in INT8 only when its input and output have one type.
     """
     inserted = _Insert(model, decided, GRIDS[precision], ranges=ranges, percentile=percentile, stored=stored)
     inserted.unsigned = unsigned and precision is Precision.INT8
@@ -171,8 +167,7 @@ class _Insert:
         for name, weight in self.decided.weights.items():
             by_name[name].input[weight.position] = self._weight_name(weight) + "_dq"
         for tensor, readers in self.decided.activations.items():
-            grid = self._grid_of(tensor)
-            self.pairs[tensor] = self._pair(tensor, self._activation_scale(tensor, grid), None, grid)
+            self.pairs[tensor] = self._activation(tensor)
             for name, position in readers:
                 by_name[name].input[position] = f"{tensor}_dq"
         ordered = front + [node for name in self.view.inputs for node in self.pairs.get(name, [])]
@@ -197,23 +192,33 @@ class _Insert:
         scale = np.where(magnitude > 0, magnitude / self.grid.largest, _ZERO_CHANNEL_SCALE).astype(np.float32)
         name = self._weight_name(weight)
         if not self.stored:
-            return self._pair(name, scale, weight.axis, self.grid, source=weight.tensor)
+            return self._pair(name, scale, weight.axis, source=weight.tensor)
         shape = [-1 if i == weight.axis else 1 for i in range(array.ndim)]
         self._constant(f"{name}_q", to_grid(array / scale.reshape(shape if weight.axis is not None else ()), self.grid))
-        self._scale(name, scale, self.grid)
+        self._scale(name, scale)
         return [self._node("DequantizeLinear", f"{name}_q", f"{name}_dq", name, weight.axis)]
 
-    def _grid_of(self, tensor: str) -> Grid:
-        return UNSIGNED if self.unsigned and self.ranges.is_never_negative(tensor) else self.grid
-
-    def _activation_scale(self, tensor: str, grid: Grid) -> NDArray[np.float32]:
+    def _activation(self, tensor: str) -> list[NodeProto]:
         magnitude = self.ranges.magnitude(tensor, self.percentile)
-        return np.array(magnitude / grid.largest if magnitude > 0 else _ZERO_CHANNEL_SCALE, np.float32)
+        if not self.unsigned:
+            scale = magnitude / self.grid.largest if magnitude > 0 else _ZERO_CHANNEL_SCALE
+            return self._pair(tensor, np.array(scale, np.float32), None)
+        seen = self.ranges.tensors[tensor]
+        low, high = min(0.0, max(seen.low, -magnitude)), max(0.0, min(seen.high, magnitude))
+        scale = (high - low) / 255 if high > low else _ZERO_CHANNEL_SCALE
+        zero_point = np.array(round(-low / scale), np.uint8)
+        return self._pair(tensor, np.array(scale, np.float32), None, zero_point=zero_point)
 
     def _pair(
-        self, name: str, scale: NDArray[np.float32], axis: int | None, grid: Grid, *, source: str | None = None
+        self,
+        name: str,
+        scale: NDArray[np.float32],
+        axis: int | None,
+        *,
+        source: str | None = None,
+        zero_point: NDArray[np.generic] | None = None,
     ) -> list[NodeProto]:
-        self._scale(name, scale, grid)
+        self._scale(name, scale, zero_point)
         return [
             self._node("QuantizeLinear", source or name, f"{name}_q", name, axis),
             self._node("DequantizeLinear", f"{name}_q", f"{name}_dq", name, axis),
@@ -226,9 +231,9 @@ class _Insert:
             node.attribute.append(helper.make_attribute("axis", axis))
         return node
 
-    def _scale(self, name: str, scale: NDArray[np.float32], grid: Grid) -> None:
+    def _scale(self, name: str, scale: NDArray[np.float32], zero_point: NDArray[np.generic] | None = None) -> None:
         self._constant(f"{name}_scale", scale)
-        self._constant(f"{name}_zero_point", np.zeros(scale.shape, grid.numpy))
+        self._constant(f"{name}_zero_point", np.zeros(scale.shape, self.grid.numpy) if zero_point is None else zero_point)
 
     def _constant(self, name: str, array: NDArray[np.generic]) -> None:
         self.graph.initializer.append(numpy_helper.from_array(array, name))

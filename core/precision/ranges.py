@@ -60,9 +60,6 @@ class Ranges:
             raise InvalidRequest(f"The ranges hold no percentile {key}.", hint=f"They hold {known}; calibrate again for others.")
         return found.magnitudes[key]
 
-    def is_never_negative(self, tensor: str) -> bool:
-        return tensor in self.tensors and self.tensors[tensor].low >= 0
-
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
         return {name: (found.low, found.high) for name, found in self.tensors.items()}

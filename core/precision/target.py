@@ -59,7 +59,7 @@ class Target:
 
     @property
     def quantizes_outputs(self) -> bool:
-        """Whether INT8 needs Q/DQ behind convolutions too, in UINT8 where values are never negative."""
+        """Whether INT8 needs Q/DQ behind convolutions too, and UINT8 activations."""
         return self.runtime == ONNXRUNTIME
 
     @property

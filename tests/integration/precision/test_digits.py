@@ -108,3 +108,17 @@ def test_openvino_runs_the_same_graph(digits: Path, labelled: Labelled, referenc
     assert top1 >= reference.top1 - 0.01
     kinds = [str(node.get_rt_info()["runtimePrecision"].astype(str)) for node in compiled.get_runtime_model().get_ops()]
     assert any(kind in ("i8", "u8") for kind in kinds)
+
+
+def test_onnxruntime_computes_every_convolution_in_int8(digits: Path, tmp_path: Path) -> None:
+    import onnxruntime as ort
+
+    prepared(digits, tmp_path, Precision.INT8, "onnxruntime", calibration=calibration(tmp_path))
+    options = ort.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    ort.InferenceSession(str(tmp_path / "out" / ENTRY), options, providers=["CPUExecutionProvider"])
+    ops = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    assert ops.count("QLinearConv") == 4
+    assert "Conv" not in ops
+    assert "FusedConv" not in ops

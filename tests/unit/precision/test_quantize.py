@@ -101,7 +101,7 @@ def test_fp8_reaches_448(make_network: Callable[..., onnx.ModelProto], residual:
     assert check_placement(model, stored_weights=False) == ()
 
 
-def test_onnxruntime_gets_quantized_outputs_in_uint8_behind_a_relu(residual: onnx.ModelProto) -> None:
+def test_onnxruntime_gets_quantized_outputs_and_uint8(residual: onnx.ModelProto) -> None:
     ranges = ranges_for(residual)
     for name in ("r0", "r1", "r2", "r3"):
         ranges.tensors[name] = TensorRange(low=0.0, high=2.55)
@@ -111,7 +111,9 @@ def test_onnxruntime_gets_quantized_outputs_in_uint8_behind_a_relu(residual: onn
     assert read["Add_a0"] == read["Add_a1"] == [0, 1]
     assert values(model, "r1_scale") == pytest.approx(0.01)
     assert values(model, "r1_zero_point").dtype == np.uint8
-    assert values(model, "image_zero_point").dtype == np.int8
+    assert values(model, "r1_zero_point") == 0
+    assert values(model, "image_scale") == pytest.approx((6.35 + 1.0) / 255)
+    assert values(model, "image_zero_point") == round(1.0 / (7.35 / 255))
     assert check_placement(model, tensorrt=False) == ()
     assert check_placement(model) != ()
 
