@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from core.models.model import Model
 from core.request import BuildRequest
 from core.workspace import Workspace
 from dashboard import links, services
+from dashboard.intakes import ALLOWED_FOLDER_VARIABLE
+from sample_models.make_models import sample
 from tests.pages.conftest import OpenPage, text_of
 
 
@@ -43,3 +47,19 @@ def test_a_damaged_model_on_disk_breaks_nothing(open_page: OpenPage, workspace: 
     assert not app.exception
     assert not app.error
     broken.unlink()
+
+
+def test_a_model_is_added_by_its_path_where_that_is_allowed(
+    open_page: OpenPage, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not open_page(links.HOME).expander, "off by default"
+    monkeypatch.setenv(ALLOWED_FOLDER_VARIABLE, str(sample("two_signatures").parent))
+    app = open_page(links.HOME)
+    app.text_input[0].set_value("../README.md")
+    add = next(button for button in app.button if button.label == "Add it")
+    assert "is not inside" in text_of(add.click().run())
+    app.text_input[0].set_value("two_signatures")
+    next(button for button in app.button if button.label == "Add it").click().run()
+    assert not app.exception
+    assert [title.value for title in app.title] == ["two_signatures"]
+    assert "two_signatures" in [model.name for model in workspace.all_models()]
