@@ -333,8 +333,15 @@ def _constant_reason(name: str, view: GraphView) -> str:
 
 
 def _follow_neighbours(view: GraphView, low: dict[str, tuple[frozenset[int], frozenset[int]]], kept: dict[str, str]) -> None:
-    """Keeps data movers that have only FP32 around them in FP32: of all movers, those go that have a converted neighbour."""
-    movers = {node.name: node for node in view.model.graph.node if node.op_type in _MOVERS and node.name in low}
+    """Keeps data movers that have only FP32 around them in FP32: of all movers, those go that have a converted neighbour.
+
+    What moves constants alone, such as an embedding's rows, is no mover: its constant can change.
+    """
+    movers = {
+        node.name: node
+        for node in view.model.graph.node
+        if node.op_type in _MOVERS and node.name in low and any(node.input[i] not in view.constants for i in low[node.name][0])
+    }
 
     def touches_converted(node: NodeProto) -> bool:
         ins, outs = low[node.name]

@@ -134,6 +134,15 @@ def test_movers_between_fp32_nodes_are_not_wrapped_in_casts(make_network: Make) 
     assert decided.kept["Reshape_b"] == "it lies between nodes kept in FP32"
 
 
+def test_an_embedding_changes_although_its_reader_stays(make_network: Make) -> None:
+    body = "rows = Gather (table, ids) y = Exp (rows)"
+    weights = {"table": np.ones((8, 4))}
+    model = make_network(body, inputs="int64[n] ids", outputs="float[n,4] y", weights=weights)
+    changed, _ = converted(model, keep=Keep(ops=frozenset({"Exp"})))
+    assert [tensor.data_type for tensor in changed.graph.initializer] == [FP16]
+    assert casts(changed) == ["rows_to_rows_fp32"]
+
+
 def test_subgraphs_stay_and_still_see_their_tensors(make_network: Make) -> None:
     body = """
         h = Relu (x)
