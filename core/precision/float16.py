@@ -60,7 +60,7 @@ class Keep:
     def reason(self, node: NodeProto) -> str:
         if node.op_type in self.ops:
             return f"{node.op_type} is kept by type"
-        if any(fnmatchcase(node.name, pattern) for pattern in self.nodes):
+        if any(pattern == node.name or fnmatchcase(node.name, pattern) for pattern in self.nodes):
             return "kept by name"
         return ""
 

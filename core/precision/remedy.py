@@ -90,6 +90,7 @@ def find_remedy(
     ranges: Ranges | None = None,
     labelled: Labelled | None = None,
     keep: Keep | None = None,
+    percentile: float | None = None,
     target: Target = TRIAL_TARGET,
     report: Report = silent,
 ) -> Remedy:
@@ -105,6 +106,7 @@ def find_remedy(
         ranges: INT8 and FP8 need them.
         labelled: For a goal in accuracy.
         keep: What stays in FP32 anyway.
+        percentile: As `make_trial` takes it.
         target: As `make_trial` takes it; for ONNX Runtime, INT8's cost in speed is measured too.
         report: Told of every round.
 
@@ -113,7 +115,7 @@ def find_remedy(
     """
     if goal.top1_drop is not None and labelled is None:
         raise InvalidRequest("An accuracy drop needs labelled data.", hint="Give an .npz with labels or folders of classes.")
-    search = _Search(load, precision, goal, data, ranges, labelled, keep or Keep(), target)
+    search = _Search(load, precision, goal, data, ranges, labelled, keep or Keep(), percentile, target)
     return search.run(report)
 
 
@@ -127,6 +129,7 @@ class _Search:
         ranges: Ranges | None,
         labelled: Labelled | None,
         keep: Keep,
+        percentile: float | None,
         target: Target,
     ) -> None:
         self.load = load
@@ -136,6 +139,7 @@ class _Search:
         self.ranges = ranges
         self.labelled = labelled
         self.keep = keep
+        self.percentile = percentile
         self.target = target
         self.reference = load()
         self.reference_top1 = labelled_accuracy(self.reference, labelled).top1 if labelled else None
@@ -181,8 +185,10 @@ class _Search:
         )
 
     def _trial(self, chosen: list[str]) -> Trial:
-        keep = Keep(ops=self.keep.ops, nodes=(*self.keep.nodes, *(_escaped(name) for name in chosen)))
-        return make_trial(self.load, self.precision, ranges=self.ranges, keep=keep, target=self.target)
+        keep = Keep(ops=self.keep.ops, nodes=(*self.keep.nodes, *chosen))
+        return make_trial(
+            self.load, self.precision, ranges=self.ranges, keep=keep, percentile=self.percentile, target=self.target
+        )
 
     def _judge(self, trial: Trial, errors: Sensitivity, kept: int) -> Round:
         worst = max((output.max_rel for output in errors.parity.outputs if output.max_rel is not None), default=None)
@@ -232,8 +238,3 @@ class _Search:
         full = self._latency(self.reference)
         kept = f"{first.latency_ms:.2f} ms with nothing kept, {best.latency_ms:.2f} ms with {best.kept} layers kept"
         return f"{kept}, {full:.2f} ms in FP32, on ONNX Runtime."
-
-
-def _escaped(name: str) -> str:
-    """A node name as a pattern that matches it alone."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

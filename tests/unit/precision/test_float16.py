@@ -67,6 +67,12 @@ def test_ops_and_nodes_can_be_kept_by_type_and_by_pattern(residual: onnx.ModelPr
     assert set(input_types(model, "Conv_c2")) == {FP16}
 
 
+def test_a_name_with_brackets_is_itself(residual: onnx.ModelProto) -> None:
+    residual.graph.node[0].name = "cell[0]/Conv"
+    _, decided = converted(residual, keep=Keep(nodes=("cell[0]/Conv",)))
+    assert decided.kept.keys() == {"cell[0]/Conv"}
+
+
 def test_a_weight_read_in_both_precisions_exists_twice(residual: onnx.ModelProto) -> None:
     model, _ = converted(residual, keep=Keep(nodes=("Conv_c2",)))  # shares w2 with Conv_c3
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
