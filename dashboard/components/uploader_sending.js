@@ -143,16 +143,17 @@ class Sending {
     }
   }
 
+  // Finds the upload that was begun before, in this tab or before a reload, or begins one.
   async begin() {
     const mark = fingerprint(this.files);
     const known = remembered();
-    if (known?.mark === mark) {
+    this.id ??= known?.mark === mark ? known.id : null;
+    if (this.id) {
       try {
-        await this.ask("GET", `/${known.id}`);
-        this.id = known.id;
+        await this.ask("GET", `/${this.id}`);
         return;
       } catch (error) {
-        if (!(error instanceof Refused)) throw error;
+        if (error.status !== 404) throw error;
         remember(null);
       }
     }
@@ -186,13 +187,16 @@ class Sending {
   }
 
   async read() {
-    let told = await this.ask("POST", `/${this.id}/finish`, JSON.stringify(this.options()));
-    while (told.state === "reading") {
+    const finish = () => this.ask("POST", `/${this.id}/finish`, JSON.stringify(this.options()));
+    let told = await finish();
+    while (!["done", "failed"].includes(told.state)) {
       this.tell({ state: "reading", message: told.message, fraction: told.fraction });
       await pause(POLL_MS);
       if (this.state === "cancelled") throw new Cut();
       told = await this.ask("GET", `/${this.id}`);
+      if (told.state === "receiving") told = await finish(); // the server was restarted meanwhile
     }
+    remember(null);
     if (told.state === "failed") throw new Refused(told.error, 422);
     return told.digest;
   }
@@ -203,7 +207,6 @@ class Sending {
       await this.insist(() => this.begin());
       await this.insist(() => this.send());
       const digest = await this.insist(() => this.read());
-      remember(null);
       this.tell({ state: "done", digest, sent: this.total });
     } catch (error) {
       if (this.state === "cancelled") return;

@@ -11,10 +11,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
+from core.workspace import Workspace
 from sample_models.make_models import sample
-from tests.browser.driver import Dashboard, visit
+from tests.browser.driver import Dashboard, start_server, stop, visit
 
 pytestmark = pytest.mark.browser
 
@@ -189,3 +190,44 @@ def test_two_people_upload_at_once(new_page: Callable[..., Page], tmp_path: Path
     choose(second, onnx_model(tmp_path / "two.onnx", features=12))
     expect_model(first, "one.onnx")
     expect_model(second, "two.onnx")
+
+
+def test_a_frozen_graphs_tensors_can_be_named_after_a_refusal(page: Page, tmp_path: Path) -> None:
+    """What was refused is read again without being sent again."""
+    sent = 0
+
+    def count(request: Request) -> None:
+        nonlocal sent
+        sent += request.method == "PUT"
+
+    page.on("request", count)
+    visit(page)
+    page.get_by_text("For a frozen graph").click()
+    page.get_by_label("Inputs").fill("x")
+    choose(page, onnx_model(tmp_path / "named.onnx", features=13))
+    expect(page.locator(".problem .message")).to_contain_text("Tensor names are for frozen graphs alone")
+    page.get_by_label("Inputs").fill("")
+    page.get_by_role("button", name="Try again").click()
+    expect_model(page, "named.onnx")
+    assert sent == 1
+
+
+def test_a_restart_of_the_server_breaks_no_upload(new_page: Callable[..., Page], tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    server, url = start_server(workspace, tmp_path / "server.log")
+    page = new_page()
+    visit(page, url)
+    held: list[Route] = []
+    page.route("**/engine-room/uploads/*/0?offset=*", lambda route: held.append(route))  # noqa: PLW0108
+    choose(page, onnx_model(tmp_path / "restarted.onnx", features=14))
+    page.wait_for_timeout(500)
+    stop(server)
+    held[0].abort("connectionreset")
+    page.unroute("**/engine-room/uploads/*/0?offset=*")
+    expect(page.locator(".figures")).to_contain_text("The connection is broken")
+    again, _ = start_server(workspace, tmp_path / "server.log", port=int(url.rpartition(":")[2]))
+    try:
+        page.wait_for_url("**/model?model=*")
+        assert [model.name for model in workspace.all_models()] == ["restarted.onnx"]
+    finally:
+        stop(again)
