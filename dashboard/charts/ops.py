@@ -32,6 +32,6 @@ def ops_figure(ops: Mapping[str, int]) -> go.Figure:
         )
     )
     calm(figure, BAR_PIXELS * len(names) + 40)
-    figure.update_layout(bargap=0.25, dragmode=False, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    figure.update_layout(bargap=0.25, dragmode=False, margin={"l": 8, "r": 8, "t": 26, "b": 8})
     figure.update_yaxes(autorange="reversed", ticksuffix=" ", fixedrange=True)
     return figure.update_xaxes(visible=False, fixedrange=True)
