@@ -6,15 +6,13 @@ import streamlit as st
 
 from dashboard import links, services
 from dashboard.components.add_model import add_model, sample_button
-from dashboard.components.backends_list import show_backends, show_workers_line
+from dashboard.components.backends_list import show_offers
 from dashboard.components.model_list import model_rows
-from dashboard.components.recent_jobs import job_rows
+from dashboard.components.recent_jobs import show_recent_jobs
 
 RECENT = 5
 
 models = services.models()
-queue = services.queue()
-workers = queue.workers()
 
 st.title("Engine Room")
 st.markdown(
@@ -31,8 +29,7 @@ with begin:
         st.caption("No model at hand? This one is small and builds in seconds.")
 with machine:
     st.header("What can be built here")
-    show_workers_line(workers)
-    show_backends(workers)
+    show_offers()
     links.link(links.SYSTEM, "Why not, and what to do", icon=":material/monitor_heart:")
 
 recent_models, recent_jobs = st.columns(2, gap="large")
@@ -45,9 +42,4 @@ with recent_models:
         st.caption("None yet. What you add is stored here for everybody who uses this dashboard.")
 with recent_jobs:
     st.header("Builds")
-    jobs = queue.jobs(limit=RECENT)
-    job_rows(jobs)
-    if jobs:
-        links.link(links.JOBS, "All jobs", icon=":material/arrow_forward:")
-    else:
-        st.caption("None yet. Open a model and build it: progress shows here, for everybody.")
+    show_recent_jobs(RECENT)
