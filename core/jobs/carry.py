@@ -36,6 +36,7 @@ LOG_LIMIT_BYTES = 1024 * 1024  # of one attempt in the database; the build's own
 class Bench:
     """What a worker carries its jobs out with."""
 
+    worker: str
     workspace: Workspace
     store: Store | None
     device: Device
@@ -45,14 +46,14 @@ class Bench:
     lease: Lease
 
 
-def carry_out(bench: Bench, job: str, ticket: Ticket, attempt: str) -> Ending:
+def carry_out(bench: Bench, job: str, ticket: Ticket) -> Ending:
     """Runs a job to its end.
 
     Raises:
         Interrupted: This worker was cut off; somebody else may be at the job.
     """
     started_at = time.time()
-    voice = Voice(bench, job, ticket, attempt)
+    voice = Voice(bench, job, ticket)
     voice.start()
     build, error = None, None
     try:
@@ -101,7 +102,7 @@ def _carry_out(bench: Bench, ticket: Ticket, voice: Voice) -> Build:
 class Voice(threading.Thread):
     """Tells the database where the job is and what it logs, and hears from there whether it was cancelled."""
 
-    def __init__(self, bench: Bench, job: str, ticket: Ticket, attempt: str) -> None:
+    def __init__(self, bench: Bench, job: str, ticket: Ticket) -> None:
         super().__init__(name=f"voice-{job}", daemon=True)
         self.supervisor: Supervisor | None = None
         self._bench = bench
@@ -113,7 +114,8 @@ class Voice(threading.Thread):
         self._started_at = time.time()
         self._snapshot: Snapshot | None = None
         self.say()
-        self._log = LogReader(bench.workspace.build_folder(ticket.request.key) / LOG_FILE, attempt)
+        headline = f"--- {time.strftime('%Y-%m-%d %H:%M:%S %Z')} on {bench.worker}\n"
+        self._log = LogReader(bench.workspace.build_folder(ticket.request.key) / LOG_FILE, headline)
         self._over = threading.Event()
         self._cancelled = threading.Event()
         self._lost = threading.Event()
@@ -147,9 +149,10 @@ class Voice(threading.Thread):
 
     def _listen(self) -> None:
         rows = self._dbos.list_workflows(workflow_ids=[self._job], load_input=False, load_output=False)
-        if rows and rows[0].status == "PENDING":
+        status, holder = (rows[0].status, rows[0].executor_id) if rows else ("CANCELLED", None)
+        if status == "PENDING" and holder == self._bench.worker:
             return
-        lost = rows and rows[0].status == "ENQUEUED"
+        lost = status in ("PENDING", "ENQUEUED")  # given to another worker, or about to be
         (self._lost if lost else self._cancelled).set()
         if supervisor := self.supervisor:
             (supervisor.abandon if lost else supervisor.cancel)()

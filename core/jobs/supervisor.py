@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,12 @@ class Lease:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.renewed_at = boot_seconds()
+        self.on_renewal: Callable[[], None] = lambda: None
+
+    def renew(self, at: float) -> None:
+        """The database's word was asked for at that time, and given."""
+        self.renewed_at = at
+        self.on_renewal()
 
     @property
     def valid(self) -> bool:
@@ -119,6 +125,7 @@ class Supervisor:
         self._environment = environment
         self._child: GuardedChild | None = None
         self._cancelled = False
+        lease.on_renewal = self.tick
 
     def run(self, stage: StageName, folder: Path, report: Report) -> None:
         """Runs one stage.
@@ -156,7 +163,7 @@ class Supervisor:
             child.tell("cancel")
 
     def tick(self) -> None:
-        """To be called several times a second: hands the lease on, and cleans up should something kill the guard."""
+        """Hands the lease on, and cleans up should something have killed the guard; to be called several times a second."""
         if not (child := self._child):
             return
         child.tell(f"lease {self._lease.renewed_at}")

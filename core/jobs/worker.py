@@ -184,7 +184,7 @@ class _Worker:
                 if self._stop.wait(RETRY_SECONDS):
                     sys.exit(0)
             else:
-                self._lease.renewed_at = boot_seconds()
+                self._lease.renew(boot_seconds())
                 return
 
     def _set_up(self) -> Bench:
@@ -193,6 +193,7 @@ class _Worker:
         named = dict(options.toolchains)
         interpreters = {OWN: named.pop(OWN, sys.executable), **named}
         return Bench(
+            worker=self._id,
             workspace=options.workspace,
             store=store_named(options.store),
             device=options.device,
@@ -248,9 +249,8 @@ class _Worker:
 
         def carry(ticket: Ticket) -> Any:
             self._job = dbos.workflow_id
-            headline = f"--- {time.strftime('%Y-%m-%d %H:%M:%S %Z')} on {self._id}\n"
             try:
-                return to_data(carry_out(bench, self._job or "", ticket, headline))
+                return to_data(carry_out(bench, self._job or "", ticket))
             finally:
                 self._job = None
                 with suppress(StoreFailed):
@@ -287,7 +287,7 @@ class _Worker:
                 print(error, file=sys.stderr, flush=True)
                 alive = True
             else:
-                self._lease.renewed_at = asked_at
+                self._lease.renew(asked_at)
             if not alive:
                 self._start_over("The others gave this worker up for dead.")
             elif not self._lease.valid:
