@@ -135,7 +135,8 @@ class Queue:
         rows = self._rows(limit=limit, status=_statuses(states))
         history = self._history() if any(row.status in _UNFINISHED for row in rows) else []
         jobs = [self._as_job(row, history) for row in rows]
-        return [job for job in jobs if not states or job.state in states]
+        found = [job for job in jobs if not states or job.state in states]
+        return sorted(found, key=lambda job: job.submitted_at, reverse=True)  # SQLite's rows know whole seconds only
 
     def job(self, job: str) -> Job:
         """The job whose id begins so.
