@@ -46,7 +46,7 @@ def comparison_pair(given: Sequence[str]) -> None:
     st.markdown(f"**{_verdict(rows)}**")
     _figures(found, rows)
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.subheader("Where they differ")
+        st.header("Where they differ")
         choose_image_format()
     graphs = [one.graph for one in found]
     if not graphs[0] or not graphs[1]:

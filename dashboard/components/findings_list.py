@@ -28,11 +28,11 @@ def findings_section(outcome: Outcome, view: LayerView | None) -> None:
         )
     for finding in found:
         _finding(finding, view)
-    st.subheader("Precision")
+    st.header("Precision")
     asked = outcome.build.request.precision.value
     st.markdown(f"**{asked}** was asked for. What the layers compute in, as far as the runtime tells:")
     _totals("Precision", totals_by_precision(view.rows), timed=view.timed)
-    st.subheader("Kinds of layers")
+    st.header("Kinds of layers")
     _totals("Kind", totals_by_kind(view.rows), timed=view.timed)
 
 

@@ -24,15 +24,42 @@ function script(address) {
 
 /** Centres of boxes, and the way of each link, laid out by dagre. `boxes` has id, width and height; `links` are pairs of ids. */
 function layOut(dagre, boxes, links, direction) {
+  if (boxes.length > MANY) return inRanks(boxes, links, direction);
   const graph = new dagre.graphlib.Graph();
-  const many = boxes.length > MANY;
-  graph.setGraph({ rankdir: direction, nodesep: 16, ranksep: 34, ranker: many ? "longest-path" : "network-simplex" });
+  graph.setGraph({ rankdir: direction, nodesep: 16, ranksep: 34 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const box of boxes) graph.setNode(box.id, { width: box.width, height: box.height });
   for (const [from, to] of links) graph.setEdge(from, to);
   dagre.layout(graph);
   const places = new Map(boxes.map((box) => [box.id, graph.node(box.id)]));
   return { places, ways: links.map(([from, to]) => around(places.get(from), places.get(to), graph.edge(from, to).points)) };
+}
+
+/** The same for many boxes, at once: each box comes right after the last of those that lead to it. Ids are in execution order. */
+function inRanks(boxes, links, direction) {
+  const before = new Map(boxes.map((box) => [box.id, []]));
+  for (const [from, to] of links) before.get(to).push(from);
+  const rankOf = new Map();
+  const ranks = [];
+  for (const box of boxes) {
+    const rank = before.get(box.id).reduce((last, from) => Math.max(last, (rankOf.get(from) ?? -1) + 1), 0);
+    rankOf.set(box.id, rank);
+    (ranks[rank] ??= []).push(box);
+  }
+  const [along, across] = direction === "LR" ? ["width", "height"] : ["height", "width"];
+  const places = new Map();
+  let depth = 0;
+  for (const rank of ranks) {
+    const deep = Math.max(...rank.map((box) => box[along]));
+    let side = 0;
+    for (const box of rank) {
+      const [x, y] = [depth + deep / 2, side + box[across] / 2];
+      places.set(box.id, direction === "LR" ? { x, y } : { x: y, y: x });
+      side += box[across] + 16;
+    }
+    depth += deep + 34;
+  }
+  return { places, ways: links.map(() => ({})) };
 }
 
 /** How a link that passes other boxes goes around them, in cytoscape's terms: shares of the straight line and distances from it. */

@@ -33,6 +33,7 @@ def test_a_real_build_shows_its_layers_and_gives_its_files(page: Page, digits_bu
     assert digits_build.graph
     visit(page, f"/engine?build={digits_build.build.key}")
     expect(page.get_by_role("heading", name="digits: ONNX → ONNX Runtime")).to_be_visible()
+    page.locator(".layer-graph").get_by_role("button", name="Whole graph").click()
     expect(page.locator(".layer-graph")).to_have_attribute("data-shown", str(len(digits_build.graph.layers)))
     page.get_by_role("button", name="Download").click()
     assert len(downloaded(page, "Engine", "link")) == digits_build.built.engine.size_bytes
