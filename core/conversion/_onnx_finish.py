@@ -1,8 +1,7 @@
-"""The last steps to an ONNX file: the signature's names and axes, saving, and a trial load."""
+"""The last steps to an ONNX file: the signature's names and axes, and a trial load."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
@@ -13,7 +12,6 @@ from core.conversion._failures import last_words
 from core.errors import ConversionFailed
 from core.models.model import Signature, TensorSpec
 
-_PAGE_BYTES = 4096
 _ONNX_DTYPES = {"float32": "FLOAT", "float64": "DOUBLE"}
 
 
@@ -66,37 +64,6 @@ def _forget_strange_symbols(info: ValueInfoProto, known: set[str]) -> None:
     for dim in info.type.tensor_type.shape.dim:
         if dim.dim_param and dim.dim_param not in known:
             dim.ClearField("dim_param")
-
-
-def save(model: onnx.ModelProto, path: Path, kept_out: Mapping[str, bytes] | None) -> dict[str, int]:
-    """Saves the model.
-
-    Args:
-        model: Its large tensors point at `kept_out` when that is given.
-        path: Of the `.onnx` file.
-        kept_out: Weights by the location that a tensor names; they go to `<path>.data`.
-
-    Returns:
-        Count of each op type.
-    """
-    if kept_out is not None:
-        _write_external(model, path.with_name(f"{path.name}.data"), kept_out)
-    onnxfile.save_onnx(model, path)
-    return onnxfile.op_counts(model)
-
-
-def _write_external(model: onnx.ModelProto, path: Path, kept_out: Mapping[str, bytes]) -> None:
-    """Writes all kept-out tensors to one file and points the model at it."""
-    with path.open("wb") as file:
-        for tensor in onnxfile.tensors(model):
-            if tensor.data_location != TensorProto.EXTERNAL:
-                continue
-            data = kept_out[next(entry.value for entry in tensor.external_data if entry.key == "location")]
-            file.write(b"\0" * (-file.tell() % _PAGE_BYTES))
-            del tensor.external_data[:]
-            for key, value in (("location", path.name), ("offset", file.tell()), ("length", len(data))):
-                tensor.external_data.add(key=key, value=str(value))
-            file.write(data)
 
 
 def load_in_runtime(path: Path, what: str) -> list[str]:

@@ -7,15 +7,17 @@ decide. An ONNX node keeps the name of the TensorFlow node that it came from, wi
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core import onnxfile
 from core.availability import Availability, from_packages, installed_version
 from core.conversion._failures import ConverterLog, last_words, unsupported
-from core.conversion._onnx_finish import keep_signature, load_in_runtime, save
+from core.conversion._onnx_finish import keep_signature, load_in_runtime
 from core.conversion._onnx_polish import polish
+from core.conversion._weights_file import move_to_file
 from core.conversion.base import Converted
 from core.errors import ConversionFailed
 from core.models.model import Format, Signature
@@ -45,7 +47,8 @@ class Frozen:
         inputs: Tensor name to the signature's name, in the signature's order.
         outputs: The same.
         tables: Lookup tables: shared name to keys and values.
-        large: Whether to keep the weights out of the graph while converting.
+        weights: The bytes of large constants that were taken out of the graph, by node name; None when they are in it.
+            They end in a file of their own.
     """
 
     inputs: Mapping[str, str]
@@ -53,7 +56,7 @@ class Frozen:
     graph: Any = None
     tflite: Path | None = None
     tables: Mapping[bytes, Any] = field(default_factory=dict)
-    large: bool = False
+    weights: Mapping[str, bytes] | None = None
 
 
 def folded(graph: Any, inputs: list[str], outputs: list[str]) -> Any:
@@ -67,7 +70,7 @@ def folded(graph: Any, inputs: list[str], outputs: list[str]) -> Any:
 
 
 def to_onnx(frozen: Frozen, signature: Signature, folder: Path, *, what: str, log: ConverterLog, report: Report) -> Converted:
-    """Converts, checks and saves as `model.onnx`, with `model.onnx.data` beside it when `frozen.large`.
+    """Converts, checks and saves as `model.onnx`, with `model.onnx.data` beside it when weights were taken out.
 
     Raises:
         UnsupportedOps: Some ops have no translation.
@@ -79,10 +82,12 @@ def to_onnx(frozen: Frozen, signature: Signature, folder: Path, *, what: str, lo
             hint="Export it with different names.",
         )
     report(Progress(message="Translating TensorFlow's ops to ONNX", fraction=0.4))
-    storage, weights = (_storage(), _taken_out(frozen.graph)) if frozen.large else (None, None)
+    path = folder / "model.onnx"
     try:
-        graph = _optimized(lambda: _translated(frozen, weights), report)
-        model = graph.make_model(f"converted from {what}", external_tensor_storage=storage)
+        graph = _optimized(frozen, report)
+        if frozen.weights is not None:
+            move_to_file(graph, path.with_name(f"{path.name}.data"))
+        model = graph.make_model(f"converted from {what}")
     except Exception as error:
         # An op without translation often makes a later step stumble: the op is the reason to tell.
         if unmapped := _unmapped(log):
@@ -100,15 +105,16 @@ def to_onnx(frozen: Frozen, signature: Signature, folder: Path, *, what: str, lo
     report(Progress(message="Checking the ONNX model", fraction=0.9))
     keep_signature(model, signature, what)
     polish(model)
-    ops = save(model, folder / "model.onnx", storage.name_to_tensor_data if storage else None)
+    onnxfile.save_onnx(model, path)
+    ops = onnxfile.op_counts(model)
     del model, graph
     source_ops = {} if frozen.graph is None else _counts(frozen.graph)
     notes = (
         [f"{sum(source_ops.values())} TensorFlow ops became {sum(ops.values())} ONNX ops (opset {OPSET})."] if source_ops else []
     )
-    if frozen.large:
+    if frozen.weights is not None:
         notes.append("The weights are in a file of their own, and constants are left for the runtime to fold.")
-    notes += load_in_runtime(folder / "model.onnx", what)
+    notes += load_in_runtime(path, what)
     return Converted(
         entry="model.onnx",
         format=Format.ONNX,
@@ -124,15 +130,7 @@ def _version(name: str) -> str | None:
     return installed_version(f"{name}-cpu", name)
 
 
-def _taken_out(graph: Any) -> dict[str, bytes]:
-    """Takes the large constants out of a `GraphDef`: their bytes by node name."""
-    from tf2onnx.tf_utils import compress_graph_def
-
-    weights: dict[str, bytes] = compress_graph_def(graph)
-    return weights
-
-
-def _translated(frozen: Frozen, weights: Mapping[str, bytes] | None) -> Any:
+def _translated(frozen: Frozen) -> Any:
     """tf2onnx's own graph, in ONNX's ops where it has them."""
     import tensorflow as tf
     from tf2onnx.tfonnx import process_tf_graph
@@ -148,14 +146,14 @@ def _translated(frozen: Frozen, weights: Mapping[str, bytes] | None) -> Any:
             input_names=list(frozen.inputs),
             output_names=list(frozen.outputs),
             tensors_to_rename={**frozen.inputs, **frozen.outputs},
-            const_node_values=weights,
+            const_node_values=frozen.weights,
             custom_op_handlers=handlers(),
             initialized_tables=dict(frozen.tables),
             tflite_path=str(frozen.tflite) if frozen.tflite else None,
         )
 
 
-def _optimized(translate: Callable[[], Any], report: Report) -> Any:
+def _optimized(frozen: Frozen, report: Report) -> Any:
     """The translated graph after tf2onnx's optimizers.
 
     tf2onnx's own loop copies every weight at each step, to have something to go back to when a step fails. Failures
@@ -163,12 +161,12 @@ def _optimized(translate: Callable[[], Any], report: Report) -> Any:
     """
     from tf2onnx.optimizer import optimize_graph
 
-    graph = translate()
+    graph = _translated(frozen)
     report(Progress(message="Simplifying the ONNX graph", fraction=0.7))
     try:
         return _optimized_in_place(graph)
     except Exception:
-        return optimize_graph(translate(), catch_errors=True)
+        return optimize_graph(_translated(frozen), catch_errors=True)
 
 
 def _optimized_in_place(graph: Any) -> Any:
@@ -193,16 +191,6 @@ def _counts(graph: Any) -> dict[str, int]:
     return dict(counted.most_common())
 
 
-def _storage() -> Any:
-    """Where tf2onnx puts weights that it keeps out of the graph."""
-    import numpy as np
-    from tf2onnx.graph import ExternalTensorStorage
-
-    if not hasattr(np, "product"):  # tf2onnx 1.17 calls it here, and NumPy 2 has dropped it
-        np.product = np.prod  # type: ignore[attr-defined]
-    return ExternalTensorStorage()
-
-
 def _unmapped(log: ConverterLog) -> dict[str, list[str]]:
     """Names of the nodes whose op tf2onnx said it does not support, by op."""
     found: dict[str, dict[str, None]] = defaultdict(dict)  # a second try logs the same again
@@ -224,8 +212,6 @@ def _failed_node(log: ConverterLog) -> str | None:
 def _leftover(model: Any, log: ConverterLog) -> dict[str, list[str]]:
     """Names of the nodes that are no ONNX ops, by op."""
     from onnx import defs
-
-    from core import onnxfile
 
     refused = {name for names in _unmapped(log).values() for name in names}
     found: dict[str, list[str]] = defaultdict(list)

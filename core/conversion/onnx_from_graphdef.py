@@ -8,6 +8,7 @@ from typing import Any
 from core.availability import Availability
 from core.conversion import _tf2onnx
 from core.conversion._failures import explained
+from core.conversion._weights_file import taken_out
 from core.conversion.base import Converted
 from core.errors import ConversionFailed
 from core.models.model import Format, Signature, Source
@@ -41,10 +42,12 @@ class OnnxFromGraphDef:
             graph, feeds = _cut(source.path, source.signature)
             inputs = {feed: spec.name for feed, spec in zip(feeds, source.signature.inputs, strict=True)}
             outputs = {_tensor_name(spec.name): spec.name for spec in source.signature.outputs}
-            large = source.path.stat().st_size >= self.large_from_bytes
-            if not large:
+            weights = None
+            if source.path.stat().st_size < self.large_from_bytes:
                 graph = _tf2onnx.folded(graph, list(inputs), list(outputs))
-        return _tf2onnx.Frozen(graph=graph, inputs=inputs, outputs=outputs, large=large)
+            else:
+                graph, weights = taken_out(graph)
+        return _tf2onnx.Frozen(graph=graph, inputs=inputs, outputs=outputs, weights=weights)
 
 
 def _tensor_name(name: str) -> str:

@@ -10,6 +10,7 @@ from core.availability import Availability
 from core.conversion import _tf2onnx
 from core.conversion._failures import explained
 from core.conversion._savedmodel import load_signature
+from core.conversion._weights_file import taken_out
 from core.conversion.base import Converted
 from core.errors import ConversionFailed
 from core.models.model import Format, Source
@@ -54,7 +55,8 @@ class OnnxFromSavedModel:
             graph, tables = tf_loader.from_trackable(loaded, function, list(inputs), list(outputs), large_model=direct)
             if direct and not large:
                 graph = _tf2onnx.folded(graph, list(inputs), list(outputs))
-        return _tf2onnx.Frozen(graph=graph, inputs=inputs, outputs=outputs, tables=tables, large=large)
+            graph, weights = taken_out(graph) if large else (graph, None)
+        return _tf2onnx.Frozen(graph=graph, inputs=inputs, outputs=outputs, tables=tables, weights=weights)
 
 
 def _uses_tables(function: Any) -> bool:

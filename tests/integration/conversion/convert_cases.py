@@ -106,10 +106,15 @@ def cnn(folder: Path) -> None:
 
 
 def large(folder: Path) -> None:
-    """Two weights above the size from which tf2onnx keeps them apart, and one below; converted as if they were huge."""
-    wide, back, small = (tf.Variable(normal(*shape)) for shape in ((8, 300), (300, 8), (8, 4)))
-    weights = {"wide": wide, "back": back, "small": small}
-    path = exported(folder, lambda x: {"y": tf.nn.relu(x @ wide) @ back @ small}, SPEC((None, 8), tf.float32, "x"), **weights)
+    """Weights that are moved to a file, one of them used in a loop, and one that is too small; converted as if huge."""
+    wide, square, back, small = (tf.Variable(normal(*shape) / 16) for shape in ((8, 300), (300, 300), (300, 8), (8, 4)))
+
+    def wander(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        _, hidden = tf.while_loop(lambda i, _: i < 3, lambda i, h: (i + 1, tf.tanh(h @ square)), (0, x @ wide))
+        return {"y": hidden @ back @ small}
+
+    weights = {"wide": wide, "square": square, "back": back, "small": small}
+    path = exported(folder, wander, SPEC((None, 8), tf.float32, "x"), **weights)
     savedmodel_case(folder, path, [{"x": normal(3, 8)}], large_from_bytes=1)
 
 
@@ -249,7 +254,7 @@ def two_signatures(folder: Path) -> None:
 
 def graphdef(folder: Path) -> None:
     """A frozen graph, whole; and cut: fed in the middle, fetched at a node's second output."""
-    kernel = tf.Variable(normal(4, 6))
+    kernel = tf.Variable(normal(4, 600))
 
     @tf.function(input_signature=[SPEC((None, 4), name="x"), SPEC((None, 4), name="noise")])
     def best(x: tf.Tensor, noise: tf.Tensor) -> Any:
@@ -280,6 +285,9 @@ def graphdef(folder: Path) -> None:
         source = Source(path=path, format=Format.GRAPHDEF, signature=signature)
         data = [] if name == "graphdef_wrong" else [{feed: normal(3, 4) for feed in feeds}]
         convert(folder.with_name(name), OnnxFromGraphDef(), source, run(feeds, fetches) if data else None, data)
+        if data:
+            large = OnnxFromGraphDef(large_from_bytes=1)
+            convert(folder.with_name(f"{name}_large"), large, source, run(feeds, fetches), data)
 
 
 def run_tflite(path: Path, name: str) -> Run:

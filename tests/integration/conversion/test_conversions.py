@@ -18,8 +18,8 @@ from .conftest import Case
 Find = Callable[[str], Case]
 CONVERTED = (
     "cnn", "large", "dynamic_axes", "many_inputs", "nested_inputs", "erfc", "one_hot", "control_flow", "lookup_table", "encode",
-    "decode", "tf1", "tf1_hidden", "graphdef_whole", "graphdef_cut", "from_tflite", "from_tanh", "from_keras_to_onnx",
-    "from_h5_to_onnx",
+    "decode", "tf1", "tf1_hidden", "graphdef_whole", "graphdef_cut", "graphdef_whole_large", "from_tflite", "from_tanh",
+    "from_keras_to_onnx", "from_h5_to_onnx",
 )  # fmt: skip
 
 
@@ -107,13 +107,14 @@ def test_nodes_keep_the_names_of_their_tensorflow_nodes(case: Find) -> None:
     assert "/gelu_1/" in names["Erf"]
 
 
-def test_large_models_keep_their_weights_in_one_file_beside(case: Find) -> None:
-    found = case("large")
+@pytest.mark.parametrize(("name", "elements"), [("large", 8 * 300 + 300 * 300 + 300 * 8), ("graphdef_whole_large", 4 * 600)])
+def test_large_models_keep_their_weights_in_one_file_beside(case: Find, name: str, elements: int) -> None:
+    found = case(name)
     assert sorted(path.name for path in found.folder.iterdir()) == ["model.onnx", "model.onnx.data"]
     files = onnxfile.external_files(onnxfile.read_onnx(found.model, weights=False))
     assert set(files) == {"model.onnx.data"}
-    assert files["model.onnx.data"] >= 2 * 8 * 300 * 4
-    assert found.model.stat().st_size < 8 * 300 * 4
+    assert files["model.onnx.data"] == (found.folder / "model.onnx.data").stat().st_size
+    assert 0 <= files["model.onnx.data"] - elements * 4 < 3 * 4096
 
 
 @pytest.mark.parametrize("name", ["from_int8", "to_tflite", "from_keras", "from_h5"])

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from core import onnxfile
-from core.conversion._onnx_finish import keep_signature, load_in_runtime, save
+from core.conversion._onnx_finish import keep_signature, load_in_runtime
 from core.conversion._onnx_polish import polish
 from core.errors import ConversionFailed
 from core.models.model import Signature, TensorSpec
@@ -49,24 +49,6 @@ def test_missing_outputs_and_strange_inputs_are_named() -> None:
     model = make([helper.make_node("Add", ["a", "captured"], ["y"])], {}, ["a", "captured"], ["y"])
     with pytest.raises(ConversionFailed, match=r"captured, z"):
         keep_signature(model, Signature(name="s", inputs=(spec("a", 1, 1),), outputs=(spec("z", 1, 1),)), "m")
-
-
-def test_kept_out_weights_go_to_one_file(tmp_path: Path) -> None:
-    weights = {f"w{index}": np.random.default_rng(index).normal(size=(40, 40)).astype(np.float32) for index in range(2)}
-    model = make(
-        [helper.make_node("MatMul", ["x", "w0"], ["h"]), helper.make_node("MatMul", ["h", "w1"], ["y"])], weights, ["x"], ["y"]
-    )
-    kept_out = {}
-    for tensor in model.graph.initializer:
-        kept_out[f"place_{tensor.name}"] = tensor.raw_data
-        tensor.ClearField("raw_data")
-        tensor.data_location = TensorProto.EXTERNAL
-        tensor.external_data.add(key="location", value=f"place_{tensor.name}")
-    assert save(model, tmp_path / "model.onnx", kept_out) == {"MatMul": 2}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.onnx", "model.onnx.data"]
-    loaded = onnxfile.read_onnx(tmp_path / "model.onnx")
-    for tensor in loaded.graph.initializer:
-        np.testing.assert_array_equal(numpy_helper.to_array(tensor), weights[tensor.name])
 
 
 def test_a_model_that_onnx_runtime_refuses_is_a_failed_conversion(tmp_path: Path) -> None:
