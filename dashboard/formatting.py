@@ -5,6 +5,8 @@ What was never measured or is not known is a dash or said in words, never a zero
 
 from __future__ import annotations
 
+import re
+
 from core.cli.output import size as _size
 from core.models.model import TensorSpec
 
@@ -75,6 +77,11 @@ def ago(moment: float | None, now: float) -> str:
             number = int(passed // length)
             return f"{plural(number, 'day')} ago" if noun == "day" else f"{number} {noun} ago"
     return f"{passed:.0f} s ago"
+
+
+def plain(text: str) -> str:
+    """Text that Markdown and Streamlit's own marks leave as it is: names come from users' files."""
+    return re.sub(r"[\\`*\[\]<>#|$~:]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
 
 
 def digest(text: str) -> str:

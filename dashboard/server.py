@@ -27,7 +27,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CONFIG = {
     "server.headless": True,
     "server.fileWatcherType": "none",
-    "server.maxUploadSize": 1,  # MB: files come by our own route, see dashboard/uploads.py
+    "server.maxUploadSize": 500,  # MB, for .npz files alone, which pages hold in memory; models come by dashboard/uploads.py
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,
@@ -56,6 +56,7 @@ def main() -> None:
     if trouble := _cannot_listen(arguments.address, arguments.port):
         sys.exit(trouble)
     workspace = default_workspace()
+    uploads.sweep(workspace)
     if not arguments.no_worker:
         start_workers(workspace, arguments.device or ())
     print(f"Engine Room is ready on http://{arguments.address}:{arguments.port}\nIts workspace is {workspace.root}", flush=True)

@@ -12,6 +12,7 @@ from dashboard.components.model_delete import ask_to_delete, tell_deleted
 from dashboard.components.model_list import matching, model_rows
 from dashboard.components.model_view import show_facts, show_graph, show_ops, show_signatures
 from dashboard.failures import show_error
+from dashboard.formatting import plain
 
 chosen = links.chosen("model")
 tell_deleted()
@@ -43,7 +44,7 @@ st.query_params["model"] = model.digest
 builds = services.builds_of(model.digest)
 links.link(links.MODEL, "All models", icon=":material/arrow_back:")
 title, actions = st.columns([3, 2], vertical_alignment="center")
-title.title(model.name)
+title.title(plain(model.name))
 with actions, st.container(horizontal=True, horizontal_alignment="right"):
     if st.button("Build it", type="primary", icon=":material/play_arrow:"):
         links.go(links.BUILD, model=model.digest)

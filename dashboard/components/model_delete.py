@@ -11,14 +11,14 @@ from core.errors import EngineRoomError
 from core.models.model import Model
 from dashboard import links, services
 from dashboard.failures import show_error
-from dashboard.formatting import plural, size
+from dashboard.formatting import plain, plural, size
 
 DONE = "deleted-model"  # session state: what to tell after the model's page is gone
 
 
 @st.dialog("Delete this model?")
 def ask_to_delete(model: Model, builds: Sequence[Build]) -> None:
-    st.markdown(f"**{model.name}** · {model.format.label} · {size(model.size_bytes)}")
+    st.markdown(f"**{plain(model.name)}** · {model.format.label} · {size(model.size_bytes)}")
     if builds:
         verb = "goes" if len(builds) == 1 else "go"
         st.markdown(f"Its **{plural(len(builds), 'build')}** {verb} with it: engines, layers, measurements and reports.")
@@ -34,7 +34,7 @@ def ask_to_delete(model: Model, builds: Sequence[Build]) -> None:
             show_error(error)
             return
         services.forget_disk()
-        st.session_state[DONE] = f"{model.name} is deleted; {size(done.freed_bytes)} are free again."
+        st.session_state[DONE] = f"{plain(model.name)} is deleted; {size(done.freed_bytes)} are free again."
         links.go(links.MODEL)
 
 

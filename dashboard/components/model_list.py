@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.models.model import Model
 from dashboard import links
-from dashboard.formatting import digest, short_count, size
+from dashboard.formatting import digest, plain, short_count, size
 
 SHOWN = 50
 
@@ -19,7 +19,7 @@ def model_rows(models: Sequence[Model], *, limit: int = SHOWN) -> None:
         with st.container(border=True):
             name, facts = st.columns([2, 3], vertical_alignment="center")
             with name:
-                links.link(links.MODEL, model.name, icon=":material/deployed_code:", model=model.digest)
+                links.link(links.MODEL, plain(model.name), icon=":material/deployed_code:", model=model.digest)
             parameters = f" · {short_count(model.parameters)} parameters" if model.parameters is not None else ""
             facts.markdown(f":gray[{model.format.label} · {size(model.size_bytes)}{parameters} · `{digest(model.digest)}`]")
     if len(models) > limit:

@@ -31,7 +31,7 @@ def test_axe_finds_nothing_of_ours(new_page: Callable[..., Page], digits_build: 
     found = []
     for path in PAGES:
         visit(page, path.format(model=digits_build.model.digest, build=digits_build.build.key))
-        page.wait_for_timeout(1500)
+        page.wait_for_timeout(700)
         for violation in Axe().run(page).response["violations"]:
             for node in violation["nodes"]:
                 target = " ".join(str(part) for part in node["target"])

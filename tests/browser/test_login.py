@@ -61,13 +61,13 @@ def log_in(page: Page) -> None:
     expect(page.get_by_role("heading", name="What can be built here")).to_be_visible()
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_a_stranger_sees_nothing_but_the_login(visitor: Page, path: str) -> None:
-    visitor.goto(path)
-    expect(visitor.get_by_role("button", name="Log in")).to_be_visible()
-    visitor.wait_for_timeout(500)
-    assert "digits" not in visitor.content()
-    assert visitor.get_by_role("link", name="Models").count() == 0
+def test_a_stranger_sees_nothing_but_the_login(visitor: Page) -> None:
+    for path in PAGES:
+        visitor.goto(path)
+        expect(visitor.get_by_role("button", name="Log in")).to_be_visible()
+        expect(visitor.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
+        assert "digits" not in visitor.content()
+        assert visitor.get_by_role("link", name="Models").count() == 0
 
 
 def test_our_routes_refuse_a_stranger(visitor: Page) -> None:

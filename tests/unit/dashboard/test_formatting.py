@@ -66,3 +66,18 @@ def test_a_shape_says_when_even_its_rank_is_unknown() -> None:
     assert formatting.shape(TensorSpec(name="x", dtype="float32", shape=("batch", 8))) == "[batch, 8]"
     assert formatting.shape(TensorSpec(name="x", dtype="float32", shape=())) == "[]"
     assert formatting.shape(TensorSpec(name="x", dtype="float32", shape=None)) == "unknown rank"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("my_model_v2.onnx", "my_model_v2.onnx"),
+        ("_x_", r"\_x\_"),
+        ("a*b", r"a\*b"),
+        (":red[no]", r"\:red\[no\]"),
+        ("$x$ <b>", r"\$x\$ \<b\>"),
+        ("größe 模型", "größe 模型"),
+    ],
+)
+def test_users_names_are_no_markup(name: str, text: str) -> None:
+    assert formatting.plain(name) == text
