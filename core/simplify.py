@@ -76,6 +76,7 @@ def simplify(source: Path, folder: Path, report: Report = silent) -> Simplified:
         slimmed = _slimmed(model)
         _restore_names(slimmed.graph, model.graph)
         name_nodes(slimmed)
+        _write_kernel_shapes(slimmed.graph)
     except Exception as error:  # onnxslim raises what its many passes raise
         notes = (f"onnxslim could not simplify this graph, so it is used as it was: {type(error).__name__}: {error}",)
         slimmed = read_onnx(source)
@@ -134,6 +135,15 @@ def _restore_names(graph: onnx.GraphProto, before: onnx.GraphProto) -> None:
                 taken.add(old.name)
                 break
             queue += old.input
+
+
+def _write_kernel_shapes(graph: onnx.GraphProto) -> None:
+    """Spells out what a convolution's weights imply: TensorRT 8.5 needs it once the weights come out of a DequantizeLinear."""
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for node in graph.node:
+        kernel = shapes.get(node.input[1], ())[2:] if node.op_type in ("Conv", "ConvTranspose") else ()
+        if kernel and all(attribute.name != "kernel_shape" for attribute in node.attribute):
+            node.attribute.append(onnx.helper.make_attribute("kernel_shape", kernel))
 
 
 def _foldable(graph: onnx.GraphProto) -> set[str]:

@@ -14,21 +14,29 @@ BLOCK = 25
 
 
 def bare_loop(execution: Any, graph: Any) -> Callable[[Tensors], dict[str, Any]]:
-    """Arrays in, arrays out with as few calls as it takes: stage, copy in, run, copy out, wait, copy the results."""
-    inputs, outputs = execution.inputs, execution.outputs
-    views = {binding.name: binding.array for binding in inputs}
+    """Arrays in, arrays out with CUDA's and TensorRT's calls alone: stage, copy in, run, copy out, wait, copy the results."""
+    from core.backends.tensorrt._cuda import runtime
+
+    cuda = runtime()
+    stream, handle, enqueue = execution.stream, int(execution.stream), execution.context.execute_async_v3
+    copy, wait, launch = cuda.cudaMemcpyAsync, cuda.cudaStreamSynchronize, cuda.cudaGraphLaunch
+    into, out = cuda.cudaMemcpyKind.cudaMemcpyHostToDevice, cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
+    inputs = [(b.name, b.array, b.device.address, b.host.address, b.nbytes) for b in execution.inputs]
+    outputs = [(b.name, b.array, b.device.address, b.host.address, b.nbytes) for b in execution.outputs]
 
     def run(arrays: Tensors) -> dict[str, Any]:
-        for name, view in views.items():
-            np.copyto(view, arrays[name])
+        for name, staged, _, _, _ in inputs:
+            np.copyto(staged, arrays[name])
         if graph is None:
-            execution.upload()
-            execution.enqueue()
-            execution.download()
+            for _, _, device, host, nbytes in inputs:
+                copy(device, host, nbytes, into, stream)
+            enqueue(handle)
+            for _, _, device, host, nbytes in outputs:
+                copy(host, device, nbytes, out, stream)
         else:
-            graph.launch(execution.stream)
-        execution.synchronize()
-        return {binding.name: binding.array.copy() for binding in outputs}
+            launch(graph.executable, stream)
+        wait(stream)
+        return {name: array.copy() for name, array, _, _, _ in outputs}
 
     return run
 

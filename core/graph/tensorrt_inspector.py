@@ -170,9 +170,9 @@ def _tensor(told: Mapping[str, Any]) -> LayerTensor:
 def _precision(
     entry: Mapping[str, Any], kind: str, inputs: tuple[LayerTensor, ...], outputs: tuple[LayerTensor, ...]
 ) -> str | None:
-    """What a layer computes in: its weights' type, else its first input's; None for layers that only move data."""
-    if kind in ("Reformat", "MyelinReformat", "NoOp", "Constant", "Shuffle"):
-        return None
+    """What a layer computes in: its weights' type, else its first input's; None where it only moves data or is not told."""
+    if kind in ("Reformat", "MyelinReformat", "NoOp", "Constant", "Shuffle", "Myelin"):
+        return None  # the last one is a block of many kernels, of which only the ends are told
     if "tf32" in str(entry.get("TacticName", "")).lower():
         return "tf32"
     weights = entry.get("Weights") or entry.get("ConvWeights")

@@ -77,6 +77,13 @@ def test_constants_are_folded_and_the_result_is_the_same(convolution, tmp_path, 
     np.testing.assert_allclose(run(folder / result.entry, feed)[0], run(convolution, feed)[0], rtol=1e-5, atol=1e-5)
 
 
+def test_kernel_shapes_are_spelled_out(convolution, tmp_path):
+    (tmp_path / "out").mkdir()
+    simplify(convolution, tmp_path / "out")
+    conv = onnx.load(tmp_path / "out/model.onnx").graph.node[0]
+    assert [list(attribute.ints) for attribute in conv.attribute if attribute.name == "kernel_shape"] == [[3, 3]]
+
+
 def test_dynamic_axes_keep_their_symbols(convolution, tmp_path):
     folder = tmp_path / "out"
     folder.mkdir()

@@ -117,9 +117,12 @@ class Graph:
 
     def __init__(self, executable: Any) -> None:
         self.executable = executable
+        self._launch = runtime().cudaGraphLaunch
 
     def launch(self, stream: Any) -> None:
-        call("cudaGraphLaunch", self.executable, stream)
+        (error,) = self._launch(self.executable, stream)
+        if error:
+            raise failure("cudaGraphLaunch", error)
 
     def free(self) -> None:
         call("cudaGraphExecDestroy", self.executable)
@@ -150,18 +153,28 @@ def free_stream(stream: Any) -> None:
     call("cudaStreamDestroy", stream)
 
 
-def synchronize(stream: Any) -> None:
-    call("cudaStreamSynchronize", stream)
+class Transfers:
+    """Copies between host and device in one stream, and waiting for it: the calls of every run, looked up once."""
 
+    def __init__(self, stream: Any) -> None:
+        module = runtime()
+        self._copy, self._wait, self._stream = module.cudaMemcpyAsync, module.cudaStreamSynchronize, stream
+        self._in, self._out = module.cudaMemcpyKind(_HOST_TO_DEVICE), module.cudaMemcpyKind(_DEVICE_TO_HOST)
 
-def copy_to_device(target: DeviceBuffer, source: HostBuffer, nbytes: int, stream: Any) -> None:
-    kind = runtime().cudaMemcpyKind(_HOST_TO_DEVICE)
-    call("cudaMemcpyAsync", target.address, source.address, nbytes, kind, stream)
+    def upload(self, device: int, host: int, nbytes: int) -> None:
+        (error,) = self._copy(device, host, nbytes, self._in, self._stream)
+        if error:
+            raise failure("cudaMemcpyAsync", error)
 
+    def download(self, host: int, device: int, nbytes: int) -> None:
+        (error,) = self._copy(host, device, nbytes, self._out, self._stream)
+        if error:
+            raise failure("cudaMemcpyAsync", error)
 
-def copy_to_host(target: HostBuffer, source: int, nbytes: int, stream: Any) -> None:
-    kind = runtime().cudaMemcpyKind(_DEVICE_TO_HOST)
-    call("cudaMemcpyAsync", target.address, source, nbytes, kind, stream)
+    def wait(self) -> None:
+        (error,) = self._wait(self._stream)
+        if error:
+            raise failure("cudaStreamSynchronize", error)
 
 
 def wait_by(spin: bool) -> None:

@@ -49,14 +49,6 @@ class Binding:
         self.array = self.host.flat[:count].reshape(shape)
         return self.host.address if self.device is None else self.device.address
 
-    def upload(self, stream: Any) -> None:
-        if self.device is not None:
-            _cuda.copy_to_device(self.device, self.host, self.nbytes, stream)
-
-    def download(self, stream: Any) -> None:
-        if self.device is not None and self.shape is not None:
-            _cuda.copy_to_host(self.host, self.device.address, self.nbytes, stream)
-
     def free(self) -> None:
         if self.allocator is not None:
             self.allocator.free()
@@ -77,6 +69,10 @@ class Execution:
         self.trt = trt
         self.engine = engine
         self.stream = _cuda.new_stream()
+        self._handle = int(self.stream)
+        self._transfers = _cuda.Transfers(self.stream)
+        self._uploads: list[tuple[int, int, int]] = []
+        self._downloads: list[tuple[int, int, int]] = []
         self.context = engine.create_execution_context()
         if self.context is None:
             _cuda.free_stream(self.stream)
@@ -97,6 +93,7 @@ class Execution:
         self.outputs = [binding for binding in self.bindings.values() if not binding.is_input]
         self.input_names = tuple(binding.name for binding in self.inputs)
         self.values_decide_shapes = any(binding.on_host for binding in self.inputs)
+        self.unshaped: list[Binding] = []
         self.shapes: dict[str, tuple[int, ...]] | None = None
         self.profile = 0
 
@@ -125,9 +122,15 @@ class Execution:
             told = tuple(self.context.get_tensor_shape(binding.name))
             if all(length >= 0 for length in told):
                 self._place(binding, told)
-            elif binding.allocator is None:
+                continue
+            if binding.allocator is None:
                 binding.allocator = _make_allocator(self.trt)
                 self.context.set_output_allocator(binding.name, binding.allocator)
+            # Nothing is told of an output without elements.
+            binding.allocator.empty = tuple(max(length, 0) for length in told)
+        self.unshaped = [binding for binding in self.outputs if binding.shape is None]
+        self._uploads = [(b.device.address, b.host.address, b.nbytes) for b in self.inputs if b.device]
+        self._downloads = [(b.host.address, b.device.address, b.nbytes) for b in self.outputs if b.device and b.shape is not None]
         self.shapes = shapes
         return True
 
@@ -137,19 +140,21 @@ class Execution:
             np.copyto(binding.array, arrays[binding.name], casting="unsafe")
 
     def upload(self) -> None:
-        for binding in self.inputs:
-            binding.upload(self.stream)
+        for device, host, nbytes in self._uploads:
+            self._transfers.upload(device, host, nbytes)
 
     def enqueue(self) -> None:
-        if not self.context.execute_async_v3(int(self.stream)):
+        for binding in self.unshaped:
+            binding.allocator.shape = None
+        if not self.context.execute_async_v3(self._handle):
             raise RunFailed("TensorRT refused to run the engine.", hint="The log tells why; check the inputs' shapes.")
 
     def download(self) -> None:
-        for binding in self.outputs:
-            binding.download(self.stream)
+        for host, device, nbytes in self._downloads:
+            self._transfers.download(host, device, nbytes)
 
     def synchronize(self) -> None:
-        _cuda.synchronize(self.stream)
+        self._transfers.wait()
 
     def results(self) -> dict[str, Array]:
         """Copies of the outputs, after `synchronize`."""
@@ -158,7 +163,7 @@ class Execution:
     @property
     def graph_possible(self) -> bool:
         """A graph holds fixed addresses and shapes, so every output's shape must be known before the run."""
-        return all(binding.shape is not None for binding in self.outputs)
+        return not self.unshaped
 
     def capture(self, *, transfers: bool) -> _cuda.Graph:
         """One run as a CUDA graph.
@@ -228,7 +233,7 @@ class Execution:
     def _result(self, binding: Binding) -> Array:
         if binding.shape is not None:
             return binding.array.copy()
-        found: Array = binding.allocator.read(binding.dtype, self.stream)
+        found: Array = binding.allocator.read(binding.dtype, self._transfers)
         return found
 
 
@@ -250,7 +255,8 @@ def _make_allocator(trt: Any) -> Any:
         def __init__(self) -> None:
             trt.IOutputAllocator.__init__(self)
             self.buffer: _cuda.DeviceBuffer | None = None
-            self.shape: tuple[int, ...] = ()
+            self.shape: tuple[int, ...] | None = None
+            self.empty: tuple[int, ...] = ()
 
         def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:
             if self.buffer is None or self.buffer.nbytes < size:
@@ -264,13 +270,14 @@ def _make_allocator(trt: Any) -> Any:
         def notify_shape(self, tensor_name: str, shape: Any) -> None:
             self.shape = tuple(shape)
 
-        def read(self, dtype: np.dtype[Any], stream: Any) -> Array:
-            host = _cuda.HostBuffer(int(np.prod(self.shape, dtype=np.int64)), dtype)
+        def read(self, dtype: np.dtype[Any], transfers: _cuda.Transfers) -> Array:
+            shape = self.empty if self.shape is None else self.shape
+            host = _cuda.HostBuffer(math.prod(shape), dtype)
             try:
                 if self.buffer is not None and host.flat.size:
-                    _cuda.copy_to_host(host, self.buffer.address, host.flat.nbytes, stream)
-                    _cuda.synchronize(stream)
-                result: Array = host.flat.reshape(self.shape).copy()
+                    transfers.download(host.address, self.buffer.address, host.flat.nbytes)
+                    transfers.wait()
+                result: Array = host.flat.reshape(shape).copy()
                 return result
             finally:
                 host.free()

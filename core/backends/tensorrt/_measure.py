@@ -6,7 +6,9 @@ before the last one is waited for, CUDA events around copies and kernels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -176,19 +178,33 @@ def _pipelined(execution: Execution, transfers: bool, graph: bool, protocol: Pro
 
 def _loop(submit: Callable[[int], None], finish: Callable[[int], None], seconds: float, least: int) -> float:
     """Submits and finishes runs, one queued ahead, until both minima are met; returns the seconds it took."""
-    started = perf_counter()
     submitted = finished = 0
-    while finished < _MOST_RUNS:
-        enough = submitted >= least and perf_counter() - started >= seconds
-        if not enough:
-            submit(submitted)
-            submitted += 1
-        if enough or submitted - finished == _QUEUED:
-            if finished == submitted:
-                break
-            finish(finished)
-            finished += 1
-    return perf_counter() - started
+    with _collector_off():
+        started = perf_counter()
+        while finished < _MOST_RUNS:
+            enough = submitted >= least and perf_counter() - started >= seconds
+            if not enough:
+                submit(submitted)
+                submitted += 1
+            if enough or submitted - finished == _QUEUED:
+                if finished == submitted:
+                    break
+                finish(finished)
+                finished += 1
+        return perf_counter() - started
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Python's garbage collector off, as in the standard library's timeit."""
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _host_to_host(execution: Execution, protocol: Protocol) -> dict[str, Latency]:
@@ -220,11 +236,12 @@ def _timed(run: Callable[[], None], protocol: Protocol) -> list[float]:
     while perf_counter() - started < protocol.warmup_seconds:
         run()
     samples: list[float] = []
-    started = perf_counter()
-    while len(samples) < protocol.min_samples or perf_counter() - started < protocol.min_seconds:
-        begin = perf_counter()
-        run()
-        samples.append((perf_counter() - begin) * 1000)
+    with _collector_off():
+        started = perf_counter()
+        while len(samples) < protocol.min_samples or perf_counter() - started < protocol.min_seconds:
+            begin = perf_counter()
+            run()
+            samples.append((perf_counter() - begin) * 1000)
     return samples
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,7 +92,13 @@ class TfTrt:
                 hint="An engine runs on the GPU type and versions it was built with; build it again here.",
                 detail=str(error),
             ) from error
-        yield TfTrtSession(tf, loaded, engine.signature)
+        session = TfTrtSession(tf, loaded, engine.signature)
+        try:
+            yield session
+        finally:
+            session.close()
+            del loaded
+            gc.collect()  # TensorFlow keeps engines by name in the process, and frees them with the object that loaded them
 
     def describe(self, engine: Engine) -> EngineGraph:
         return read_json(EngineGraph, engine.folder / _GRAPH)
@@ -109,6 +116,9 @@ class TfTrtSession:
         self._loaded = loaded  # holds the engines
         self._function = loaded.signatures[signature.name]
         self._signature = signature
+
+    def close(self) -> None:
+        self._loaded = self._function = None
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
         arrays = check_inputs(self._signature, inputs)

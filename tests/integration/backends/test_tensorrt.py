@@ -319,21 +319,27 @@ def test_engines_of_another_version_and_torn_ones_are_refused(convolutions, tmp_
 
 @pytest.mark.parametrize("precision", [Precision.TF32, Precision.FP16, Precision.INT8])
 def test_reduced_precisions_build_from_the_graph_and_run_in_it(convolutions, tmp_path, precision):
-    from core.backends.tensorrt._versions import parse_version
+    from core.backends.tensorrt._versions import features, parse_version
     from core.precision.prepare import prepare
     from core.precision.target import TENSORRT, Target
+    from core.simplify import simplify
 
     np.savez(tmp_path / "calibration.npz", **images(16))
+    (tmp_path / "simple").mkdir()
     (tmp_path / "graph").mkdir()
-    target = Target(runtime=TENSORRT, version=parse_version(HERE.version or ""))
-    made = prepare(convolutions.path, tmp_path / "graph", precision, target=target, calibration=tmp_path / "calibration.npz")
+    simple = tmp_path / "simple" / simplify(convolutions.path, tmp_path / "simple").entry
+    version = parse_version(HERE.version or "")
+    target = Target(runtime=TENSORRT, version=version)
+    made = prepare(simple, tmp_path / "graph", precision, target=target, calibration=tmp_path / "calibration.npz")
     source = replace(convolutions, path=tmp_path / "graph" / made.entry)
     engine = built(source, tmp_path / "engine", precision=precision)
     graph = BACKEND.describe(engine)
     assert graph.unmapped == ()
-    if precision is not Precision.TF32:
-        wanted = {Precision.FP16: "float16", Precision.INT8: "int8"}[precision]
-        assert wanted in {layer.precision for layer in graph.layers}
+    computed = {layer.precision for layer in graph.layers}
+    if precision is Precision.INT8:
+        assert "int8" in computed
+    elif precision is Precision.FP16 and features(version).strong_types:
+        assert "float16" in computed  # before, TensorRT is free to find FP32 faster, as it does for so small a network
     with BACKEND.open(engine) as session:
         inputs = images(2)
         result, expected = session.run(inputs)["y"], reference(convolutions, inputs)["y"]
