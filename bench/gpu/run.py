@@ -70,9 +70,14 @@ class Run:
                 code = -1
         print(f"{kind:8s} {name:40s} {'ok' if code == 0 else f'FAILED ({code})'} {time.monotonic() - started:6.1f} s", flush=True)
 
-    def together(self, kind: str, names: Sequence[str], **kwargs: Path) -> None:
+    def together(self, kind: str, names: Sequence[str]) -> None:
         with ThreadPoolExecutor(max_workers=self.builders) as pool:
-            list(pool.map(lambda name: self.step(kind, name, **kwargs), names))
+            list(pool.map(lambda name: self.step(kind, name), names))
+
+    def build(self, rows: Sequence[Row]) -> None:
+        """Builds several at once; an engine that was lost is built again."""
+        with ThreadPoolExecutor(max_workers=self.builders) as pool:
+            list(pool.map(lambda row: self.step("build", row.id, here=self.out / "engines" / row.id / "engine.json"), rows))
 
 
 def main() -> int:
@@ -93,15 +98,11 @@ def main() -> int:
     run = Run(out, arguments)
     with _tables_at_the_end(out, run):
         run.together("prepare", arguments.networks)
-        for network in arguments.networks:
-            rows = [row for row in rows_of(network) if arguments.rows in row.id and _possible(row)]
-            with ThreadPoolExecutor(max_workers=arguments.builders) as pool:
-                engines = [out / "engines" / row.id / "engine.json" for row in rows]
-                todo = [(r, e) for r, e in zip(rows, engines, strict=True) if not run.done("measure", r.id)]
-                list(pool.map(lambda pair: run.step("build", pair[0].id, here=pair[1]), todo))
-            for row in rows:
-                if run.done("build", row.id):
-                    run.step("measure", row.id)
+        rows = [row for network in arguments.networks for row in rows_of(network) if arguments.rows in row.id and _possible(row)]
+        run.build([row for row in rows if not run.done("measure", row.id)])
+        for row in rows:
+            if run.done("build", row.id):
+                run.step("measure", row.id)
     if run.left_out:
         print("Time is up; run the same command again for: " + ", ".join(run.left_out))
     return int(bool(run.left_out))

@@ -52,7 +52,7 @@ class Binding:
     def free(self) -> None:
         if self.allocator is not None:
             self.allocator.free()
-        self.array = self.array[:0].copy()
+        self.array = np.empty(0, self.dtype)
         self.host.free()
         self._free_device()
 

@@ -209,6 +209,13 @@ def test_every_dtype_goes_in_and_out(tmp_path, dtype):
     np.testing.assert_array_equal(result, expected)
 
 
+def test_scalars_go_in_and_out(tmp_path):
+    nodes = [helper.make_node("Mul", ["x", "x"], ["y"], name="square")]
+    source = save(tmp_path / "m.onnx", nodes, {}, [("x", TensorProto.FLOAT, [])], [("y", TensorProto.FLOAT, [])])
+    with BACKEND.open(built(source, tmp_path / "engine", shapes=())) as session:
+        assert session.run({"x": np.float32(3).reshape(())})["y"] == 9
+
+
 def test_outputs_whose_shape_depends_on_values(tmp_path):
     nodes = [
         helper.make_node("NonZero", ["x"], ["found"], name="nonzero"),
