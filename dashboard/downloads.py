@@ -19,10 +19,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from core.builds import Outcome, load_outcome
-from core.errors import NotFound
+from core.builds import Outcome
+from core.errors import EngineRoomError, NotFound
 from core.stages.child import LOG_FILE
 from core.workspace import Workspace, default_workspace
+from dashboard import services
 from dashboard.access import require_token
 
 
@@ -30,15 +31,26 @@ async def download(request: Request) -> Response:
     require_token(request)
     workspace = default_workspace()
     try:
-        outcome = await anyio.to_thread.run_sync(load_outcome, workspace, request.path_params["build"])
+        outcome = await anyio.to_thread.run_sync(_brought, request.path_params["build"])
         path = _path(workspace, outcome, request.path_params["what"])
-    except NotFound as error:
+    except EngineRoomError as error:
         raise HTTPException(404, str(error)) from None
     stem = f"{Path(outcome.model.name).stem}-{outcome.build.request.path}-{outcome.build.request.precision.value}"
     if path.is_file():
         return FileResponse(path, filename=f"{stem}{path.suffix}")
     archive = await anyio.to_thread.run_sync(_archived, workspace, path, stem)
     return FileResponse(archive, filename=f"{stem}.tar", background=BackgroundTask(archive.unlink, missing_ok=True))
+
+
+def _brought(build: str) -> Outcome:
+    """A build with its files on this host, wherever it was made.
+
+    Raises:
+        NotFound: There is none of that key.
+    """
+    outcome = services.queue().outcome(build)
+    services.queue().bring_artifacts(outcome.build.key)
+    return outcome
 
 
 def _path(workspace: Workspace, outcome: Outcome, what: str) -> Path:
