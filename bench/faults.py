@@ -63,7 +63,6 @@ def spread(seconds: Sequence[float]) -> str:
 
 def kill_workers(shop: Shop, kills: int) -> None:
     """Kills workers at random moments of their life while jobs run, then lets the rest finish."""
-    (shop.folder / "seconds").write_text("0.05")
     devices = ["cpu:1", "cpu:2"]
     submitted: list[str] = []
     during_a_job = 0
@@ -76,19 +75,22 @@ def kill_workers(shop: Shop, kills: int) -> None:
 
     started = time.monotonic()
     workers = {device: shop.launch_worker(device) for device in devices}
-    due = {device: time.monotonic() + RANDOM.uniform(0.0, 5.0) for device in devices}
+    due = dict.fromkeys(devices, 0.0)
     done = 0
     while done < kills:
         submit_more()
+        joined = {worker.card.pid for worker in shop.queue.workers()}
         for device in devices:
-            if time.monotonic() < due[device]:
+            if not due[device] and (workers[device].pid in joined or RANDOM.random() < 0.005):  # a few die while they start
+                due[device] = time.monotonic() + RANDOM.uniform(0.0, 3.0)
+            if not due[device] or time.monotonic() < due[device]:
                 continue
             during_a_job += any("core.jobs.guard" in child.cmdline() for child in _children(workers[device].pid))
             workers[device].kill()
             workers[device].wait()
             done += 1
             workers[device] = shop.launch_worker(device)
-            due[device] = time.monotonic() + RANDOM.uniform(0.0, 5.0)
+            due[device] = 0.0
         time.sleep(0.02)
     wait_until(lambda: all(shop.queue.job(job).state.finished for job in submitted), seconds=600, why=shop.output)
     states = Counter(shop.queue.job(job).state for job in submitted)
