@@ -22,8 +22,6 @@ from core.conversion.onnx_from_savedmodel import CONVERSION
 from core.models.model import Format, Source
 from core.models.savedmodel import read_savedmodel
 from core.progress import silent
-from core.stages.child import STAGE_ENVIRONMENT
-from core.stages.stage import StageName
 from sample_models.make_models import sample
 
 DEFAULT = ("digits", "mobilenetv2", "resnet50")
@@ -31,7 +29,7 @@ VERSIONS = ("tf2onnx", "tensorflow-cpu", "onnx", "protobuf")
 
 
 def ours(name: str, folder: Path) -> Cost:
-    return run([sys.executable, "-m", "bench.convert", "--only-ours", str(folder), name], STAGE_ENVIRONMENT[StageName.CONVERT])
+    return run([sys.executable, "-m", "bench.convert", "--only-ours", str(folder), name])
 
 
 def bare(name: str, folder: Path) -> Cost:

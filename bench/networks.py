@@ -25,7 +25,7 @@ def onnx_of(name: str) -> Path:
         source = sample(name)
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home.parent) as folder:
-            environment = os.environ | {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python", "TF_CPP_MIN_LOG_LEVEL": "3"}
+            environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
             command = [sys.executable, "-m", "bench.networks", str(source), folder]
             subprocess.run(command, check=True, env=environment, cwd=Path(__file__).parent.parent)
             (Path(folder) / "model.onnx").replace(home)

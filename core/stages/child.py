@@ -25,10 +25,6 @@ LOG_TAIL_BYTES = 8_000
 CANCELLED = "cancelled"
 INTERRUPTED = ("lease", "orphaned")
 
-# tf2onnx needs a third of the memory with protobuf's pure-Python implementation, which must be chosen before any import.
-STAGE_ENVIRONMENT: Mapping[StageName, Mapping[str, str]] = {
-    StageName.CONVERT: {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
-}
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "TF_ENABLE_ONEDNN_OPTS": "1", "PYTHONUNBUFFERED": "1"}
 
 
@@ -79,7 +75,7 @@ def run_stage(
         Interrupted: The guard ended it because this process was cut off.
     """
     read_end, write_end = os.pipe()
-    variables = {**os.environ, **QUIET, **STAGE_ENVIRONMENT.get(stage, {}), **environment, EVENTS_VARIABLE: str(write_end)}
+    variables = {**os.environ, **QUIET, **environment, EVENTS_VARIABLE: str(write_end)}
     command = [python, "-m", "core.stages", stage.value, str(folder)]
     told: dict[str, Any] = {}
     with (folder / LOG_FILE).open("ab") as log, os.fdopen(read_end, encoding="utf-8", errors="replace") as events:

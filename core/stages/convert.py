@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import core
 from core.conversion.base import Conversion
 from core.models.model import Format
 from core.onnxfile import name_nodes, op_counts, read_onnx, save_onnx
@@ -33,7 +34,8 @@ def _convert(context: StageContext, base: Prepared, conversion: Conversion) -> P
             notes=done.notes,
         )
 
-    return make_prepared(context, base, {"step": conversion.name, "version": conversion.availability().version}, make)
+    versions = [conversion.availability().version, core.__version__]
+    return make_prepared(context, base, {"step": conversion.name, "versions": versions}, make)
 
 
 def _with_named_nodes(context: StageContext, base: Prepared) -> Prepared:
