@@ -35,7 +35,7 @@ with machine:
 recent_models, recent_jobs = st.columns(2, gap="large")
 with recent_models:
     st.header("Models")
-    model_rows(models[:RECENT])
+    model_rows(models[:RECENT], digests=False)
     if models:
         links.link(links.MODEL, f"All models ({len(models)})", icon=":material/arrow_forward:")
     else:

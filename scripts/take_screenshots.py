@@ -61,7 +61,8 @@ def build_everything(queue: Queue, models: Sequence[Model]) -> None:
 def pages(model: Model, jobs: Sequence[Job]) -> dict[str, str]:
     """The address of each page, by the name of its picture."""
     done = [job for job in jobs if job.state is JobState.DONE and job.request.model == model.digest]
-    fused = next((job for job in done if "onnxruntime" in job.request.path), done[0])
+    in_fp32 = [job for job in done if job.request.precision is Precision.FP32]
+    fused = next((job for job in in_fp32 if "onnxruntime" in job.request.path), in_fp32[0])
     return {
         "home": "/",
         "models": "/model",

@@ -13,7 +13,7 @@ from dashboard.formatting import digest, plain, short_count, size
 SHOWN = 50
 
 
-def model_rows(models: Sequence[Model], *, limit: int = SHOWN) -> None:
+def model_rows(models: Sequence[Model], *, limit: int = SHOWN, digests: bool = True) -> None:
     """A line a model: its name as the link, then what it is."""
     for model in models[:limit]:
         with st.container(border=True):
@@ -21,7 +21,8 @@ def model_rows(models: Sequence[Model], *, limit: int = SHOWN) -> None:
             with name:
                 links.link(links.MODEL, plain(model.name), icon=":material/deployed_code:", model=model.digest)
             parameters = f" · {short_count(model.parameters)} parameters" if model.parameters is not None else ""
-            facts.markdown(f":gray[{model.format.label} · {size(model.size_bytes)}{parameters} · `{digest(model.digest)}`]")
+            mark = f" · `{digest(model.digest)}`" if digests else ""
+            facts.markdown(f":gray[{model.format.label} · {size(model.size_bytes)}{parameters}{mark}]")
     if len(models) > limit:
         st.caption(f"{len(models) - limit:,} more: search by name to find them.")
 

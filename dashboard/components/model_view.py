@@ -87,7 +87,7 @@ def show_graph(model: Model, builds: list[Build]) -> None:
         )
         return
     titles = [file.title for file in files]
-    title = st.segmented_control("Form", titles, default=titles[-1], required=True) if len(files) > 1 else titles[0]
+    title = st.segmented_control("Form", titles, default=titles[0], required=True) if len(files) > 1 else titles[0]
     file = next((file for file in files if file.title == title), files[0])
     try:
         graph = op_graph_of(file.path)

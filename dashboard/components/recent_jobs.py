@@ -31,6 +31,6 @@ def _row(job: Job) -> None:
                 links.link(links.ENGINE, title(job), icon=":material/memory:", build=job.key)
             else:
                 links.link(links.JOBS, title(job), icon=":material/list:", job=job.id)
-        with state:
+        with state, st.container(horizontal=True, vertical_alignment="center"):
             show_state(job)
             st.caption(status_line(job))
