@@ -73,5 +73,15 @@ def digits_build(workspace: Workspace, digits: Model) -> Outcome:
 
 def text_of(app: AppTest) -> str:
     """All that a page says, for assertions about words."""
-    elements = [*app.title, *app.header, *app.subheader, *app.markdown, *app.caption, *app.info, *app.warning, *app.error, *app.success]
+    elements = [
+        *app.title,
+        *app.header,
+        *app.subheader,
+        *app.markdown,
+        *app.caption,
+        *app.info,
+        *app.warning,
+        *app.error,
+        *app.success,
+    ]
     return "\n".join(str(element.value) for element in elements)
