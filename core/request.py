@@ -12,6 +12,7 @@ from core.models.profile import ShapeProfile
 from core.paths import path_named
 from core.precision.kinds import Precision
 from core.precision.settings import PrecisionSettings
+from core.precision.target import TENSORRT
 from core.serialization import content_key
 
 
@@ -78,6 +79,18 @@ def effective_options(request: BuildRequest) -> dict[str, OptionValue]:
     return {option.name: option.default for option in backend_named(request.backend).options} | request.options
 
 
+def aimed_at(request: BuildRequest, version: str | None) -> BuildRequest:
+    """The request with the TensorRT that will build it as its precision's target: each version reads other graphs."""
+    if (
+        not version
+        or request.backend != TENSORRT
+        or request.lowering.target
+        or request.precision in (Precision.FP32, Precision.TF32)
+    ):
+        return request
+    return replace(request, lowering=replace(request.lowering, target=f"{TENSORRT}-{version}"))
+
+
 def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildRequest:
     """The request in its one canonical form, after every check that needs no build.
 
@@ -104,7 +117,7 @@ def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildR
             raise InvalidRequest(f"{name} cannot be {value!r}.", hint=f"Choose from {known[name].choices}.")
     signature = model.signature(request.signature)
     return replace(
-        request,
+        aimed_at(request, backend.availability().version if here else None),
         model=model.digest,
         signature=signature.name,
         profile=request.profile.complete(signature),

@@ -16,6 +16,7 @@ from core.benchmark.measurement import Protocol
 from core.builds import Build, Outcome, State, load_outcome
 from core.cli.output import progress_bar, stderr
 from core.errors import InvalidRequest, NotFound, error_from_dict
+from core.jobs.device import exclusive, parse_device
 from core.models.model import Model
 from core.models.profile import parse_profile
 from core.parity.inputs import parse_ranges
@@ -152,7 +153,11 @@ def run_in_foreground(workspace: Workspace, request: BuildRequest, *, force: boo
                 message = f"{running}: {progress.message}" if progress else running
                 report(Progress(message=message, fraction=progress.fraction if progress else None))
 
-        build = run_build(workspace, request, on_change=show, force=force)
+        def wait() -> None:
+            report(Progress(message="waiting for the device: another build is at it"))
+
+        with exclusive(parse_device(request.device), wait):
+            build = run_build(workspace, request, on_change=show, force=force)
     return load_outcome(workspace, build.key)
 
 

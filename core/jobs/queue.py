@@ -34,7 +34,7 @@ from core.jobs.job import (
 from core.models.model import Model
 from core.paths import path_named
 from core.pipeline import plan
-from core.request import BuildRequest, checked
+from core.request import BuildRequest, aimed_at, checked
 from core.serialization import from_data, read_json, to_data
 from core.store import Kind, Store, store_named
 from core.toolchains import needs_of
@@ -91,6 +91,8 @@ class Queue:
         request = checked(request, model, here=False)
         workers = [worker for worker in self.workers() if worker.alive and worker.card.device_type == request.device]
         self._check_offered(request, model, workers)
+        offers = [offer for worker in workers if (offer := worker.offers(request.backend)) and offer.available]
+        request = aimed_at(request, offers[0].version if offers else None)
         if not force and self._is_stored(request.key):
             last = self._find(request.key)
             return Submitted(key=request.key, answer=Answer.STORED, job=last)

@@ -12,10 +12,11 @@ from core.onnxfile import graph_signature, op_counts, read_onnx
 from core.precision.calibration import structure_digest
 from core.precision.calibration_data import DataOptions, open_data
 from core.precision.labelled import Labelled, open_labelled
-from core.precision.lower import load_for
+from core.precision.lower import load_once
 from core.precision.prepare import PrecisionOptions, PrecisionResult, prepare
 from core.precision.ranges import load_ranges
 from core.precision.remedy import Goal, Remedy, find_remedy
+from core.precision.sensitivity import TRIAL_TARGET
 from core.precision.target import ONNXRUNTIME, OPENVINO, TENSORRT, Target, parse_target
 from core.progress import silent
 from core.serialization import write_json
@@ -82,7 +83,7 @@ def _lowered(context: StageContext, source: Path, folder: Path, target: Target) 
     put_in = partial(prepare, source, folder, request.precision, target=target, calibration=calibration, report=context.report)
     result = put_in(options=options)
     if settings.max_rel is not None or settings.top1_drop is not None:
-        remedy = _remedy(context, source, folder, result, options, calibration)
+        remedy = _remedy(context, source, folder, result, options, calibration, target)
         write_json(folder / REMEDY, remedy)
         if not remedy.met:
             precision = request.precision.value.upper()
@@ -105,6 +106,7 @@ def _remedy(
     result: PrecisionResult,
     options: PrecisionOptions,
     calibration: Path | None,
+    target: Target,
 ) -> Remedy:
     settings, precision = context.request.lowering, context.request.precision
     signature = graph_signature(read_onnx(source, weights=False))
@@ -112,15 +114,17 @@ def _remedy(
     labelled: Labelled | None = None
     if settings.top1_drop is not None and calibration is not None:
         labelled = open_labelled(calibration, signature, options.data)
-    model, _ = load_for(source, precision, silent)
+    load = load_once(source, precision, silent)
     return find_remedy(
-        lambda: load_for(source, precision, silent)[0],
+        load,
         precision,
         Goal(max_rel=settings.max_rel, top1_drop=settings.top1_drop),
-        open_data(calibration, graph_signature(model), few),
-        ranges=load_ranges(folder / result.ranges, structure_digest(model)) if result.ranges else None,
+        open_data(calibration, signature, few),
+        ranges=load_ranges(folder / result.ranges, structure_digest(load())) if result.ranges else None,
         labelled=labelled,
         keep=options.keep,
+        percentile=options.percentile,
+        target=target if target.runtime == ONNXRUNTIME else TRIAL_TARGET,
         report=context.report,
     )
 

@@ -12,7 +12,7 @@ PARAMETER = "model"
 
 def choose_model(label: str = "Model") -> Model | None:
     """The chosen model; an empty state with a way out when none is stored."""
-    models = services.workspace().all_models()
+    models = services.models()
     if not models:
         st.info("No model is stored yet.", icon=":material/inventory_2:")
         links.link(links.MODEL, "Upload one, or take the sample", icon=":material/upload:")
