@@ -212,6 +212,8 @@ class LayerGraph {
 
   listen() {
     const layer = (element) => (element.isChild() ? element.parent() : element);
+    // What comes above the canvas later moves it, and Cytoscape would go on looking where it was.
+    this.canvas.onpointerenter = this.canvas.onpointerdown = () => this.cy?.renderer().invalidateContainerClientCoordsCache();
     this.cy.on("onetap", "node", (event) => this.select(layer(event.target).data("position")));
     this.cy.on("dbltap", "node", (event) => this.expand(layer(event.target).data("position")));
     this.cy.on("mouseover", "node", (event) => {
