@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -61,11 +62,11 @@ class Run:
         command = [sys.executable, "-m", "bench.gpu.step", kind, name, f"--out={self.out}", *self.more]
         started = time.monotonic()
         with (self.out / "logs" / f"{kind}-{name}.log").open("w") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **cache})
+            process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **cache}, start_new_session=True)
             try:
                 code = process.wait(timeout=min(left, LONGEST_STEP_SECONDS))
             except subprocess.TimeoutExpired:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)  # whatever it started must not disturb the next measurement
                 process.wait()
                 code = -1
         print(f"{kind:8s} {name:40s} {'ok' if code == 0 else f'FAILED ({code})'} {time.monotonic() - started:6.1f} s", flush=True)
@@ -86,7 +87,9 @@ def main() -> int:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--rows", default="", help="Only rows whose id holds this text.")
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--builders", type=int, default=1)
+    parser.add_argument(
+        "--builders", type=int, default=1, help="Builds at once; on one GPU, six were seen to take longer than three."
+    )
     parser.add_argument("--seconds", type=float, default=2.0, help="Of each latency measurement, at least.")
     parser.add_argument("--savedmodels", type=Path, help="Where the sample SavedModels lie; made where not given.")
     parser.add_argument("--tactic-sources", default="", help="TensorRT's option, for hosts without cuBLAS and cuDNN.")

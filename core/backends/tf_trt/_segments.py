@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -36,8 +37,8 @@ def source_nodes(graph_def: Any) -> tuple[SourceNode, ...]:
     )
 
 
-def segments(graph_def: Any) -> dict[str, tuple[str, ...]]:
-    """The nodes inside each TRTEngineOp, by its name."""
+def segments(graph_def: Any) -> dict[str, tuple[Any, ...]]:
+    """The `NodeDef`s inside each TRTEngineOp, by its name."""
     functions = {function.signature.name: function for function in graph_def.library.function}
     found = {}
     for node in graph_def.node:
@@ -45,7 +46,7 @@ def segments(graph_def: Any) -> dict[str, tuple[str, ...]]:
             continue
         name = node.attr["segment_func"].func.name or f"{node.name}_native_segment"
         inside = functions[name].node_def if name in functions else ()
-        found[node.name] = tuple(inner.name for inner in inside if not inner.name.startswith(_PLUMBING))
+        found[node.name] = tuple(inner for inner in inside if not inner.name.startswith(_PLUMBING))
     return found
 
 
@@ -62,7 +63,8 @@ def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Mappin
     layers = []
     for node in converted.node:
         if node.op == ENGINE_OP:
-            layers.append(_engine_layer(node, tuple(sorted(set(inside[node.name]) & set(order), key=order.__getitem__))))
+            nodes = tuple(sorted({inner.name for inner in inside[node.name]} & set(order), key=order.__getitem__))
+            layers.append(_engine_layer(node, nodes, Counter(inner.op for inner in inside[node.name])))
         elif node.op != "Const":
             layers.append(_outside_layer(node, order, reasons))
     placed = {name for layer in layers for name in layer.source_nodes}
@@ -88,7 +90,7 @@ def read_report(text: str) -> dict[str, tuple[str, ...]]:
     return {name: tuple(found) for name, found in reasons.items()}
 
 
-def _engine_layer(node: Any, nodes: tuple[str, ...]) -> Layer:
+def _engine_layer(node: Any, nodes: tuple[str, ...], ops: Counter[str]) -> Layer:
     attributes = {key: node.attr[key] for key in ("workspace_size_bytes", "max_cached_engines_count", "use_explicit_precision")}
     return Layer(
         name=node.name,
@@ -97,7 +99,10 @@ def _engine_layer(node: Any, nodes: tuple[str, ...]) -> Layer:
         inputs=_tensors(node.input),
         outputs=(LayerTensor(name=node.name),),
         source_nodes=nodes,
-        attributes={key: str(value.i) for key, value in attributes.items() if value.WhichOneof("value") == "i"},
+        attributes={
+            "ops inside": ", ".join(f"{count} {op}" for op, count in ops.most_common()),
+            **{key: str(value.i) for key, value in attributes.items() if value.WhichOneof("value") == "i"},
+        },
     )
 
 
@@ -121,7 +126,10 @@ def _loose(node: SourceNode, kept: bool) -> LooseNode:
     if node.op in ("Identity", "NoOp", "StopGradient", "PreventGradient", "Snapshot", "ReadVariableOp"):
         return LooseNode(name=node.name, op=node.op, fate=Fate.ELIMINATED, reason="It passes a tensor on unchanged.")
     return LooseNode(
-        name=node.name, op=node.op, fate=Fate.ELIMINATED, reason="TensorFlow's optimizer merged or removed it before TF-TRT."
+        name=node.name,
+        op=node.op,
+        fate=Fate.ELIMINATED,
+        reason="TensorFlow's optimizer rewrote it before TF-TRT: no node of this name is left.",
     )
 
 

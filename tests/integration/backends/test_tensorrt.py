@@ -216,7 +216,21 @@ def test_scalars_go_in_and_out(tmp_path):
         assert session.run({"x": np.float32(3).reshape(())})["y"] == 9
 
 
-def test_outputs_whose_shape_depends_on_values(tmp_path):
+EMPTY_ON_8_5 = "TensorRT 8.5.3.1 was seen to give an earlier run's elements for an output that has none"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.eye(4, dtype=np.float32),
+        np.ones((3, 4), np.float32),
+        pytest.param(
+            np.zeros((2, 4), np.float32),
+            marks=pytest.mark.xfail((HERE.version or "").startswith("8.5"), reason=EMPTY_ON_8_5, strict=False),
+        ),
+    ],
+)
+def test_outputs_whose_shape_depends_on_values(tmp_path, value):
     nodes = [
         helper.make_node("NonZero", ["x"], ["found"], name="nonzero"),
         helper.make_node("Transpose", ["found"], ["y"], name="transpose", perm=[1, 0]),
@@ -226,10 +240,10 @@ def test_outputs_whose_shape_depends_on_values(tmp_path):
     )
     engine = built(source, tmp_path / "engine", shapes=("batch=1:2:4",))
     with BACKEND.open(engine) as session:
-        for value in (np.eye(4, dtype=np.float32), np.zeros((2, 4), np.float32), np.ones((3, 4), np.float32)):
-            result = session.run({"x": value})["y"]
+        for data in (np.eye(2, 4, dtype=np.float32), value):
+            result = session.run({"x": data})["y"]
             assert result.dtype == np.int64
-            np.testing.assert_array_equal(result, np.argwhere(value))
+            np.testing.assert_array_equal(result, np.argwhere(data))
 
 
 def test_ops_without_a_translation_are_named(tmp_path):

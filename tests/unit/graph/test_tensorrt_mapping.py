@@ -29,6 +29,12 @@ FIVE = source_of(
 )
 
 
+def recorded_source(name):
+    data = json.loads((GOLDEN / name).read_text())
+    nodes = tuple(SourceNode(name=n, op=op, inputs=tuple(i), outputs=tuple(o)) for n, op, i, o in data["nodes"])
+    return SourceGraph(nodes=nodes, constants=tuple(data["constants"]), outputs=tuple(data["outputs"]))
+
+
 def engine_of(*layers):
     """Layers as (name, kind, inputs, outputs, metadata)."""
     told = [
@@ -47,18 +53,33 @@ def engine_of(*layers):
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 def test_a_real_resnet_is_accounted_for_to_the_last_node(precision):
     folder = GOLDEN / "tensorrt-8.5.3.1-h100"
-    data = json.loads((folder / "keras-resnet50.nodes.json").read_text())
-    nodes = tuple(SourceNode(name=n, op=op, inputs=tuple(i), outputs=tuple(o)) for n, op, i, o in data["nodes"])
-    source = SourceGraph(nodes=nodes, constants=tuple(data["constants"]), outputs=tuple(data["outputs"]))
+    source = recorded_source("tensorrt-8.5.3.1-h100/keras-resnet50.nodes.json")
     engine = read_inspector((folder / f"keras-resnet50-{precision}.inspector.json").read_text())
     graph = engine_graph(engine, source)
     placed = Counter(name for layer in graph.layers for name in layer.source_nodes)
     assert graph.loose_nodes == ()
-    assert set(placed) == {node.name for node in nodes}
+    assert set(placed) == {node.name for node in source.nodes}
     assert set(placed.values()) == {1}
     fused = next(layer for layer in graph.layers if layer.name.startswith("resnet50/conv5_block3_3_conv"))
     assert [name.rsplit("/", 1)[1] for name in fused.source_nodes] == ["Conv2D", "add", "Relu"]
     assert "51 nodes" not in " ".join(graph.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "inside", "folded"),
+    [
+        ("tensorrt-8.5.3.1-h100/sample-resnet50-int8", 65, 288, 54),
+        ("tensorrt-8.5.3.1-h100/sample-bert-fp16", 1, 614, 285),
+        ("tensorrt-8.6.0-h100/sample-mobilenetv2-fp16", 61, 105, 0),
+    ],
+)
+def test_quantized_opaque_and_simplified_engines_are_accounted_for(name, layers, inside, folded):
+    graph = engine_graph(read_inspector((GOLDEN / f"{name}.inspector.json").read_text()), recorded_source(f"{name}.nodes.json"))
+    assert len(graph.layers) == layers
+    assert len({node for layer in graph.layers for node in layer.source_nodes}) == inside
+    assert len(graph.loose_nodes) == folded == sum(node.fate is Fate.FOLDED for node in graph.loose_nodes)
+    times = json.loads((GOLDEN / f"{name}.profile.json").read_text())
+    assert set(times) <= {layer.name for layer in graph.layers}
 
 
 @pytest.mark.parametrize("version", [10, 11])
