@@ -2,14 +2,16 @@
 
 python -m bench.build [mobilenetv2 resnet50 ...] [--rounds 5]
 
-Each build is a process of its own that leaves an engine on disk: ONNX Runtime its optimised model, OpenVINO its IR after
-compiling. What counts is the build itself; imports, about the same on both sides, do not.
+Each build is a process of its own that leaves the same engine on disk: ONNX Runtime its optimised model, OpenVINO its IR after
+narrowing the dynamic axes to the profile's ranges and compiling. What counts is the build itself; imports, about the same on
+both sides, do not.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 import tempfile
 import time
@@ -19,6 +21,8 @@ from pathlib import Path
 from bench.costs import Cost, header, in_turns, row, run
 from bench.networks import onnx_of
 from core.availability import installed_version
+from core.models.profile import Point, ShapeProfile
+from core.onnxfile import graph_signature, read_onnx
 
 DEFAULT = ("mobilenetv2", "resnet50", "bert")
 BACKENDS = ("onnxruntime", "openvino")
@@ -33,10 +37,12 @@ onnxruntime.InferenceSession(sys.argv[1], options)
 print("seconds:", time.perf_counter() - start)
 """,
     "openvino": """
-import sys, time, openvino
+import json, sys, time, openvino
 start = time.perf_counter()
 core = openvino.Core()
 model = core.read_model(sys.argv[1])
+ranges = json.loads(sys.argv[3]).items()
+model.reshape({name: openvino.PartialShape([openvino.Dimension(*axis) for axis in axes]) for name, axes in ranges})
 core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"})
 openvino.save_model(model, sys.argv[2] + "/bare.xml", compress_to_fp16=False)
 print("seconds:", time.perf_counter() - start)
@@ -51,7 +57,16 @@ def ours(backend: str, source: Path) -> Cost:
 
 def bare(backend: str, source: Path) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
-        return run([sys.executable, "-c", BARE[backend], str(source), folder])
+        return run([sys.executable, "-c", BARE[backend], str(source), folder, json.dumps(ranges(source))])
+
+
+def ranges(source: Path) -> dict[str, list[tuple[int, int]]]:
+    """Least and greatest length of every axis of every input, as a build without a profile takes them."""
+    profile = ShapeProfile()
+    return {
+        spec.name: list(zip(profile.shape(spec, Point.MIN), profile.shape(spec, Point.MAX), strict=True))
+        for spec in graph_signature(read_onnx(source, weights=False)).inputs
+    }
 
 
 def build(backend: str, source: Path, folder: Path) -> None:
@@ -59,7 +74,6 @@ def build(backend: str, source: Path, folder: Path) -> None:
     importlib.import_module(backend)
     from core.backends.base import BuildConfig, backend_named
     from core.models.model import Format, Source
-    from core.onnxfile import graph_signature, read_onnx
     from core.progress import silent
 
     signature = graph_signature(read_onnx(source, weights=False))

@@ -19,11 +19,13 @@ from core.errors import BrokenModel
 from core.models.axes import RawTensor, with_symbols
 from core.models.model import Axis, Signature
 from core.models.weights import WeightTotal
+from core.onnxwire import without_large_values
 
 # Protobuf refuses messages of 2 GiB; runtimes copy embedded weights, so they go to a file of their own well before.
 EXTERNAL_ABOVE_BYTES = 1 << 30
 # Tensors below this stay in the graph; the others start at multiples of it, so that they can be mapped.
 _PAGE_BYTES = 4096
+_LONGEST_MESSAGE = (1 << 31) - 1
 SIGNATURE_NAME = "main"
 
 _DTYPES = {"FLOAT": "float32", "DOUBLE": "float64", "UNDEFINED": "unknown"}
@@ -46,13 +48,22 @@ def read_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
 
     Args:
         path: The `.onnx` file; its external data lie beside it.
-        weights: Whether to read external data too; without, such tensors keep pointing at their files.
+        weights: Whether to read the weights; without, large initializers lack their values and external data keep pointing
+            at their files, which takes milliseconds and no memory. Such a model tells of the graph and cannot be saved.
 
     Raises:
         BrokenModel: It is no ONNX model, or external data are missing, cut short or outside its folder.
     """
+    if path.stat().st_size > _LONGEST_MESSAGE:
+        raise BrokenModel(
+            f"{path.name} is larger than 2 GiB, which no reader of ONNX takes.",
+            hint="Export it with its weights as external data.",
+        )
     try:
-        model = onnx.load_model(os.fspath(path), format="protobuf", load_external_data=False)
+        if weights:
+            model = onnx.load_model(os.fspath(path), format="protobuf", load_external_data=False)
+        else:
+            model = onnx.load_model_from_string(without_large_values(path))
     except (DecodeError, ValueError) as error:
         raise BrokenModel(f"{path.name} could not be read as ONNX: {error}.", hint="Export or download it again.") from error
     if not model.ir_version or not model.HasField("graph"):

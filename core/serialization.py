@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json, to_jsonable_python
 
 from core.errors import StoreFailed
 
@@ -25,7 +26,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 def to_data(value: Any) -> Any:
     """A value type as plain dicts, lists and scalars; NaN and infinities survive."""
-    return _adapter(type(value)).dump_python(value, mode="json")
+    return to_jsonable_python(value)
 
 
 def from_data(kind: type[T], data: Any) -> T:
@@ -42,7 +43,7 @@ def write_json(path: Path, value: Any) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(to_data(value), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_bytes(to_json(value, indent=1, inf_nan_mode="constants") + b"\n")
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

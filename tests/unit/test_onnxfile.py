@@ -149,3 +149,36 @@ def test_not_onnx(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "m.onnx").write_bytes(data)
     with pytest.raises(BrokenModel, match=r"m\.onnx"):
         read_onnx(tmp_path / "m.onnx")
+
+
+def test_graph_without_weights(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(make_model().SerializeToString())
+    told, whole = read_onnx(tmp_path / "m.onnx", weights=False), make_model()
+    assert [len(t.raw_data) + len(t.float_data) for t in told.graph.initializer] == [0, 0, 16]
+    assert weight_total(told) == weight_total(whole)
+    assert graph_signature(told) == graph_signature(whole)
+    del told.graph.initializer[:2], whole.graph.initializer[:2]
+    assert told == whole  # small tensors, nodes and their attributes are all there
+
+
+@pytest.mark.parametrize("cut", [1, 100, 20_000, 40_000])
+def test_cut_file_is_refused_without_weights_too(tmp_path: Path, cut: int) -> None:
+    data = make_model().SerializeToString()
+    (tmp_path / "m.onnx").write_bytes(data[:-cut])
+    for weights in (True, False):
+        with pytest.raises(BrokenModel, match="could not be read as ONNX"):
+            read_onnx(tmp_path / "m.onnx", weights=weights)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x0b", b"\xff" * 30, b"no onnx at all"])
+def test_other_bytes_are_refused_without_weights_too(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "m.onnx").write_bytes(data)
+    with pytest.raises(BrokenModel):
+        read_onnx(tmp_path / "m.onnx", weights=False)
+
+
+def test_files_beyond_protobufs_limit_are_told_so(tmp_path: Path) -> None:
+    with (tmp_path / "m.onnx").open("wb") as file:
+        file.truncate(1 << 31)  # sparse: takes no disk
+    with pytest.raises(BrokenModel, match="larger than 2 GiB"):
+        read_onnx(tmp_path / "m.onnx", weights=False)

@@ -76,7 +76,7 @@ class OnnxRuntime:
         report(Progress(message="Reading the graph"))
         model = read_onnx(source.path, weights=False)
         _check_buildable(model, source, config)
-        changed = name_nodes(model) | drop_fed_weights(model)
+        changed = _made_traceable(model)
         write_json(folder / _SOURCE, nodes_of_onnx(model))
 
         report(Progress(message="Optimising the graph"))
@@ -91,7 +91,7 @@ class OnnxRuntime:
             made.add_session_config_entry("session.optimized_model_external_initializers_file_name", _SIDE_FILE)
             made.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "4096")
         try:
-            create_session(_in_memory(model, source.path, made) if changed else source.path, made, config.device)
+            create_session(_traceable(source.path, made) if changed else source.path, made, config.device)
         except EngineRoomError:
             raise
         except Exception as error:
@@ -173,8 +173,15 @@ def _check_buildable(model: onnx.ModelProto, source: Source, config: BuildConfig
         )
 
 
-def _in_memory(model: onnx.ModelProto, path: Path, made: Any) -> bytes:
-    """The model as it was changed, for a session that finds its external data beside the file."""
+def _made_traceable(model: onnx.ModelProto) -> bool:
+    """Names every node and takes weights off the inputs, in place; whether that changed anything."""
+    return name_nodes(model) | drop_fed_weights(model)
+
+
+def _traceable(path: Path, made: Any) -> bytes:
+    """The model with its nodes named, for a session that finds its external data beside the file."""
+    model = onnx.load_model(os.fspath(path), load_external_data=False)
+    _made_traceable(model)
     made.add_session_config_entry("session.model_external_initializers_file_folder_path", os.fspath(path.parent))
     return bytes(model.SerializeToString())
 

@@ -107,6 +107,8 @@ def narrow_shapes(model: Any, source: Source, profile: ShapeProfile, ports: Port
         if spec.name in ports.inputs and spec.shape is not None:
             bounds = zip(profile.shape(spec, Point.MIN), profile.shape(spec, Point.MAX), strict=True)
             shapes[ports.inputs[spec.name]] = openvino.PartialShape([openvino.Dimension(low, high) for low, high in bounds])
+    if all(model.input(name).partial_shape == shape for name, shape in shapes.items()):
+        return  # reshaping infers every shape anew, changed or not
     try:
         model.reshape(shapes)
     except Exception as error:
