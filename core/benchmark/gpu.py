@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from core.benchmark.measurement import Latency
+from core.benchmark.latency import Latency
 
 # trtexec warns above these: samples/common/sampleReporting.cpp of NVIDIA/TensorRT.
 ENQUEUE_SHARE = 0.8
@@ -38,6 +38,10 @@ class GpuRun:
     throughput: float
     h2d_ms: float | None = None
     d2h_ms: float | None = None
+
+    @property
+    def title(self) -> str:
+        return f"{'with' if self.transfers else 'without'} transfers" + (", by CUDA graph" if self.graph else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,7 @@ class GpuTimes:
 def run_warnings(run: GpuRun) -> tuple[str, ...]:
     """What trtexec would warn of."""
     found = []
-    how = ("with" if run.transfers else "without") + " transfers" + (", by CUDA graph" if run.graph else "")
+    how = run.title
     compute = run.compute.median_ms
     if run.enqueue_ms > ENQUEUE_SHARE * compute:
         found.append(

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from core.backends.base import Session, Tensors
 from core.benchmark import machine, memory, statistics
-from core.benchmark.measurement import Latency, Measurement, Protocol
+from core.benchmark.latency import Latency
+from core.benchmark.measurement import Measurement, Protocol
 from core.errors import InvalidRequest
 from core.progress import Progress, Report
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from core.benchmark.gpu import GpuTimes
+from core.benchmark.latency import Latency
+
+__all__ = ["Latency", "Measurement", "Protocol"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
@@ -24,21 +29,6 @@ class Protocol:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """A distribution of latencies, milliseconds. Percentiles are None where too few samples back them."""
-
-    samples: int
-    median_ms: float
-    low_ms: float
-    high_ms: float
-    mean_ms: float
-    std_ms: float
-    min_ms: float
-    p90_ms: float | None
-    p99_ms: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
     """One engine's latency, host to host, one inference at a time.
 
@@ -56,6 +46,7 @@ class Measurement:
         warmup_runs: Runs before the timed ones, the first inference not counted.
         warmup_ms: How long those took.
         batch: Samples that one run carries, as `throughput` counts them.
+        gpu: What the GPU itself spent, from backends that can tell.
     """
 
     latency: Latency
@@ -73,3 +64,4 @@ class Measurement:
     warmup_runs: int = 0
     warmup_ms: float = 0.0
     batch: int = 1
+    gpu: GpuTimes | None = None

@@ -14,7 +14,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from core.benchmark.measurement import Latency
+from core.benchmark.latency import Latency
 
 KEPT_SAMPLES = 2000
 TAIL_SAMPLES = 10

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Measurement
 from core.builds import Outcome, all_builds, load_outcome
 from core.cli.models import AsJson, ModelArgument, stored_model
@@ -83,6 +84,7 @@ def show_outcome(outcome: Outcome) -> None:
             ("throughput", f"{measured.throughput:.1f} a second"),
             ("first", f"{measured.first_ms:.1f} ms after {measured.load_ms:.0f} ms of loading"),
             ("peak memory", size(measured.peak_memory_bytes)),
+            *gpu_fields(measured.gpu),
         ]
     if parity := outcome.parity:
         worst = next((output for output in parity.outputs if output.name == parity.worst), None)
@@ -102,7 +104,20 @@ def show_outcome(outcome: Outcome) -> None:
             stderr.print(
                 f"[bold red]{record.stage.value}:[/bold red] {record.error['message']} {record.error['hint']}", highlight=False
             )
-    print_notes([*(measured.warnings if measured else ()), *(outcome.prepared.notes if outcome.prepared else ())])
+    told = (*measured.warnings, *(measured.gpu.warnings if measured.gpu else ())) if measured else ()
+    print_notes([*told, *(outcome.prepared.notes if outcome.prepared else ())])
+
+
+def gpu_fields(gpu: GpuTimes | None) -> list[tuple[str, object]]:
+    """The GPU's own times, a line for each way they were taken."""
+    if gpu is None:
+        return []
+    runs = [
+        (f"GPU, {run.title}", f"{run.compute.median_ms:.3f} ms computing, {run.throughput:.1f} runs a second") for run in gpu.runs
+    ]
+    host = [(f"page-locked, {how}", f"{latency.median_ms:.3f} ms host to host") for how, latency in gpu.host_to_host.items()]
+    streams = ", ".join(f"{point.streams}: {point.throughput:.1f}" for point in gpu.streams)
+    return [*runs, *host, ("runs a second by streams", streams), ("batch knee", gpu.knee)]
 
 
 def parity_text(output: OutputParity) -> str:

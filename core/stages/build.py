@@ -9,8 +9,9 @@ from pathlib import Path
 from core.backends.base import Engine, backend_named
 from core.benchmark.memory import peak_bytes
 from core.errors import NotFound
+from core.precision.kinds import Precision
 from core.serialization import content_key, read_json, write_json
-from core.stages.stage import StageContext, StageName
+from core.stages.stage import StageContext, StageName, result_file
 
 ENGINE_FILE = "engine.json"
 
@@ -34,7 +35,7 @@ class Built:
 
 def run(context: StageContext) -> Built:
     backend = backend_named(context.request.backend)
-    prepared = context.prepared
+    prepared, calibration = context.prepared, own_calibration(context)
     recipe = {
         "step": "build",
         "backend": backend.name,
@@ -42,6 +43,7 @@ def run(context: StageContext) -> Built:
         "from": prepared.artifact or context.model.digest,
         "signature": prepared.signature,
         "config": context.request.config,
+        **({"calibration": calibration} if calibration else {}),
     }
     key = content_key(recipe)
     made = False
@@ -50,7 +52,10 @@ def run(context: StageContext) -> Built:
         nonlocal made
         made = True
         start = time.perf_counter()
-        engine = backend.build(context.source(prepared), context.request.config, folder, context.report)
+        source = context.source(prepared)
+        if calibration:
+            source = replace(source, calibration=context.workspace.data_path(calibration))
+        engine = backend.build(source, context.request.config, folder, context.report)
         built = Built(
             artifact=key,
             engine=engine,
@@ -62,6 +67,13 @@ def run(context: StageContext) -> Built:
     folder = context.workspace.make_artifact(key, make)
     built = read_json(Built, folder / ENGINE_FILE)
     return replace(built, engine=replace(built.engine, folder=folder), reused=not made)
+
+
+def own_calibration(context: StageContext) -> str | None:
+    """Digest of the data that the backend itself quantizes with; None where the graph has its precision already."""
+    request = context.request
+    quantizes = request.precision in (Precision.INT8, Precision.FP8)
+    return request.calibration if quantizes and not result_file(context.folder, StageName.PRECISION).exists() else None
 
 
 def built_engine(context: StageContext) -> Engine:

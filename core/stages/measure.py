@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
-from core.backends.base import backend_named
+from core.backends.base import Engine, Tensors, backend_named
+from core.benchmark import measurement
+from core.benchmark.gpu import GpuTimes
 from core.benchmark.loop import measure
 from core.benchmark.machine import usable_cpus
 from core.benchmark.measurement import Measurement
+from core.errors import Cancelled, EngineRoomError
 from core.parity.batches import batch_length
+from core.progress import Report
 from core.request import effective_options
 from core.stages.build import built_engine
 from core.stages.inputs import input_sets
 from core.stages.stage import StageContext
+
+# Of the protocol's own: there are up to six protocols on the GPU, and events scatter less than a host's clock.
+GPU_SHARE = 1 / 3
+
+
+@runtime_checkable
+class TimesOnGpu(Protocol):
+    """A backend that can also tell what the GPU itself spends."""
+
+    def gpu_times(self, engine: Engine, inputs: Tensors, protocol: measurement.Protocol, report: Report) -> GpuTimes: ...
 
 
 def run(context: StageContext) -> Measurement:
@@ -25,7 +40,7 @@ def run(context: StageContext) -> Measurement:
         "threads": str(request.threads or len(usable_cpus())),
         **{k: str(v) for k, v in effective_options(request).items()},
     }
-    return measure(
+    measured = measure(
         lambda: backend.open(engine),
         inputs,
         replace(request.protocol, threads=request.threads),
@@ -33,3 +48,16 @@ def run(context: StageContext) -> Measurement:
         batch=batch_length(signature, request.profile),
         settings=settings,
     )
+    return with_gpu_times(measured, backend, engine, inputs, context.report) if isinstance(backend, TimesOnGpu) else measured
+
+
+def with_gpu_times(measured: Measurement, backend: TimesOnGpu, engine: Engine, inputs: Tensors, report: Report) -> Measurement:
+    """The measurement with the GPU's own times; when they fail, it stands without them and says why."""
+    protocol = measured.protocol
+    shorter = replace(protocol, warmup_seconds=protocol.warmup_seconds * GPU_SHARE, min_seconds=protocol.min_seconds * GPU_SHARE)
+    try:
+        return replace(measured, gpu=backend.gpu_times(engine, inputs, shorter, report))
+    except Cancelled:
+        raise
+    except EngineRoomError as error:
+        return replace(measured, warnings=(*measured.warnings, f"The GPU's own times were not taken: {error.message}"))

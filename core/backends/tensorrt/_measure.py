@@ -28,7 +28,8 @@ from core.benchmark.gpu import (
     run_warnings,
     sweep_batches,
 )
-from core.benchmark.measurement import Latency, Protocol
+from core.benchmark.latency import Latency
+from core.benchmark.measurement import Protocol
 from core.errors import RunFailed
 from core.progress import Progress, Report
 

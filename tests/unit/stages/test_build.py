@@ -1,0 +1,34 @@
+"""Which data the build stage hands to a backend that quantizes by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.models.model import Format, Model, Signature, TensorSpec
+from core.precision.kinds import Precision
+from core.progress import silent
+from core.request import BuildRequest
+from core.stages.build import own_calibration
+from core.stages.stage import StageContext, StageName, result_file
+from core.workspace import Workspace
+
+SIGNATURE = Signature(name="main", inputs=(TensorSpec(name="x", dtype="float32", shape=(1,)),), outputs=())
+MODEL = Model(digest="m", name="m", format=Format.SAVEDMODEL, entry=".", signatures=(SIGNATURE,), size_bytes=1)
+
+
+@pytest.mark.parametrize(
+    ("precision", "lowered", "data"),
+    [
+        (Precision.INT8, False, "digest"),
+        (Precision.INT8, True, None),  # its Q/DQ nodes hold what the data told
+        (Precision.FP16, False, None),
+    ],
+)
+def test_calibration_goes_to_the_backend_that_quantizes(tmp_path, precision, lowered, data):
+    request = BuildRequest(model="m", path="savedmodel.tf-trt", precision=precision, calibration="digest")
+    context = StageContext(
+        workspace=Workspace(tmp_path / "workspace"), folder=tmp_path, request=request, model=MODEL, report=silent
+    )
+    if lowered:
+        result_file(tmp_path, StageName.PRECISION).write_text("{}")
+    assert own_calibration(context) == data
