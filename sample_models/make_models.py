@@ -30,6 +30,9 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 CACHE = HERE / "cache"
 SEED = 7
+# After a block's name, the last BatchNorm of its residual branch: in ResNet, MobileNet and EfficientNet.
+BRANCH_ENDS = ("_3_bn", "_project_BN", "_project_bn")
+BRANCH_SCALE = 0.1
 STDERR = 2  # the caller's stdout may be read by a program
 
 
@@ -123,7 +126,9 @@ def spread(model: Any, low: float, high: float) -> None:
     """Gives a classifier with random weights outputs that differ from image to image.
 
     BatchNorm's scales and offsets are drawn at random and its statistics taken from a batch, so that every layer
-    works in a sensible range; then the last layer is centred and scaled until the logits spread by about 3.
+    works in a sensible range; then the last layer is centred and scaled until the logits spread by about 2. The scale at
+    the end of each residual branch is small, as in trained networks: with full scales every rounding grows from block to
+    block until nothing of the outputs is left, and parity in INT8 would tell nothing.
 
     Args:
         model: A Keras classifier of images that ends in a dense layer with softmax.
@@ -135,8 +140,10 @@ def spread(model: Any, low: float, high: float) -> None:
     rng = np.random.default_rng(SEED)
     images = _pictures(rng, 12, model.input_shape[1:], low, high)
     norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    added = {layer.name.removesuffix("_add") for layer in model.layers if isinstance(layer, keras.layers.Add)}
+    ends = {block + end for block in added for end in BRANCH_ENDS}
     for norm in norms:
-        norm.gamma.assign(rng.uniform(0.6, 1.4, norm.gamma.shape))
+        norm.gamma.assign(rng.uniform(0.6, 1.4, norm.gamma.shape) * (BRANCH_SCALE if norm.name in ends else 1.0))
         norm.beta.assign(rng.normal(0, 0.2, norm.beta.shape))
         norm.momentum = 0.0  # so that one pass leaves that batch's statistics
     model(images, training=True)
@@ -144,7 +151,7 @@ def spread(model: Any, low: float, high: float) -> None:
     head = model.layers[-1]
     features = keras.Model(model.inputs[0], head.input)(images, training=False)
     logits = np.asarray(features) @ np.asarray(head.kernel)
-    scale = 3.0 / logits.std(axis=0).mean()
+    scale = 2.0 / logits.std(axis=0).mean()
     head.kernel.assign(head.kernel * scale)
     head.bias.assign(-logits.mean(axis=0) * scale)
 
