@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import tempfile
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,27 +12,18 @@ from typing import Any
 import onnx
 
 from core.backends.base import Tensors
+from core.backends.onnxruntime._claims import BLOCKED_DOMAIN, Claims
 from core.backends.onnxruntime._sessions import OnnxRuntimeSession
-from core.graph.engine_graph import EngineGraph, Layer, LayerTensor, SourceNode
-from core.graph.fates import at_work
+from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
 from core.graph.mapping import with_sources
 from core.graph.source import SourceGraph
 from core.models.model import Signature
 from core.models.profile import Point, ShapeProfile
 
 _WARM_UP_RUNS = 3
-# Layouts with channels in blocks, written by ops of this domain.
-_BLOCKED_DOMAIN = "com.microsoft.nchwc"
-# What such an op's name has after the tensor's, for convolutions and for what else was turned into one.
-_BLOCKED_NAME = re.compile(r"(_bn|_mul)?_nchwc$")
-# What a fusion puts after the name of one of the nodes that it replaces.
-_FUSION_NAME = re.compile(r"/\w+Fusion/.*$")
-_REORDERS = frozenset({"ReorderInput", "ReorderOutput"})
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 # ONNX Runtime's type names that are not NumPy's.
 _DTYPES = {"float": "float32", "double": "float64"}
-_SUM_OPS = frozenset({"Add", "Sum"})
-_SUM_INPUT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +69,8 @@ def engine_graph(
     order = [layer.index for layer in seen] or list(range(len(graph.node)))
     order += [index for index in range(len(graph.node)) if index not in set(order)]
     layers = [_layer(names[index], graph.node[index], by_index.get(index), known) for index in order]
-    claims = _Claims(source, graph)
-    return with_sources(layers, source, {names[index]: claims.of(node) for index, node in enumerate(graph.node)}, notes)
+    claims = Claims(source, graph).of_all(graph.node)
+    return with_sources(layers, source, dict(zip(names, claims, strict=True)), notes)
 
 
 def layer_names(graph: onnx.GraphProto) -> list[str]:
@@ -136,7 +125,7 @@ def _tensors(graph: onnx.GraphProto, signature: Signature, seen: Mapping[int, Se
     for index, node in enumerate(graph.node):
         outputs = [tensor for tensor in node.output if tensor]
         told = seen[index].outputs if index in seen else []
-        blocked = node.domain == _BLOCKED_DOMAIN and node.op_type != "ReorderOutput"
+        blocked = node.domain == BLOCKED_DOMAIN and node.op_type != "ReorderOutput"
         for place, tensor in enumerate(outputs):
             dtype, shape = told[place] if len(told) == len(outputs) else (None, None)
             known[tensor] = LayerTensor(name=tensor, dtype=dtype, shape=shape, format="NCHWc" if blocked else None)
@@ -145,56 +134,6 @@ def _tensors(graph: onnx.GraphProto, signature: Signature, seen: Mapping[int, Se
                 if tensor in known and known[tensor].shape is None:
                     known[tensor] = LayerTensor(name=tensor, dtype=dtype, shape=shape, format=known[tensor].format)
     return known
-
-
-class _Claims:
-    """The source nodes that a node of the optimised graph carries out for certain.
-
-    ONNX Runtime keeps a tensor's name through every rewrite but that to blocked layouts. There, a convolution is called
-    after the tensor that it wrote, takes over a later sum and activation without a new name, and the other nodes keep
-    their own names (onnxruntime/core/optimizer/nchwc_transformer.cc).
-    """
-
-    def __init__(self, source: SourceGraph, graph: onnx.GraphProto) -> None:
-        self._nodes = {node.name: node for node in source.nodes}
-        self._producer = {tensor: node for node in source.nodes for tensor in node.outputs}
-        self._readers: dict[str, list[SourceNode]] = defaultdict(list)
-        for node in source.nodes:
-            for tensor in node.inputs:
-                self._readers[tensor].append(node)
-        # A tensor in a blocked layout by the source tensor that it is turned back into.
-        self._plain = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "ReorderOutput"}
-
-    def of(self, node: onnx.NodeProto) -> set[str]:
-        if node.domain == _BLOCKED_DOMAIN and node.op_type in _REORDERS:
-            return set()
-        if node.domain == _BLOCKED_DOMAIN and (made_by := self._producer.get(_BLOCKED_NAME.sub("", node.name))):
-            return {found.name for found in self._followed(made_by, node)}
-        written = (self._producer.get(self._plain.get(tensor, tensor)) for tensor in node.output)
-        found = {
-            made_by.name if made_by.op == node.op_type else at_work(made_by, self._producer).name
-            for made_by in written
-            if made_by
-        }
-        if found:
-            return found
-        named = _FUSION_NAME.sub("", node.name)
-        return {named} & self._nodes.keys()
-
-    def _followed(self, made_by: SourceNode, node: onnx.NodeProto) -> Iterator[SourceNode]:
-        yield made_by
-        if len(node.input) > _SUM_INPUT and node.input[_SUM_INPUT]:
-            added = self._reader(made_by, _SUM_OPS)
-            if added is None:
-                return
-            made_by = added
-            yield made_by
-        activation = next((a.s.decode() for a in node.attribute if a.name == "activation"), "")
-        if activation and made_by.op != activation and (active := self._reader(made_by, frozenset({activation}))):
-            yield active
-
-    def _reader(self, node: SourceNode, ops: frozenset[str]) -> SourceNode | None:
-        return next((reader for tensor in node.outputs for reader in self._readers[tensor] if reader.op in ops), None)
 
 
 def profiled(load: Callable[[Path], OnnxRuntimeSession], inputs: Tensors, runs: int) -> list[Seen]:

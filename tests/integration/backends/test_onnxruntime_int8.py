@@ -1,0 +1,106 @@
+"""INT8 on ONNX Runtime: operators of integers are traced back to the Q, DQ and float nodes that they were made of."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper, parser
+
+from core.backends.base import BuildConfig, backend_named
+from core.graph.engine_graph import EngineGraph
+from core.models.model import Format, Source
+from core.onnxfile import graph_signature, save_onnx
+from core.precision.calibration_data import DataOptions
+from core.precision.kinds import Precision
+from core.precision.prepare import ENTRY, PrecisionOptions, prepare
+from core.precision.target import parse_target
+from core.progress import silent
+
+BACKEND = backend_named("onnxruntime")
+BODY = """
+    c0 = Conv <pads = [1,1,1,1]> (image, w0, b0)
+    r0 = Relu (c0)
+    m0 = MaxPool <kernel_shape = [2,2], strides = [2,2]> (r0)
+    c1 = Conv <pads = [1,1,1,1]> (m0, w1)
+    r1 = Clip (c1, zero, six)
+    c2 = Conv <pads = [1,1,1,1]> (r1, w1)
+    a0 = Add (c2, m0)
+    r2 = Relu (a0)
+    c3 = Conv <pads = [1,1,1,1]> (r2, w1)
+    p = GlobalAveragePool (c3)
+    f = Flatten (p)
+    logits = Gemm <transB = 1> (f, w2, b2)
+    scores = Softmax (logits)
+"""
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> EngineGraph:
+    folder = tmp_path_factory.mktemp("int8")
+    text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,16,16] image) => (float[1,5] scores) {{ {BODY} }}'
+    model = parser.parse_model(text)
+    rng = np.random.default_rng(3)
+    weights = {
+        "w0": rng.normal(0, 0.3, (16, 3, 3, 3)),
+        "b0": rng.normal(0, 0.1, 16),
+        "w1": rng.normal(0, 0.1, (16, 16, 3, 3)),
+        "w2": rng.normal(0, 0.3, (5, 16)),
+        "b2": rng.normal(0, 0.1, 5),
+        "zero": np.array(0.0),
+        "six": np.array(6.0),
+    }
+    for name, array in weights.items():
+        model.graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
+    for node in model.graph.node:
+        node.name = f"{node.op_type}_{node.output[0]}"
+    save_onnx(model, folder / "source.onnx")
+    made = folder / "made"
+    made.mkdir()
+    options = PrecisionOptions(data=DataOptions(random_samples=4))
+    prepare(folder / "source.onnx", made, Precision.INT8, target=parse_target("onnxruntime"), options=options)
+    source = Source(path=made / ENTRY, format=Format.ONNX, signature=graph_signature(onnx.load(made / ENTRY)))
+    engine_folder = folder / "engine"
+    engine_folder.mkdir()
+    engine = BACKEND.build(source, BuildConfig(precision=Precision.INT8), engine_folder, silent)
+    return BACKEND.describe(engine)
+
+
+def layer_of(graph: EngineGraph, node: str) -> tuple[str, tuple[str, ...]]:
+    """Kind and source nodes of the one layer that a node is in."""
+    found = [layer for layer in graph.layers if node in layer.source_nodes]
+    assert len(found) == 1, [layer.name for layer in found]
+    return found[0].kind, found[0].source_nodes
+
+
+@pytest.mark.parametrize(
+    ("node", "kind", "around"),
+    [
+        ("Conv_c0", "QLinearConv", ("w0_DequantizeLinear", "Relu_r0")),
+        ("Conv_c1", "QLinearConv", ("w1_DequantizeLinear", "Clip_r1")),
+        ("Conv_c2", "QLinearConv", ("c2_QuantizeLinear",)),
+        ("Add_a0", "QLinearAdd", ("c2_DequantizeLinear", "Relu_r2")),
+    ],
+)
+def test_a_layer_of_integers_carries_the_operator_and_what_was_fused(
+    graph: EngineGraph, node: str, kind: str, around: tuple[str, ...]
+) -> None:
+    found, nodes = layer_of(graph, node)
+    assert found == kind
+    assert node in nodes
+    assert set(around) <= set(nodes)
+
+
+def test_every_layer_that_computes_says_what_it_carries(graph: EngineGraph) -> None:
+    silent_layers = [layer.kind for layer in graph.layers if not layer.source_nodes]
+    assert set(silent_layers) <= {"Transpose"}  # changes of layout that ONNX Runtime put in
+    assert not graph.unmapped
+
+
+def test_each_is_told_to_compute_in_integers(graph: EngineGraph) -> None:
+    convolutions = [layer.precision for layer in graph.layers if layer.kind == "QLinearConv"]
+    assert convolutions == ["uint8"] * 4
+
+
+def test_a_q_that_moved_keeps_its_layer(graph: EngineGraph) -> None:
+    assert layer_of(graph, "image_QuantizeLinear")[0] == "QuantizeLinear"
