@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from core.availability import Availability
-from core.backends.base import Backend, Variant, all_backends, backend_named
+from core.backends.base import Backend, Selective, Variant, all_backends, backend_named
 from core.conversion.base import Conversion, all_conversions
 from core.errors import InvalidRequest
 from core.models.model import Format, Model
@@ -20,12 +20,14 @@ class BuildPath:
 
     Attributes:
         lacks: Availabilities of the steps that do not work here; empty when the whole path does.
+        refused: Why it cannot take the model's signature, on any machine; None when it can.
     """
 
     formats: tuple[Format, ...]
     backend: str
     variant: str = ""
     lacks: tuple[Availability, ...] = ()
+    refused: Availability | None = None
 
     @property
     def id(self) -> str:
@@ -33,7 +35,12 @@ class BuildPath:
 
     @property
     def available(self) -> bool:
-        return not self.lacks
+        return not self.obstacles
+
+    @property
+    def obstacles(self) -> tuple[Availability, ...]:
+        """Everything that keeps it from being built here."""
+        return (*((self.refused,) if self.refused else ()), *self.lacks)
 
     @property
     def title(self) -> str:
@@ -97,17 +104,26 @@ def paths_from(start: Format) -> tuple[BuildPath, ...]:
     return tuple(sorted(found, key=lambda path: (len(path.formats), path.backend != own.backend)))
 
 
-def paths_for(model: Model) -> tuple[BuildPath, ...]:
-    return paths_from(model.format)
+def paths_for(model: Model, signature: str | None = None) -> tuple[BuildPath, ...]:
+    """Every path of a model's signature, the default one unless named."""
+    asked = model.signature(signature).name
+    return tuple(replace(path, refused=_refused(path, model, asked)) for path in paths_from(model.format))
 
 
-def path_named(model: Model, path_id: str) -> BuildPath:
+def _refused(path: BuildPath, model: Model, signature: str) -> Availability | None:
+    backend = backend_named(path.backend)
+    if len(path.formats) > 1 or not isinstance(backend, Selective):
+        return None
+    return backend.refusal(model.format, signature, [known.name for known in model.signatures])
+
+
+def path_named(model: Model, path_id: str, signature: str | None = None) -> BuildPath:
     """The model's path of that id.
 
     Raises:
         InvalidRequest: The model has no such path.
     """
-    paths = paths_for(model)
+    paths = paths_for(model, signature)
     for path in paths:
         if path.id == path_id:
             return path

@@ -101,7 +101,9 @@ def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildR
         InvalidRequest: A name, option, precision or axis is not what the model or the backend has.
         Unavailable: The path does not work on this machine.
     """
-    path = path_named(model, request.path)
+    path = path_named(model, request.path, request.signature)
+    if path.refused:
+        raise InvalidRequest(f"{path.id} cannot be built: {path.refused.reason}", hint=path.refused.hint)
     if here and path.lacks:
         lack = path.lacks[0]
         raise Unavailable(f"{path.id} does not work here: {lack.reason}", hint=lack.hint)

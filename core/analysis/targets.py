@@ -39,18 +39,21 @@ class PathChoice:
         return f"{self.lacks.reason} {self.lacks.hint}".strip() if self.lacks else ""
 
 
-def path_choices(model: Model, device: str, workers: Sequence[Worker]) -> list[PathChoice]:
-    """Every path of a model, judged by the live workers of a device type, or by this machine when there are none yet."""
+def path_choices(model: Model, device: str, workers: Sequence[Worker], signature: str | None = None) -> list[PathChoice]:
+    """Every path of a model's signature, the default one unless named.
+
+    Judged by the live workers of a device type, or by this machine when there are none yet.
+    """
     alive = [worker for worker in workers if worker.alive and worker.card.device_type == device]
     reference = reference_for(model.format)
     return [
         PathChoice(
             path=path,
             precisions=tuple(backend_named(path.backend).precisions),
-            lacks=_lack(path, alive),
+            lacks=path.refused or _lack(path, alive),
             is_reference=(path.backend, path.variant) == (reference.backend, reference.variant) and len(path.formats) == 1,
         )
-        for path in paths_for(model)
+        for path in paths_for(model, signature)
     ]
 
 

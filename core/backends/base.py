@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +126,19 @@ class Backend(Protocol):
 
     def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
         """Mean milliseconds a run of each layer, by its name in `describe`, from a profiled run; empty if it cannot."""
+        ...
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """What a backend adds that cannot take every signature of the formats it accepts."""
+
+    def refusal(self, format: Format, signature: str, known: Sequence[str]) -> Availability | None:
+        """Why it cannot take that signature straight from a model of that format; None when it can.
+
+        Args:
+            known: All signatures of the model, the default one first.
+        """
         ...
 
 

@@ -103,9 +103,9 @@ def paths_command(model: ModelArgument, json: AsJson = False) -> None:
     paths = paths_for(stored_model(workspace, model))
     if json:
         rows_as_data = [
-            {"id": p.id, "title": p.title, "available": p.available, "lacks": [x.reason for x in p.lacks]} for p in paths
+            {"id": p.id, "title": p.title, "available": p.available, "lacks": [x.reason for x in p.obstacles]} for p in paths
         ]
         print_json(rows_as_data)
         return
-    rows = [(p.id, p.title, "yes" if p.available else "no", " ".join(f"{x.reason} {x.hint}" for x in p.lacks)) for p in paths]
+    rows = [(p.id, p.title, "yes" if p.available else "no", " ".join(f"{x.reason} {x.hint}" for x in p.obstacles)) for p in paths]
     print_table("", ["path", "what it does", "here", "what it lacks"], rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from core.backends._config import checked_options
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Tensors, Variant, folder_bytes
 from core.backends.openvino._layers import APPENDABLE_KINDS, RuntimeGraph, Shape, is_quantized, mean_times, nodes_of_model
-from core.backends.openvino._reading import Ports, dtype_of, find_ports, imported, narrow_shapes, read_model, told
+from core.backends.openvino._reading import Ports, dtype_of, find_ports, imported, narrow_shapes, read_model, refusal, told
 from core.backends.openvino._sessions import HINTS, OpenVinoSession, compile_properties
 from core.errors import BuildFailed, EngineRoomError, RunFailed
 from core.graph.engine_graph import EngineGraph
@@ -56,6 +56,9 @@ class OpenVino:
 
     def availability(self) -> Availability:
         return from_packages(self.title, "openvino")
+
+    def refusal(self, format: Format, signature: str, known: Sequence[str]) -> Availability | None:
+        return refusal(format, signature, known)
 
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         options = checked_options(self, config, self.availability().devices)

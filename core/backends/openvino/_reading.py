@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.availability import Availability
 from core.errors import BuildFailed, Unavailable
 from core.models.model import Format, Source, TensorSpec
 from core.models.profile import Point, ShapeProfile
@@ -66,8 +67,8 @@ def read_model(core: Any, source: Source) -> Any:
     Raises:
         BuildFailed: OpenVINO cannot read it, or cannot read that signature.
     """
-    if source.format is Format.SAVEDMODEL:
-        _check_signature(source)
+    if source.format is Format.SAVEDMODEL and (refused := refusal(source.format, source.signature.name, _signatures(source))):
+        raise BuildFailed(refused.reason, hint=refused.hint)
     try:
         return core.read_model(os.fspath(source.path))
     except Exception as error:
@@ -119,16 +120,25 @@ def narrow_shapes(model: Any, source: Source, profile: ShapeProfile, ports: Port
         ) from error
 
 
-def _check_signature(source: Source) -> None:
-    """OpenVINO reads the default signature, or all signatures merged into one."""
+def refusal(format: Format, signature: str, known: Sequence[str]) -> Availability | None:
+    """OpenVINO reads a SavedModel's default signature, or all of them merged into one; and a .tflite file's first."""
+    if len(known) < 2 or format not in (Format.SAVEDMODEL, Format.TFLITE):
+        return None
+    read = _DEFAULT_SIGNATURE if format is Format.SAVEDMODEL else known[0]
+    if signature == read:
+        return None
+    way = "Take the path through ONNX." if format is Format.SAVEDMODEL else "Use LiteRT, or convert that signature alone."
+    return Availability(
+        available=False,
+        reason=f"OpenVINO reads only the signature {read} of a {format.label}; {signature} was asked.",
+        hint=way,
+    )
+
+
+def _signatures(source: Source) -> list[str]:
     from core.models.savedmodel import read_savedmodel
 
-    known = [signature.name for signature in read_savedmodel(source.path).signatures]
-    if len(known) > 1 and source.signature.name != _DEFAULT_SIGNATURE:
-        raise BuildFailed(
-            f"OpenVINO reads only the signature {_DEFAULT_SIGNATURE} of a SavedModel; {source.signature.name} was asked.",
-            hint="Take the path through ONNX.",
-        )
+    return [signature.name for signature in read_savedmodel(source.path).signatures]
 
 
 def _tflite_names(source: Source) -> tuple[dict[str, str], dict[str, str]]:
