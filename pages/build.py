@@ -31,7 +31,7 @@ signature_name = second.selectbox("Signature", [s.name for s in model.signatures
 signature = model.signature(signature_name)
 key = f"{model.digest}-{device}-{signature_name}"
 
-choices = path_choices(model, device, workers)
+choices = path_choices(model, device, workers, signature_name)
 if not any(choice.possible for choice in choices):
     st.warning("No worker that is running can build this model.", icon=":material/warning:")
     links.link(links.SYSTEM, "See what is missing", icon=":material/monitor_heart:")

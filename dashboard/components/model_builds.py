@@ -50,8 +50,8 @@ def show_paths(model: Model) -> None:
     st.markdown("  \n".join(f":green[:material/check_circle:] {path.title}" for path in paths if path.available))
     lacking: dict[tuple[str, str], list[str]] = {}
     for path in paths:
-        if path.lacks:
-            lacking.setdefault((path.lacks[0].reason, path.lacks[0].hint), []).append(path.title)
+        if path.obstacles:
+            lacking.setdefault((path.obstacles[0].reason, path.obstacles[0].hint), []).append(path.title)
     for (reason, hint), titles in lacking.items():
         with st.expander(f"{', '.join(titles)}: {reason}", icon=":material/do_not_disturb_on:"):
             st.markdown(f"What to do: {hint}" if hint else "Nothing can be done about it here.")
