@@ -7,20 +7,26 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 from core.workspace import ENVIRONMENT_VARIABLE, default_workspace
 from dashboard import downloads, theme, uploads
 from dashboard.failures import show_failure
+from dashboard.front_end import Bundle, FrontEnd
 from dashboard.local_workers import start_workers
 from dashboard.login import BrokenSecrets, check_secrets, login_required
 
 HERE = Path(__file__).parent
 ASSETS = "/engine-room/assets"
+GRAPH = (f"{ASSETS}/cytoscape-3.34.4.esm.min.mjs",)
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 # Nothing is sent anywhere, and no traceback reaches the browser.
@@ -35,10 +41,23 @@ CONFIG = {
     **theme.CONFIG,
 }
 
+
+@asynccontextmanager
+async def prompt_answers(_: object) -> AsyncIterator[None]:
+    """Has small answers sent at once: Streamlit's sockets hold them back (Nagle), up to 44 ms each, and a page asks for 60."""
+    for listening in psutil.Process().net_connections("tcp"):
+        if listening.status == psutil.CONN_LISTEN:
+            with socket.socket(fileno=os.dup(listening.fd)) as ours:  # what it accepts inherits the option
+                ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    yield
+
+
 app = st.App(
     HERE / "main.py",
     routes=[*uploads.ROUTES, *downloads.ROUTES, Mount(ASSETS, StaticFiles(directory=HERE / "components" / "vendor"))],
+    middleware=[Middleware(FrontEnd, bundle=Bundle(), modules={"/engine": GRAPH, "/model": GRAPH})],
     on_script_error=show_failure,
+    lifespan=prompt_answers,
 )
 
 
