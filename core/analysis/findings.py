@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from core.analysis.layers import LayerRow, layer_rows, sum_times
+from core.analysis.realized import compare_precisions
 from core.graph.engine_graph import EngineGraph
 from core.precision.kinds import Precision
 
@@ -23,18 +24,7 @@ TINY_TOGETHER = 0.05
 TINY_AMONG = 20
 OPAQUE_NODES = 0.5
 OPAQUE_AT_LEAST = 20
-OTHER_PRECISION_SHARE = 0.10
 NAMED = 3
-
-_REALIZED: dict[Precision, tuple[str, ...]] = {
-    Precision.FP32: ("float32", "float64"),
-    Precision.TF32: ("float32", "float64", "tfloat32", "tf32"),
-    Precision.FP16: ("float16",),
-    Precision.BF16: ("bfloat16",),
-    Precision.INT8: ("int8", "uint8"),
-    Precision.FP8: ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "fp8"),
-}
-_COUNTING = ("bool", "int16", "int32", "int64", "uint16", "uint32", "uint64", "string")
 
 
 class FindingKind(str, Enum):
@@ -75,7 +65,7 @@ def findings(graph: EngineGraph, requested: Precision | None = None) -> list[Fin
     rows = layer_rows(graph)
     found = [*_dominant(rows), *_overheads(rows), *_tiny(rows), *_opaque(graph), *_unmapped(graph)]
     if requested:
-        found += _other_precision(rows, requested)
+        found += _other_precision(graph, requested)
     return sorted(found, key=lambda finding: finding.share or 0.0, reverse=True)
 
 
@@ -178,24 +168,15 @@ def _unmapped(graph: EngineGraph) -> Iterator[Finding]:
         )
 
 
-def _other_precision(rows: Sequence[LayerRow], requested: Precision) -> Iterator[Finding]:
-    """Layers that compute in another type than the one asked for; whole numbers that only count and index are none of them."""
-    judged = [row for row in rows if row.precision and row.precision not in _COUNTING]
-    other = [row for row in judged if row.precision not in _REALIZED[requested]]
-    if not other:
-        return
-    share = sum_times(row.share for row in other)
-    if (share if share is not None else len(other) / len(judged)) < OTHER_PRECISION_SHARE:
-        return
-    time = f", {share:.0%} of the time," if share is not None else ""
-    types = ", ".join(sorted({row.precision or "" for row in other}))
-    yield Finding(
-        kind=FindingKind.PRECISION,
-        message=f"{requested.value} was asked for, and {len(other)} of {len(judged)} layers{time} run in {types}.",
-        hint="The runtime has no kernel of that type for them, or found another faster: look which layers they are.",
-        layers=tuple(row.name for row in other),
-        share=share,
-    )
+def _other_precision(graph: EngineGraph, requested: Precision) -> Iterator[Finding]:
+    for pair in compare_precisions(graph, requested).disagreements:
+        yield Finding(
+            kind=FindingKind.PRECISION,
+            message=pair.warning,
+            hint="The runtime has no kernel of that type for them, or found another faster: look which layers they are.",
+            layers=pair.layers,
+            share=pair.share,
+        )
 
 
 def _names(rows: Sequence[LayerRow]) -> str:

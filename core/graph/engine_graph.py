@@ -50,12 +50,17 @@ class Layer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceNode:
-    """A node of the graph that the backend was given (ONNX, TensorFlow, TFLite)."""
+    """A node of the graph that the backend was given (ONNX, TensorFlow, TFLite).
+
+    Attributes:
+        requested: The type that this graph asks it to compute in ("int8"), None when not known for each node or no matter.
+    """
 
     name: str
     op: str
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    requested: str | None = None
 
 
 class Fate(str, Enum):

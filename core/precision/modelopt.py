@@ -31,7 +31,7 @@ from core.precision.placement_check import check_placement
 from core.precision.prepare import ENTRY, PrecisionOptions, PrecisionResult, finish
 from core.precision.quantize import GRIDS, WEIGHTED_OPS
 from core.precision.ranges import UNCALIBRATED
-from core.precision.realized import requested_types
+from core.precision.requested import requested_types
 from core.precision.settings import MODELOPT
 from core.precision.target import Target
 from core.progress import Progress, Report

@@ -11,6 +11,7 @@ import onnx
 
 from core.errors import InvalidRequest
 from core.parity.compare import within
+from core.parity.result import Accuracy, Parity
 from core.precision.calibration import Runner
 from core.precision.calibration_data import CalibrationData, Sample
 from core.precision.float16 import Keep
@@ -18,7 +19,8 @@ from core.precision.kinds import Precision
 from core.precision.labelled import Labelled, labelled_accuracy
 from core.precision.quantize import GRIDS
 from core.precision.ranges import Ranges
-from core.precision.sensitivity import TRIAL_TARGET, LayerError, Sensitivity, Trial, layer_errors, make_trial
+from core.precision.record import LayerError, Round
+from core.precision.sensitivity import TRIAL_TARGET, Sensitivity, Trial, layer_errors, make_trial
 from core.precision.target import Target
 from core.progress import Progress, Report, silent
 
@@ -44,23 +46,6 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
-    """One trial.
-
-    Attributes:
-        kept: How many nodes were kept in FP32 for the goal's sake.
-        latency_ms: Median on ONNX Runtime; None where the CPU does not compute in the precision, so that it would say nothing.
-    """
-
-    kept: int
-    max_rel: float | None
-    non_finite: int
-    top1: float | None
-    latency_ms: float | None
-    met: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
     """What had to stay in FP32.
 
@@ -68,17 +53,29 @@ class Remedy:
         met: Whether the goal was reached.
         keep: Names of the nodes to keep, for `PrecisionOptions.keep_nodes`.
         rounds: Every trial in order; the first one keeps nothing.
-        reference_top1: Of FP32.
         before: The layers' errors with nothing kept.
+        accuracy: On the labelled data with nothing kept; FP32's beside it. None without labels.
         cost: A sentence on what keeping them costs in speed.
     """
 
     met: bool
     keep: tuple[str, ...]
     rounds: tuple[Round, ...]
-    reference_top1: float | None
     before: Sensitivity
     cost: str
+    accuracy: Accuracy | None = None
+    reference_accuracy: Accuracy | None = None
+
+
+def is_met(goal: Goal, parity: Parity, accuracy: Accuracy | None, reference: Accuracy | None) -> bool:
+    """Whether outputs and accuracy are as the goal wants them, and nothing became infinite or NaN."""
+    if any(output.non_finite for output in parity.outputs):
+        return False
+    if goal.max_rel is not None and not all(within(output, goal.max_rel) for output in parity.outputs):
+        return False
+    if goal.top1_drop is None or accuracy is None or reference is None:
+        return True
+    return reference.top1 - accuracy.top1 <= goal.top1_drop + 1e-9
 
 
 def find_remedy(
@@ -142,20 +139,21 @@ class _Search:
         self.percentile = percentile
         self.target = target
         self.reference = load()
-        self.reference_top1 = labelled_accuracy(self.reference, labelled).top1 if labelled else None
+        self.reference_accuracy = labelled_accuracy(self.reference, labelled) if labelled else None
         self.sample: Sample = next(iter(data.read()))
 
     def run(self, report: Report) -> Remedy:
         chosen: list[str] = []
         rounds: list[Round] = []
-        first: list[Sensitivity] = []
+        first: list[tuple[Sensitivity, Accuracy | None]] = []
 
         def attempt(keep: list[str]) -> tuple[Trial, Sensitivity]:
             report(Progress(message=f"Trial {len(rounds) + 1}: {len(keep)} layers kept in FP32", fraction=None))
             trial = self._trial(keep)
             errors = layer_errors(self.reference, trial, self.data)
-            first.append(errors)
-            rounds.append(self._judge(trial, errors, len(keep)))
+            accuracy = labelled_accuracy(trial.model, self.labelled, exact=trial.exact) if self.labelled else None
+            first.append((errors, accuracy))
+            rounds.append(self._judge(trial, errors, accuracy, len(keep)))
             return trial, errors
 
         step = 1
@@ -179,9 +177,10 @@ class _Search:
             met=best.met,
             keep=tuple(chosen[: best.kept]),
             rounds=tuple(rounds),
-            reference_top1=self.reference_top1,
-            before=first[0],
+            before=first[0][0],
             cost=self._cost(rounds[0], best),
+            accuracy=first[0][1],
+            reference_accuracy=self.reference_accuracy,
         )
 
     def _trial(self, chosen: list[str]) -> Trial:
@@ -190,17 +189,15 @@ class _Search:
             self.load, self.precision, ranges=self.ranges, keep=keep, percentile=self.percentile, target=self.target
         )
 
-    def _judge(self, trial: Trial, errors: Sensitivity, kept: int) -> Round:
-        worst = max((output.max_rel for output in errors.parity.outputs if output.max_rel is not None), default=None)
-        non_finite = sum(output.non_finite for output in errors.parity.outputs)
-        top1 = labelled_accuracy(trial.model, self.labelled, exact=trial.exact).top1 if self.labelled else None
-        met = non_finite == 0
-        if self.goal.max_rel is not None:
-            met = met and all(within(output, self.goal.max_rel) for output in errors.parity.outputs)
-        if self.goal.top1_drop is not None and top1 is not None and self.reference_top1 is not None:
-            met = met and self.reference_top1 - top1 <= self.goal.top1_drop + 1e-9
-        latency = self._latency(trial.model) if self._computes_here else None
-        return Round(kept=kept, max_rel=worst, non_finite=non_finite, top1=top1, latency_ms=latency, met=met)
+    def _judge(self, trial: Trial, errors: Sensitivity, accuracy: Accuracy | None, kept: int) -> Round:
+        return Round(
+            kept=kept,
+            max_rel=max((output.max_rel for output in errors.parity.outputs if output.max_rel is not None), default=None),
+            non_finite=sum(output.non_finite for output in errors.parity.outputs),
+            top1=accuracy.top1 if accuracy else None,
+            latency_ms=self._latency(trial.model) if self._computes_here else None,
+            met=is_met(self.goal, errors.parity, accuracy, self.reference_accuracy),
+        )
 
     def _worst(self, errors: Sensitivity, trial: Trial, chosen: list[str]) -> list[str]:
         """Converted nodes by the error they add; when all errors are inherited, by their place in the graph."""

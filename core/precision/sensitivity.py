@@ -18,6 +18,7 @@ from core.precision.lower import lower
 from core.precision.opset import fit_opset
 from core.precision.overflow import emulate
 from core.precision.ranges import Ranges
+from core.precision.record import LayerError
 from core.precision.target import OPENVINO, Target
 from core.precision.view import GraphView
 from core.progress import Progress, Report, silent
@@ -25,23 +26,6 @@ from core.progress import Progress, Report, silent
 # A layer is bad when its output is off by this much, relative, in the L2 norm.
 BAD = 0.1
 WORST = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerError:
-    """One node's output against FP32's.
-
-    Attributes:
-        error: L2 norm of the difference over L2 norm of the reference; infinite when something is not finite any more.
-        added: The error that is the node's own, as errors of rounding add up in squares: what is left of `error` after
-            that of its worst input.
-    """
-
-    node: str
-    op: str
-    tensor: str
-    error: float
-    added: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

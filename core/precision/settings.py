@@ -46,6 +46,7 @@ class PrecisionSettings:
         images: How calibration pictures are prepared.
         max_rel: Keep the worst layers in FP32 until no output is farther off than this; None to keep none.
         top1_drop: The same for the top-1 accuracy that may be lost on labelled calibration data, 0.01 for one point.
+        layer_errors: Compare every layer with FP32 on a few samples, and the accuracy where the calibration data have labels.
         target: What the graph is written for ("tensorrt-8.6"); None for the path's backend as it is installed.
     """
 
@@ -59,6 +60,7 @@ class PrecisionSettings:
     images: ImageOptions = field(default_factory=ImageOptions)
     max_rel: float | None = None
     top1_drop: float | None = None
+    layer_errors: bool = False
     target: str | None = None
 
 

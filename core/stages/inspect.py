@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.backends.base import backend_named
-from core.graph.engine_graph import EngineGraph
+from core.graph.engine_graph import EngineGraph, SourceNode
 from core.progress import Progress
 from core.stages.build import built_engine
 from core.stages.inputs import input_sets
@@ -22,4 +22,11 @@ def run(context: StageContext) -> EngineGraph:
     context.report(Progress(message="Timing the layers", fraction=0.5))
     times = backend.layer_times(engine, input_sets(context)[0][0], PROFILED_RUNS)
     layers = tuple(replace(layer, time_ms=times.get(layer.name)) for layer in graph.layers)
-    return replace(graph, layers=layers)
+    return replace(graph, layers=layers, source_nodes=_with_requested_types(context, graph))
+
+
+def _with_requested_types(context: StageContext, graph: EngineGraph) -> tuple[SourceNode, ...]:
+    """The source nodes with the type that the precision stage's graph asks each of them for."""
+    record = context.prepared.precision
+    asked = record.requested if record else {}
+    return tuple(replace(node, requested=asked.get(node.name)) for node in graph.source_nodes)

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
+import onnx
+
 from core.backends.base import backend_named
-from core.errors import ConversionFailed
 from core.onnxfile import graph_signature, op_counts, read_onnx
-from core.precision.calibration import structure_digest
-from core.precision.calibration_data import DataOptions, open_data
-from core.precision.labelled import Labelled, open_labelled
-from core.precision.lower import load_once
+from core.precision.calibration_data import DataOptions
 from core.precision.prepare import PrecisionOptions, PrecisionResult, prepare
-from core.precision.ranges import load_ranges
-from core.precision.remedy import Goal, Remedy, find_remedy
-from core.precision.sensitivity import TRIAL_TARGET
+from core.precision.record import PrecisionRecord
+from core.precision.remedy import Goal
+from core.precision.requested import requested_types
+from core.precision.study import Studied, Study
 from core.precision.target import ONNXRUNTIME, OPENVINO, TENSORRT, Target, parse_target
-from core.progress import silent
-from core.serialization import write_json
 from core.stages.prepare import make_prepared
 from core.stages.stage import Prepared, StageContext
-
-RESULT, REMEDY = "precision.json", "remedy.json"
-COMPARED_SAMPLES = 8
 
 
 def run(context: StageContext) -> Prepared:
@@ -32,8 +24,9 @@ def run(context: StageContext) -> Prepared:
     target = target_of(request.backend, request.lowering.target)
 
     def make(folder: Path) -> Prepared:
-        result = _lowered(context, context.source(base).path, folder, target)
+        result, studied = _lowered(context, context.source(base).path, folder, target)
         model = read_onnx(folder / result.entry, weights=False)
+        cost = (studied.remedy.cost,) if studied and studied.remedy else ()
         return Prepared(
             artifact=None,
             entry=result.entry,
@@ -41,7 +34,8 @@ def run(context: StageContext) -> Prepared:
             signature=base.signature if request.lowering.keep_io_types else graph_signature(model),
             ops=op_counts(model),
             details=_details(result),
-            notes=tuple(note for note in (result.stamp, *result.notes, *(v.message for v in result.violations)) if note),
+            notes=tuple(n for n in (result.stamp, *result.notes, *cost, *(v.message for v in result.violations)) if n),
+            precision=_record(result, studied, model),
         )
 
     recipe = {
@@ -65,7 +59,7 @@ def target_of(backend: str, named: str | None) -> Target:
     return parse_target(OPENVINO if backend == OPENVINO else ONNXRUNTIME)
 
 
-def _lowered(context: StageContext, source: Path, folder: Path, target: Target) -> PrecisionResult:
+def _lowered(context: StageContext, source: Path, folder: Path, target: Target) -> tuple[PrecisionResult, Studied | None]:
     request, settings = context.request, context.request.lowering
     calibration = context.workspace.data_path(request.calibration) if request.calibration else None
     data = DataOptions(
@@ -80,52 +74,39 @@ def _lowered(context: StageContext, source: Path, folder: Path, target: Target) 
         data=data,
         method=settings.method,
     )
-    put_in = partial(prepare, source, folder, request.precision, target=target, calibration=calibration, report=context.report)
-    result = put_in(options=options)
+    goal = None
     if settings.max_rel is not None or settings.top1_drop is not None:
-        remedy = _remedy(context, source, folder, result, options, calibration, target)
-        write_json(folder / REMEDY, remedy)
-        if not remedy.met:
-            precision = request.precision.value.upper()
-            raise ConversionFailed(
-                f"{precision} does not reach the accuracy asked for, even with {len(remedy.keep)} nodes in FP32.",
-                hint="Ask for less, or for another precision.",
-                detail=remedy.cost,
-            )
-        if remedy.keep:
-            result = put_in(options=replace(options, keep_nodes=(*options.keep_nodes, *remedy.keep)))
-        result = replace(result, notes=(*result.notes, remedy.cost))
-    write_json(folder / RESULT, result)
-    return result
-
-
-def _remedy(
-    context: StageContext,
-    source: Path,
-    folder: Path,
-    result: PrecisionResult,
-    options: PrecisionOptions,
-    calibration: Path | None,
-    target: Target,
-) -> Remedy:
-    settings, precision = context.request.lowering, context.request.precision
-    signature = graph_signature(read_onnx(source, weights=False))
-    few = replace(options.data, limit=COMPARED_SAMPLES)
-    labelled: Labelled | None = None
-    if settings.top1_drop is not None and calibration is not None:
-        labelled = open_labelled(calibration, signature, options.data)
-    load = load_once(source, precision, silent)
-    return find_remedy(
-        load,
-        precision,
-        Goal(max_rel=settings.max_rel, top1_drop=settings.top1_drop),
-        open_data(calibration, signature, few),
-        ranges=load_ranges(folder / result.ranges, structure_digest(load())) if result.ranges else None,
-        labelled=labelled,
-        keep=options.keep,
-        percentile=options.percentile,
-        target=target if target.runtime == ONNXRUNTIME else TRIAL_TARGET,
+        goal = Goal(max_rel=settings.max_rel, top1_drop=settings.top1_drop)
+    result = prepare(
+        source, folder, request.precision, target=target, calibration=calibration, options=options, report=context.report
+    )
+    if goal is None and not settings.layer_errors:
+        return result, None
+    study = Study(
+        source=source,
+        folder=folder,
+        precision=request.precision,
+        target=target,
+        result=result,
+        calibration=calibration,
+        options=options,
         report=context.report,
+    )
+    studied = study.run(goal)
+    return studied.result, studied
+
+
+def _record(result: PrecisionResult, studied: Studied | None, model: onnx.ModelProto) -> PrecisionRecord:
+    return PrecisionRecord(
+        target=result.target,
+        engine=result.engine,
+        requested=requested_types(model),
+        kept=result.kept,
+        violations=tuple(violation.message for violation in result.violations),
+        stamp=result.stamp,
+        data=result.data,
+        cost=studied.cost if studied else None,
+        remedy=studied.remedy if studied else None,
     )
 
 

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from core.errors import NotFound
 from core.models.model import Format, Model, Signature, Source
+from core.precision.record import PrecisionRecord
 from core.progress import Report
 from core.request import BuildRequest
 from core.serialization import read_json
@@ -54,6 +55,7 @@ class Prepared:
         made_seconds: What making it took, from the stored model on, whenever that was.
         details: What the stage changed, for people: rows of name and value.
         notes: Of every stage so far.
+        precision: What the precision stage did; None from the others.
     """
 
     artifact: str | None
@@ -66,6 +68,7 @@ class Prepared:
     versions: dict[str, str] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    precision: PrecisionRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,18 +139,15 @@ def test_unmapped_nodes_are_told() -> None:
 
 
 def test_the_precision_that_ran_is_held_against_the_one_asked_for() -> None:
-    of = graph(*many(30, 1.0), *(replace(one, precision="float16", name=f"h{one.name}") for one in many(30, 1.0)))
+    wide = [replace(one, source_nodes=(f"w{one.name}",)) for one in many(30, 1.0)]
+    narrow = [replace(one, precision="float16", name=f"h{one.name}", source_nodes=(f"n{one.name}",)) for one in many(30, 1.0)]
+    of = graph(*wide, *narrow)
     found = findings(of, Precision.FP16)
     assert [finding.kind for finding in found] == [FindingKind.PRECISION]
-    assert found[0].message == "fp16 was asked for, and 30 of 60 layers, 50% of the time, run in float32."
+    assert found[0].message.startswith("30 layers asked for in float16 ran in float32, 50% of the time: wConv0, wConv1")
+    assert found[0].layers == tuple(one.name for one in wide)
     assert FindingKind.PRECISION in kinds(of, Precision.FP32)
     assert FindingKind.PRECISION not in kinds(of)
-
-
-def test_counting_in_whole_numbers_is_no_other_precision() -> None:
-    shapes = tuple(replace(one, precision="int64", kind="Gather", name=f"g{one.name}") for one in many(30, 1.0))
-    assert kinds(graph(*many(30, 1.0), *shapes), Precision.FP32) == []
-    assert kinds(graph(*shapes), Precision.FP32) == []
 
 
 def test_findings_come_with_the_costliest_first() -> None:

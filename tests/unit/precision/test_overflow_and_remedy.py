@@ -128,5 +128,7 @@ def test_a_goal_in_accuracy_needs_labels(residual: onnx.ModelProto, tmp_path: Pa
     labelled = open_labelled(tmp_path / "data.npz", graph_signature(residual))
     remedy = find_remedy(lambda: copy(residual), Precision.BF16, Goal(top1_drop=0.1), data, labelled=labelled)
     assert remedy.met
-    assert remedy.reference_top1 == 1.0
+    assert remedy.reference_accuracy is not None
+    assert remedy.reference_accuracy.top1 == 1.0
+    assert remedy.accuracy is not None
     assert remedy.rounds[0].top1 is not None

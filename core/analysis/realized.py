@@ -1,0 +1,183 @@
+"""Requested against realized: which precision each source node was asked for, and which one the engine ran it in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from core.analysis.layers import sum_times, total_time_ms
+from core.graph.engine_graph import EngineGraph, Layer
+from core.precision.kinds import Precision
+
+# Narrower types have higher numbers; what is not here (integers for indices, booleans) is no matter of precision.
+_NARROWNESS = {"float64": 0, "float32": 1, "tf32": 2, "bfloat16": 3, "float16": 3, "float8_e4m3fn": 4, "int8": 4}
+_ALIASES = {
+    "uint8": "int8",
+    "half": "float16",
+    "float": "float32",
+    "tfloat32": "tf32",
+    "fp8": "float8_e4m3fn",
+    "float8_e5m2": "float8_e4m3fn",
+    "float8_e4m3fnuz": "float8_e4m3fn",
+    "float8_e5m2fnuz": "float8_e4m3fn",
+}
+_ASKED = {
+    Precision.FP32: "float32",
+    Precision.TF32: "tf32",
+    Precision.FP16: "float16",
+    Precision.BF16: "bfloat16",
+    Precision.INT8: "int8",
+    Precision.FP8: "float8_e4m3fn",
+}
+# A runtime tells TF32 as FP32, as tensors have no other type, and may compute wider than single precision.
+_ALIKE = {("tf32", "float32"), ("tf32", "float64"), ("float32", "float64")}
+_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+_NAMED = 3  # nodes that a warning names
+_SMALL = 0.01  # a share of the time that is worth no warning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodePrecision:
+    """One source node.
+
+    Attributes:
+        realized: None when the engine does not tell, or the node is in no layer.
+        layer: Where it went, None when it is in none.
+        share: Of the profiled time that its layer took, split evenly over the layer's nodes; None when not measured.
+    """
+
+    node: str
+    requested: str
+    realized: str | None
+    layer: str | None
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionPair:
+    """All layers that were asked for in one precision and ran in one.
+
+    Attributes:
+        as_asked: They ran as the build wanted it, or in a narrower type that it allows.
+        layers, nodes: Names.
+        share: Of the profiled time; None when not measured.
+    """
+
+    requested: str
+    realized: str
+    as_asked: bool
+    layers: tuple[str, ...]
+    nodes: tuple[str, ...]
+    share: float | None
+
+    @property
+    def matters(self) -> bool:
+        """Whether they ran otherwise for more than a trifle of the time."""
+        return not self.as_asked and (self.share is None or self.share >= _SMALL)
+
+    @property
+    def warning(self) -> str:
+        """A sentence that names the first nodes."""
+        listed = ", ".join(self.nodes[:_NAMED]) + (f" and {len(self.nodes) - _NAMED} more" if len(self.nodes) > _NAMED else "")
+        spent = "" if self.share is None else f", {self.share:.0%} of the time"
+        what = "1 layer" if len(self.layers) == 1 else f"{len(self.layers)} layers"
+        return f"{what} asked for in {self.requested} ran in {self.realized}{spent}: {listed}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Realized:
+    """The comparison.
+
+    Attributes:
+        nodes: Every node that a precision was asked for, those in several layers once for each.
+        pairs: Layers by what they were asked for and ran in, most time first; layers that do not tell are in none.
+        agreeing: Of the nodes whose layer tells its precision, the share that ran as asked; None when none tells.
+        agreeing_time: The same by profiled time.
+    """
+
+    nodes: tuple[NodePrecision, ...]
+    pairs: tuple[PrecisionPair, ...]
+    agreeing: float | None
+    agreeing_time: float | None
+
+    @property
+    def disagreements(self) -> tuple[PrecisionPair, ...]:
+        return tuple(pair for pair in self.pairs if pair.matters)
+
+    @property
+    def summary(self) -> str:
+        """How much ran as asked, in a phrase; empty when no layer tells."""
+        if self.agreeing is None:
+            return ""
+        time = "" if self.agreeing_time is None else f", {self.agreeing_time:.0%} of the time"
+        return f"{self.agreeing:.0%} of the nodes ran as asked{time}"
+
+
+def compare_precisions(graph: EngineGraph, precision: Precision | None = None) -> Realized:
+    """Compares what was asked with the layers' own precision.
+
+    A layer is judged by the narrowest type among its nodes, as a ReLU fused into an INT8 convolution is not asked for on its
+    own. Nor is it odd when a layer takes over a narrower type that the graph asks for elsewhere: runtimes move Q and DQ past
+    pooling and transposes. And a build in INT8 or FP8 leaves the rest free to run in FP16.
+
+    Args:
+        graph: The engine's layers, with times where they were measured.
+        precision: The build's; asked of every node where the graph that was built does not tell for each.
+    """
+    asked = {node.name: node.requested for node in graph.source_nodes if node.requested}
+    if not asked and precision is not None:
+        asked = {node.name: _ASKED[precision] for node in graph.source_nodes}
+    allowed = set(asked.values()) | ({"float16"} if precision in (Precision.INT8, Precision.FP8) else set())
+    if any(node.op in _QUANTIZERS for node in graph.source_nodes):
+        allowed.add("int8")
+    total = total_time_ms(graph)
+    inside = {layer.name: tuple(name for name in layer.source_nodes if name in asked) for layer in graph.layers}
+    groups: dict[tuple[str, str], list[Layer]] = {}
+    for layer in graph.layers:
+        realized = _plain(layer.precision)
+        if inside[layer.name] and realized in _NARROWNESS:
+            wanted = max((asked[name] for name in inside[layer.name]), key=_NARROWNESS.__getitem__)
+            groups.setdefault((wanted, realized), []).append(layer)
+    pairs = [
+        PrecisionPair(
+            requested=wanted,
+            realized=realized,
+            as_asked=_as_asked(wanted, realized, allowed),
+            layers=tuple(layer.name for layer in layers),
+            nodes=tuple(name for layer in layers for name in inside[layer.name]),
+            share=sum_times(layer.time_ms / total if layer.time_ms is not None else None for layer in layers) if total else None,
+        )
+        for (wanted, realized), layers in groups.items()
+    ]
+    told = sum(len(pair.nodes) for pair in pairs)
+    timed = sum_times(pair.share for pair in pairs)
+    return Realized(
+        nodes=tuple(_nodes(graph, asked, inside, total)),
+        pairs=tuple(sorted(pairs, key=lambda pair: (pair.share or 0.0, len(pair.nodes)), reverse=True)),
+        agreeing=sum(len(pair.nodes) for pair in pairs if pair.as_asked) / told if told else None,
+        agreeing_time=sum(pair.share or 0.0 for pair in pairs if pair.as_asked) / timed if timed else None,
+    )
+
+
+def _nodes(
+    graph: EngineGraph, asked: Mapping[str, str], inside: Mapping[str, Sequence[str]], total: float | None
+) -> Iterator[NodePrecision]:
+    for layer in graph.layers:
+        share = layer.time_ms / total / len(inside[layer.name]) if total and layer.time_ms and inside[layer.name] else None
+        for name in inside[layer.name]:
+            yield NodePrecision(
+                node=name, requested=asked[name], realized=_plain(layer.precision) or None, layer=layer.name, share=share
+            )
+    placed = {name for names in inside.values() for name in names}
+    for name, kind in asked.items():
+        if name not in placed:
+            yield NodePrecision(node=name, requested=kind, realized=None, layer=None, share=None)
+
+
+def _as_asked(wanted: str, realized: str, allowed: set[str]) -> bool:
+    narrower = _NARROWNESS[realized] > _NARROWNESS[wanted]
+    return realized == wanted or (wanted, realized) in _ALIKE or (narrower and realized in allowed)
+
+
+def _plain(precision: str | None) -> str:
+    return _ALIASES.get(precision, precision) if precision else ""
