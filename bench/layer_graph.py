@@ -25,7 +25,7 @@ from tests.stored_builds import chain, store_build, store_model
 WAIT = 60_000
 MARKS = {
     "graph": ".layer-graph[data-shown]",
-    "bars": ".js-plotly-plot .bars .point",
+    "bars": ".layer-bars[data-bars] svg path",
     "table": "[data-testid=stDataFrame] canvas",
 }
 

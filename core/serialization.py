@@ -59,9 +59,10 @@ def read_json(kind: type[T], path: Path) -> T:
         StoreFailed: The file is missing, torn or of another version.
     """
     try:
-        return from_data(kind, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, json.JSONDecodeError, ValidationError) as error:
+        result: T = _adapter(kind).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
         raise StoreFailed(f"Could not read {path}: {error}", hint="Delete it and build again.") from error
+    return result
 
 
 def content_key(value: Any) -> str:

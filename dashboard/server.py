@@ -23,6 +23,7 @@ from dashboard.failures import show_failure
 from dashboard.front_end import Bundle, FrontEnd
 from dashboard.local_workers import start_workers
 from dashboard.login import BrokenSecrets, check_secrets, login_required
+from dashboard.warm_up import start_warming_up
 
 HERE = Path(__file__).parent
 ASSETS = "/engine-room/assets"
@@ -43,13 +44,19 @@ CONFIG = {
 
 
 @asynccontextmanager
-async def prompt_answers(_: object) -> AsyncIterator[None]:
+async def lifespan(_: object) -> AsyncIterator[None]:
+    """While the server runs; Streamlit runs by then."""
+    send_at_once()
+    start_warming_up()
+    yield
+
+
+def send_at_once() -> None:
     """Has small answers sent at once: Streamlit's sockets hold them back (Nagle), up to 44 ms each, and a page asks for 60."""
     for listening in psutil.Process().net_connections("tcp"):
         if listening.status == psutil.CONN_LISTEN:
             with socket.socket(fileno=os.dup(listening.fd)) as ours:  # what it accepts inherits the option
                 ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    yield
 
 
 app = st.App(
@@ -57,7 +64,7 @@ app = st.App(
     routes=[*uploads.ROUTES, *downloads.ROUTES, Mount(ASSETS, StaticFiles(directory=HERE / "components" / "vendor"))],
     middleware=[Middleware(FrontEnd, bundle=Bundle(), modules={"/engine": GRAPH, "/model": GRAPH})],
     on_script_error=show_failure,
-    lifespan=prompt_answers,
+    lifespan=lifespan,
 )
 
 

@@ -14,7 +14,7 @@ from dashboard.formatting import milliseconds, percent, plural
 def layer_detail(view: LayerView, position: int) -> None:
     row, layer = view.rows[position - 1], view.graph.layers[position - 1]
     st.markdown(f"**Layer {position} of {len(view.rows):,}**")
-    st.code(layer.name, language=None, wrap_lines=True)
+    st.text(layer.name)
     facts = {
         "Kind": layer.kind,
         "Kernel": layer.kernel or "not told by the runtime",

@@ -5,14 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from core.analysis.colours import ColourBy, Colouring
-from dashboard.charts.layers import layers_figure
-from dashboard.components.chart import choose_image_format, show_chart
+from dashboard.components.layer_bars import layer_bars
 from dashboard.components.layer_detail import layer_detail
 from dashboard.components.layer_graph import layer_graph
 from dashboard.components.layer_table import layer_table
 from dashboard.components.layer_view import LayerView, layer_view
-from dashboard.components.selection import select, selected
-from dashboard.formatting import plural
+from dashboard.components.selection import selected
 
 
 @st.fragment
@@ -25,10 +23,10 @@ def layer_section(build: str) -> None:
             icon=":material/layers_clear:",
         )
         return
-    with st.container(horizontal=True, horizontal_alignment="distribute"):
-        colouring = Colouring(view.rows, _colour_by(build, view))
-        choose_image_format()
-    _bar(build, view, colouring)
+    colouring = Colouring(view.rows, _colour_by(build, view))
+    layer_bars(build, view, colouring)
+    if not view.timed:
+        st.caption("Layer times were not measured on this runtime: bars count the source nodes in each layer.")
     graph, detail = st.columns([5, 2], gap="medium")
     with graph:
         layer_graph(build, view, colouring)
@@ -43,25 +41,3 @@ def _colour_by(build: str, view: LayerView) -> ColourBy:
         "Colour by", choices, default=choices[0], required=True, format_func=lambda by: by.value, key=f"colour-{build}"
     )
     return chosen or choices[0]
-
-
-def _bar(build: str, view: LayerView, colouring: Colouring) -> None:
-    key = f"bar-{build}"
-
-    def on_select() -> None:
-        points = st.session_state[key]["selection"]["points"]
-        if points:
-            given = points[0]["customdata"]
-            select(int(given[0] if isinstance(given, list) else given))
-
-    what = "time" if view.timed else "source nodes"
-    show_chart(
-        layers_figure(view.rows, colouring, selected(view)),
-        f"layers-{build[:12]}",
-        f"Bars: {what} of {plural(len(view.rows), 'layer')} in execution order. The table below has the same figures.",
-        key=key,
-        on_select=on_select,
-        selection_mode="points",
-    )
-    if not view.timed:
-        st.caption("Layer times were not measured on this runtime: bars count the source nodes in each layer.")

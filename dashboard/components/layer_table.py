@@ -74,8 +74,8 @@ def layer_frame(rows: Sequence[LayerRow], *, timed: bool = True) -> pd.DataFrame
 
 
 def _shown(rows: Sequence[LayerRow], *, timed: bool) -> pd.DataFrame:
-    """Without kernels where the runtime tells none."""
-    frame = layer_frame(rows, timed=timed)
+    """Without kernels where the runtime tells none; what many rows share is sent once."""
+    frame = layer_frame(rows, timed=timed).astype(dict.fromkeys(("Kind", "Precision", "Kernel", "Output"), "category"))
     return frame if any(row.kernel for row in rows) else frame.drop(columns=["Kernel"])
 
 

@@ -79,7 +79,7 @@ def test_a_layer_opens_into_its_source_nodes_and_closes(page: Page, shelf: Shelf
 
 def test_a_double_click_opens_the_layer_under_the_pointer(page: Page, shelf: Shelf) -> None:
     graph = opened(page, shelf)
-    page.locator(".js-plotly-plot .bars .point").first.wait_for()  # the chart above moves the canvas when it comes
+    page.locator(".layer-bars[data-bars]").wait_for()  # the chart above moves the canvas when it comes
     graph.locator(".canvas").dblclick()
     expect(graph.get_by_role("button", name="Collapse")).to_be_visible()
 
@@ -94,8 +94,37 @@ def test_the_whole_graph_on_demand(page: Page, shelf: Shelf) -> None:
 
 def test_a_bar_selects_its_layer(page: Page, shelf: Shelf) -> None:
     graph = opened(page, shelf)
-    page.locator(".js-plotly-plot .bars .point path").first.click(force=True)
-    expect(graph).not_to_have_attribute("data-selected", "30")
+    plot = page.locator(".layer-bars .plot")
+    plot.hover(position={"x": 56, "y": 150})
+    expect(page.locator(".layer-bars .tip")).to_contain_text("Layer 1")
+    plot.click(position={"x": 56, "y": 150})
+    expect(graph).to_have_attribute("data-selected", "1")
+
+
+def test_the_bars_by_keyboard(page: Page, shelf: Shelf) -> None:
+    graph = opened(page, shelf)
+    page.locator(".layer-bars .plot").focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(graph).to_have_attribute("data-selected", "2")
+
+
+def test_a_drag_over_bars_shows_them_alone(page: Page, shelf: Shelf) -> None:
+    graph = opened(page, shelf)
+    bars = page.locator(".layer-bars")
+    box = bars.locator(".plot").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 60, box["y"] + 150)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 400, box["y"] + 150, steps=4)
+    page.mouse.up()
+    expect(bars).not_to_have_attribute("data-bars", "63")
+    shown = int(bars.get_attribute("data-bars") or 0)
+    assert 10 < shown < 40
+    assert 1 <= int(graph.get_attribute("data-selected") or 0) <= shown
+    bars.get_by_role("button", name="All layers").click()
+    expect(bars).to_have_attribute("data-bars", "63")
 
 
 def test_colours_and_their_legend_follow_the_choice(page: Page, shelf: Shelf) -> None:

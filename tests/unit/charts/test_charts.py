@@ -16,7 +16,7 @@ from core.graph.engine_graph import EngineGraph
 from core.workspace import Workspace
 from dashboard.charts.comparison import Against, differences_figure, latency_figure, scatter_figure
 from dashboard.charts.latency import samples_figure
-from dashboard.charts.layers import layers_figure
+from dashboard.charts.layers import Span, bars_data
 from dashboard.charts.style import config
 from tests.stored_builds import Shelf, chain, fill, resnet
 
@@ -32,37 +32,41 @@ def rows(shelf: Shelf) -> list[ComparisonRow]:
     return board([load_outcome(shelf.workspace, key) for key in keys])
 
 
-def bars(graph: EngineGraph, by: ColourBy = ColourBy.PRECISION, selected: int | None = None):
+def bars(graph: EngineGraph, by: ColourBy = ColourBy.PRECISION, selected: int = 1, span: Span | None = None):
     rows = layer_rows(graph)
-    return layers_figure(rows, Colouring(rows, by), selected)
+    return bars_data(rows, Colouring(rows, by), selected, span)
 
 
 def test_a_bar_for_each_layer_in_its_colour() -> None:
     graph = resnet("fp16")
-    figure = bars(graph)
-    drawn = {int(x): y for trace in figure.data for x, y in zip(trace.x, trace.y, strict=True)}
-    assert drawn == {n: pytest.approx(layer.time_ms) for n, layer in enumerate(graph.layers, 1)}
-    assert {trace.name for trace in figure.data} == {layer.precision or "not told" for layer in graph.layers}
-
-
-def test_the_selected_layer_is_marked() -> None:
-    (mark,) = bars(resnet("fp16"), selected=7).layout.shapes
-    assert (mark.x0, mark.x1) == (6.5, 7.5)
-    assert not bars(resnet("fp16")).layout.shapes
+    data = bars(graph)
+    assert {bar["first"]: bar["value"] for bar in data["bars"]} == {
+        n: pytest.approx(layer.time_ms) for n, layer in enumerate(graph.layers, 1)
+    }
+    assert {bar["category"] for bar in data["bars"]} == set(data["legend"])
+    assert set(data["legend"]) == {layer.precision or "not told" for layer in graph.layers}
 
 
 def test_ten_thousand_layers_are_drawn_as_some_hundred_bars() -> None:
-    figure = bars(chain(10_000), selected=9_999)
-    assert sum(len(trace.x) for trace in figure.data) <= 600
-    assert "17 a bar" in figure.layout.xaxis.title.text
+    data = bars(chain(10_000), selected=9_999)
+    assert len(data["bars"]) <= 600
+    assert data["unit"] == "ms a run, 17 layers a bar"
+    assert data["total"] == 10_000
+
+
+def test_a_part_is_drawn_layer_by_layer() -> None:
+    data = bars(chain(10_000), span=Span(first=501, last=1000))
+    assert [(bar["first"], bar["last"]) for bar in data["bars"]] == [(n, n) for n in range(501, 1001)]
+    assert data["unit"] == "ms a run"
 
 
 def test_untimed_layers_are_drawn_by_their_source_nodes(shelf: Shelf) -> None:
     graph = load_outcome(shelf.workspace, shelf.untimed).graph
     assert graph
-    figure = bars(graph)
-    assert figure.layout.yaxis.title.text == "source nodes"
-    assert sum(sum(trace.y) for trace in figure.data) == sum(len(layer.source_nodes) for layer in graph.layers)
+    data = bars(graph)
+    assert data["unit"] == "source nodes"
+    assert sum(bar["value"] for bar in data["bars"]) == sum(len(layer.source_nodes) for layer in graph.layers)
+    assert all("not measured" in bar["told"] for bar in data["bars"])
 
 
 def test_latency_has_a_dot_with_its_interval_for_what_was_measured(rows: list[ComparisonRow]) -> None:

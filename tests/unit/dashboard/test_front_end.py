@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import socket
 
@@ -13,7 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from dashboard.front_end import EVERYWHERE, FOLDER, PAGES, Bundle, FrontEnd
-from dashboard.server import prompt_answers
+from dashboard.server import send_at_once
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +52,7 @@ def test_everything_else_goes_to_streamlit(client: TestClient, path: str) -> Non
 
 
 def test_small_answers_are_sent_at_once() -> None:
-    async def accept() -> int:
-        async with prompt_answers(None):
-            with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
-                return accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        assert asyncio.run(accept())
+        send_at_once()
+        with socket.create_connection(listening.getsockname()), listening.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

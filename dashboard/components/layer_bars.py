@@ -1,0 +1,60 @@
+"""The bars of layers in execution order: a click selects a layer, a drag shows some of them alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.analysis.colours import Colouring
+from dashboard.charts.layers import Span, bars_data
+from dashboard.components.layer_view import LayerView
+from dashboard.components.selection import select, selected
+from dashboard.formatting import plural
+
+_HERE = Path(__file__).parent
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+_component = st.components.v2.component(
+    "layer_bars",
+    html=_text("layer_bars.html"),
+    css=_text("layer_bars.css"),
+    js=_text("chart_saving.js") + _text("layer_bars.js"),
+)
+
+
+def layer_bars(build: str, view: LayerView, colouring: Colouring) -> None:
+    key, kept = f"bars-{build}", f"bars-{build}-span"
+    position = selected(view)
+    span: Span | None = st.session_state.get(kept)
+    if span and not span.first <= position <= span.last:
+        span = st.session_state[kept] = None
+
+    def told(name: str) -> Any:
+        return st.session_state[key].get(name)
+
+    def on_layer() -> None:
+        select(int(told("layer")))
+
+    def on_range() -> None:
+        given = told("range")
+        first, last = (min(max(int(given.get(name, 0)), 0), len(view.rows)) for name in ("first", "last"))
+        st.session_state[kept] = Span(first=first, last=last) if 0 < first <= last else None
+        if first and not first <= position <= last:
+            shown = view.rows[first - 1 : last]
+            select(max(shown, key=lambda row: (row.time_ms or 0.0, len(row.source_nodes))).position)
+
+    what = "time" if view.timed else "source nodes"
+    data = bars_data(view.rows, colouring, position, span)
+    label = f"{what.capitalize()} of {plural(len(view.rows), 'layer')} in execution order. The table below has the same figures."
+    _component(
+        key=key,
+        data={**data, "label": label, "name": f"layers-{build[:12]}"},
+        on_layer_change=on_layer,
+        on_range_change=on_range,
+    )
