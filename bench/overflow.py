@@ -1,7 +1,13 @@
-"""The model that FP16 turns to zeros: what ONNX Runtime shows, what rounding shows, and what is kept in FP32 unasked."""
+"""The model that FP16 turns to zeros: what ONNX Runtime shows, what rounding shows, and what is kept in FP32 unasked.
+
+    python -m bench.overflow [model.onnx]
+
+With a file name, the model is written there too, to be built by `engineroom build model.onnx --precision fp16`.
+"""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -80,3 +86,9 @@ def overflow_rows() -> list[str]:
                 zeros = float(np.mean([np.mean(one["y"] == 0) for one in got]))
                 lines.append(f"| {title} | {judge} | {found.max_rel:.2g} | {zeros:.0%} | {', '.join(kept) or 'none'} |")
     return lines
+
+
+if __name__ == "__main__":
+    for file in sys.argv[1:]:
+        save_onnx(overflowing_model(), Path(file))
+    print("\n".join(overflow_rows()))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from core.analysis.payoff import Payoff, conditions, payoff, ratio_of
 from core.benchmark.measurement import Measurement
-from core.benchmark.statistics import MedianRatio, Winner, compare_medians
+from core.benchmark.statistics import MedianRatio, Winner
 from core.builds import Outcome
 from core.graph.engine_graph import EngineGraph
 from core.parity.compare import within
 from core.parity.result import OutputParity, Parity
 from core.paths import path_named
 from core.precision.kinds import Precision
+from core.request import BuildRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,7 @@ class Candidate:
         path: The path's id.
         build_seconds: Conversion counted in.
         error: Why it failed; empty when it did not.
+        conditions: Equal for builds of the path that differ in precision alone; None when not known.
     """
 
     key: str
@@ -40,6 +43,7 @@ class Candidate:
     graph: EngineGraph | None = None
     error: str = ""
     device: str = "cpu"
+    conditions: BuildRequest | None = None
 
 
 def candidate_from(outcome: Outcome) -> Candidate:
@@ -58,6 +62,7 @@ def candidate_from(outcome: Outcome) -> Candidate:
         graph=outcome.graph,
         error=build.error["message"] if build.error and not outcome.measurement else "",
         device=request.device,
+        conditions=conditions(request),
     )
 
 
@@ -88,6 +93,7 @@ class ComparisonRow:
         verdict: In words.
         notes: What makes the figures weak.
         accuracy, reference_accuracy: Top-1 on the user's labels, of this build and of the source model on the same inputs.
+        payoff: Whether its precision paid; None in FP32, and where the same path was not measured in FP32.
     """
 
     key: str
@@ -124,6 +130,7 @@ class ComparisonRow:
     device: str = "cpu"
     accuracy: float | None = None
     reference_accuracy: float | None = None
+    payoff: Payoff | None = None
 
 
 def compare_candidates(
@@ -162,8 +169,8 @@ def _wrong(candidate: Candidate) -> bool:
 
 
 def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidate], frozen_bytes: int | None) -> ComparisonRow:
-    ratio = _ratio(candidate, base)
-    standing, verdict = _judged(candidate, base, ratio, all_of)
+    ratio, paid = _ratio(candidate, base), payoff_of(candidate, all_of)
+    standing, verdict = _judged(candidate, base, ratio, paid)
     measured, parity, graph = candidate.measurement, candidate.parity, candidate.graph
     latency = measured.latency if measured else None
     worst = _worst(parity)
@@ -202,6 +209,7 @@ def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidat
         device=candidate.device,
         accuracy=parity.accuracy.top1 if parity and parity.accuracy else None,
         reference_accuracy=parity.reference_accuracy.top1 if parity and parity.reference_accuracy else None,
+        payoff=paid,
     )
 
 
@@ -209,19 +217,10 @@ def _ratio(candidate: Candidate, base: Candidate | None) -> MedianRatio | None:
     """How many times faster it is than the baseline, where both were measured on the same shapes."""
     if base is None or candidate is base or not candidate.measurement or not base.measurement:
         return None
-    if candidate.measurement.shapes != base.measurement.shapes:
-        return None
-    return compare_medians(_samples(candidate.measurement), _samples(base.measurement))
+    return ratio_of(candidate.measurement, base.measurement)
 
 
-def _samples(measurement: Measurement) -> tuple[float, ...]:
-    latency = measurement.latency
-    return measurement.samples_ms or (latency.low_ms, latency.median_ms, latency.high_ms)
-
-
-def _judged(
-    candidate: Candidate, base: Candidate | None, ratio: MedianRatio | None, all_of: Sequence[Candidate]
-) -> tuple[Standing, str]:
+def _judged(candidate: Candidate, base: Candidate | None, ratio: MedianRatio | None, paid: Payoff | None) -> tuple[Standing, str]:
     """The standing and the verdict in words; what is wrong is wrong before it is fast."""
     wrong = f"wrong: {_parity_reason(candidate.parity)}" if candidate.parity and _wrong(candidate) else ""
     if candidate is base:
@@ -233,31 +232,38 @@ def _judged(
     if base is None or ratio is None:
         against = f"on other shapes than {base.title}" if base else "with no baseline"
         return Standing.NOT_COMPARABLE, f"not comparable: measured {against}"
-    standing, verdict = _judged_by_speed(candidate, base, ratio, all_of)
+    standing, verdict = _judged_by_speed(base, ratio, paid)
     return standing, verdict if candidate.parity else f"{verdict}, parity not checked"
 
 
-def _judged_by_speed(
-    candidate: Candidate, base: Candidate, ratio: MedianRatio, all_of: Sequence[Candidate]
-) -> tuple[Standing, str]:
+def _judged_by_speed(base: Candidate, ratio: MedianRatio, paid: Payoff | None) -> tuple[Standing, str]:
     if ratio.winner is Winner.B:
         slower = _times(1 / ratio.ratio, 1 / ratio.high, 1 / ratio.low, "slower")
         return Standing.SLOWER, f"not worth it: {slower} than {base.title}"
     if ratio.winner is Winner.NEITHER:
         return Standing.SAME, f"no clear difference ({ratio.low:.2f} to {ratio.high:.2f} times as fast)"
     faster = _times(ratio.ratio, ratio.low, ratio.high, "faster")
-    if _as_fast_in_fp32(candidate, all_of):
-        return Standing.SLOWER, f"not worth it: {faster}, but so is the same path in fp32"
+    if paid and not paid.paid:
+        return Standing.SLOWER, f"not worth it: {faster}, but the same path in fp32 takes {paid.fp32_ms:.3g} ms"
     return Standing.FASTER, faster
 
 
-def _as_fast_in_fp32(candidate: Candidate, all_of: Sequence[Candidate]) -> bool:
-    """Whether the same path in fp32 is right and no slower, so that lowering the precision did not pay."""
-    if candidate.precision is Precision.FP32:
-        return False
-    same_path = [other for other in all_of if (other.path, other.precision) == (candidate.path, Precision.FP32)]
-    gains = [_ratio(candidate, other) for other in same_path if not _wrong(other)]
-    return any(gain is not None and gain.winner is not Winner.A for gain in gains)
+def payoff_of(candidate: Candidate, others: Iterable[Candidate]) -> Payoff | None:
+    """Whether the precision paid, against the first that is the same path in FP32, measured and right."""
+    if candidate.precision is Precision.FP32 or candidate.measurement is None:
+        return None
+    for other in others:
+        alike = (other.path, other.precision, other.conditions) == (candidate.path, Precision.FP32, candidate.conditions)
+        if alike and other.measurement and not _wrong(other):
+            return payoff(
+                candidate.precision,
+                candidate.measurement,
+                other.measurement,
+                size_bytes=candidate.size_bytes,
+                fp32_bytes=other.size_bytes,
+                on_par=not _wrong(candidate),
+            )
+    return None
 
 
 def _parity_reason(parity: Parity) -> str:

@@ -31,6 +31,7 @@ _ASKED = {
 }
 # A runtime tells TF32 as FP32, as tensors have no other type, and may compute wider than single precision.
 _ALIKE = {("tf32", "float32"), ("tf32", "float64"), ("float32", "float64")}
+_QUANTIZED_TYPES = {"int8", "float8_e4m3fn"}
 _QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 _NAMED = 3  # nodes that a warning names
 _SMALL = 0.01  # a share of the time that is worth no warning
@@ -117,7 +118,7 @@ def compare_precisions(graph: EngineGraph, precision: Precision | None = None) -
     """Compares what was asked with the layers' own precision.
 
     A layer is judged by the narrowest type among its nodes, as a ReLU fused into an INT8 convolution is not asked for on its
-    own. Nor is it odd when a layer takes over a narrower type that the graph asks for elsewhere: runtimes move Q and DQ past
+    own. Nor is it odd when a layer takes over the quantized type that the graph asks for elsewhere: runtimes move Q and DQ past
     pooling and transposes. And a build in INT8 or FP8 leaves the rest free to run in FP16.
 
     Args:
@@ -127,7 +128,7 @@ def compare_precisions(graph: EngineGraph, precision: Precision | None = None) -
     asked = {node.name: node.requested for node in graph.source_nodes if node.requested}
     if not asked and precision is not None:
         asked = {node.name: _ASKED[precision] for node in graph.source_nodes}
-    allowed = set(asked.values()) | ({"float16"} if precision in (Precision.INT8, Precision.FP8) else set())
+    allowed = set(asked.values()) & _QUANTIZED_TYPES | ({"float16"} if precision in (Precision.INT8, Precision.FP8) else set())
     if any(node.op in _QUANTIZERS for node in graph.source_nodes):
         allowed.add("int8")
     total = total_time_ms(graph)

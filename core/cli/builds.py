@@ -6,9 +6,13 @@ from typing import Annotated
 
 import typer
 
+from core.analysis.comparison import candidate_from, payoff_of
+from core.analysis.payoff import conditions
+from core.analysis.realized import compare_precisions
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Measurement
 from core.builds import Outcome, all_builds, load_outcome
+from core.cli.accuracy import precision_fields, print_precision
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, size, stderr
 from core.cli.requests import (
@@ -24,7 +28,7 @@ from core.parity.result import OutputParity
 from core.precision.kinds import Precision
 from core.stages.child import run_stage
 from core.stages.stage import StageName
-from core.workspace import default_workspace
+from core.workspace import Workspace, default_workspace
 
 BuildArgument = Annotated[str, typer.Argument(metavar="BUILD", help="Key of a build, or its beginning: see `engineroom builds`.")]
 
@@ -53,6 +57,7 @@ def build_command(
         print_json(outcome)
     else:
         show_outcome(outcome)
+        _show_payoff(workspace, outcome)
     raise typer.Exit(exit_code(outcome))
 
 
@@ -98,14 +103,35 @@ def show_outcome(outcome: Outcome) -> None:
             fields.append(
                 ("accuracy", f"top-1 {found.top1:.2%} of {found.samples} samples; the source model has {source.top1:.2%}")
             )
-    print_fields(f"{outcome.model.name} → {request.path}", fields)
+    realized = compare_precisions(graph, request.precision) if graph else None
+    fields.append(("realized", realized.summary if realized else None))
+    lowered = outcome.prepared.precision if outcome.prepared else None
+    print_fields(f"{outcome.model.name} → {request.path}", [*fields, *(precision_fields(lowered) if lowered else [])])
+    if lowered:
+        print_precision(lowered)
     for record in build.stages:
         if record.error:
             stderr.print(
                 f"[bold red]{record.stage.value}:[/bold red] {record.error['message']} {record.error['hint']}", highlight=False
             )
     told = (*measured.warnings, *(measured.gpu.warnings if measured.gpu else ())) if measured else ()
-    print_notes([*told, *(outcome.prepared.notes if outcome.prepared else ())])
+    disagreements = [pair.warning for pair in realized.disagreements] if realized else []
+    prepared = outcome.prepared.notes if outcome.prepared else ()
+    print_notes([*told, *prepared, *disagreements, *(parity.notes if parity else ())])
+
+
+def _show_payoff(workspace: Workspace, outcome: Outcome) -> None:
+    """Whether the precision paid, where the same path was built in FP32 before."""
+    request = outcome.build.request
+    if request.precision is Precision.FP32 or outcome.measurement is None:
+        return
+    alike = [
+        build.key
+        for build in all_builds(workspace)
+        if build.request.precision is Precision.FP32 and conditions(build.request) == conditions(request)
+    ]
+    paid = payoff_of(candidate_from(outcome), (candidate_from(load_outcome(workspace, key)) for key in alike))
+    print_notes([paid.text if paid else "Build the same path in fp32 too, and this tells whether the precision pays."])
 
 
 def gpu_fields(gpu: GpuTimes | None) -> list[tuple[str, object]]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from core.cli.accuracy import first_bad_text, print_layer_errors, print_rounds
 from core.cli.models import AsJson
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar
 from core.cli.requests import PARITY_FAILED
@@ -263,34 +264,19 @@ def sensitivity_command(
 
 
 def _show_layers(found: Sensitivity) -> None:
-    bad = found.first_bad
-    worst = [[layer.node, layer.op, f"{layer.error:.3g}", f"{layer.added:.3g}"] for layer in found.worst]
-    print_table("The worst layers", ["node", "op", "error", "its own"], worst, numbers=["error", "its own"])
+    print_layer_errors(found.worst)
     outputs = [
         (output.name, f"relative error {output.max_rel:.3g}, cosine {output.cosine:.5f}")
         for output in found.parity.outputs
         if output.max_rel is not None and output.cosine is not None
     ]
     lost = [(output.name, f"{output.non_finite} elements are not finite") for output in found.parity.outputs if output.non_finite]
-    first = f"{bad.node} ({bad.op}), off by {bad.error:.0%}" if bad else "none"
-    print_fields("Outputs", [*outputs, *lost, ("first bad layer", first)])
+    print_fields("Outputs", [*outputs, *lost, ("first bad layer", first_bad_text(found.first_bad))])
 
 
 def _show_remedy(found: Remedy) -> None:
     _show_layers(found.before)
-    rows = [
-        [
-            one.kept,
-            None if one.max_rel is None else f"{one.max_rel:.3g}",
-            one.non_finite,
-            None if one.top1 is None else f"{one.top1:.2%}",
-            None if one.latency_ms is None else f"{one.latency_ms:.2f}",
-            "yes" if one.met else "no",
-        ]
-        for one in found.rounds
-    ]
-    columns = ["kept in FP32", "relative error", "not finite", "top-1", "ms", "good enough"]
-    print_table("Trials", columns, rows, numbers=columns[:-1])
+    print_rounds(found.rounds)
     verdict = (
         f"Good enough with {len(found.keep)} layers in FP32." if found.met else "Not even keeping every layer is good enough."
     )

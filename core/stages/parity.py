@@ -43,9 +43,17 @@ def run(context: StageContext) -> Parity:
             inputs=reference.inputs,
             reference_title=reference.title,
         )
+    parity = replace(parity, notes=(*parity.notes, *_missed_goal(parity, context.request.lowering.max_rel)))
     if labels is None:
         return parity
     return replace(parity, accuracy=accuracy(kept, labels), reference_accuracy=accuracy(_expected(folder, reference), labels))
+
+
+def _missed_goal(parity: Parity, goal: float | None) -> Iterator[str]:
+    """What the accuracy that the precision was to keep has become in the engine; that was judged on the graph."""
+    for output in parity.outputs:
+        if goal is not None and output.max_rel is not None and output.max_rel > goal:
+            yield f"Output {output.name} is {output.max_rel:.2g} off in the engine, {goal:g} was asked for and met by the graph."
 
 
 def _expected(folder: Path, reference: Reference) -> Iterator[dict[str, Array]]:

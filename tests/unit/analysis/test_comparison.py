@@ -130,7 +130,12 @@ def test_a_lower_precision_must_beat_fp32_on_its_own_path() -> None:
     found = rows(base, wide, idle, useful)
     assert [row.standing for row in found] == [Standing.BASELINE, Standing.FASTER, Standing.SLOWER, Standing.FASTER]
     assert found[2].verdict.startswith("not worth it: 1.98x faster (")
-    assert found[2].verdict.endswith("but so is the same path in fp32")
+    assert found[2].verdict.endswith("but the same path in fp32 takes 9.88 ms")
+    assert found[2].payoff is not None
+    assert not found[2].payoff.paid
+    assert found[3].payoff is not None
+    assert found[3].payoff.paid
+    assert found[1].payoff is None
     # Where fp32 is wrong or missing there is nothing to prefer it for.
     assert rows(base, replace(wide, parity=parity(0.5)), idle)[2].standing is Standing.FASTER
     assert rows(base, idle)[1].standing is Standing.FASTER

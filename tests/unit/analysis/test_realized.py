@@ -59,6 +59,11 @@ def test_q_moved_past_a_pooling_is_nothing_odd() -> None:
     assert (found.disagreements, found.agreeing) == ((), 1.0)
 
 
+def test_what_was_kept_in_fp32_and_ran_in_fp16_is_told() -> None:
+    graph = engine({"conv": "float16", "sum": "float32"}, ("a", "float16", 1.0, ("conv",)), ("b", "float16", 1.0, ("sum",)))
+    assert warnings(graph, Precision.FP16) == ["1 layer asked for in float32 ran in float16, 50% of the time: sum."]
+
+
 def test_an_int8_build_may_run_the_rest_in_fp16() -> None:
     graph = engine({"conv": "int8", "soft": "float32"}, ("a", "int8", 1.0, ("conv",)), ("b", "float16", 1.0, ("soft",)))
     assert warnings(graph, Precision.INT8) == []

@@ -1,0 +1,97 @@
+"""Whether a narrower precision paid: held against FP32 on the same path, under the same conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from core.benchmark.measurement import Measurement, Protocol
+from core.benchmark.statistics import MedianRatio, Winner, compare_medians
+from core.precision.kinds import Precision
+from core.precision.settings import PrecisionSettings
+from core.request import BuildRequest
+
+# A smaller gain is not worth an accuracy to watch.
+WORTH = 1.05
+_SMALLER = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payoff:
+    """What a precision brought against FP32 on the same path and device.
+
+    Attributes:
+        fp32_ms: FP32's median latency.
+        speedup: That over this one's, with its 95 % interval.
+        paid: It is on par, certainly faster, and by more than a trifle.
+        text: A sentence with the figures.
+    """
+
+    fp32_ms: float
+    speedup: float
+    low: float
+    high: float
+    paid: bool
+    text: str
+
+
+def conditions(request: BuildRequest) -> BuildRequest:
+    """Equal for builds that differ only in precision and in what they were compared on: an FP32 build's and its twins'."""
+    return replace(
+        request,
+        precision=Precision.FP32,
+        lowering=PrecisionSettings(),
+        calibration=None,
+        inputs=None,
+        seed=0,
+        ranges={},
+        protocol=Protocol(),
+    )
+
+
+def payoff(
+    precision: Precision,
+    measured: Measurement,
+    fp32: Measurement,
+    *,
+    size_bytes: int | None,
+    fp32_bytes: int | None,
+    on_par: bool = True,
+) -> Payoff | None:
+    """Compares two engines of one model; None when they were measured on other shapes."""
+    ratio = ratio_of(measured, fp32)
+    if ratio is None:
+        return None
+    name = precision.value.upper()
+    figures = f"{measured.latency.median_ms:.3g} ms against {fp32.latency.median_ms:.3g} ms in FP32"
+    interval = f"{ratio.low:.2f} to {ratio.high:.2f} times as fast"
+    faster = ratio.winner is Winner.A and ratio.ratio >= WORTH
+    if faster and on_par:
+        text = f"{name} paid: {ratio.ratio:.2f} times as fast, {figures}."
+    elif faster:
+        text = f"{name} did not pay: it is {ratio.ratio:.2f} times as fast, {figures}, and its outputs are not on par."
+    elif ratio.winner is Winner.B:
+        text = f"{name} did not pay: it is slower, {figures}."
+    elif ratio.winner is Winner.A:
+        text = f"{name} hardly paid: {figures}, {interval}."
+    else:
+        text = f"{name} did not pay: no clear difference, {figures}, {interval}."
+    if not faster and size_bytes is not None and fp32_bytes and size_bytes < _SMALLER * fp32_bytes:
+        text += f" It is smaller, {size_bytes / 1e6:.1f} MB against {fp32_bytes / 1e6:.1f} MB."
+    return Payoff(
+        fp32_ms=fp32.latency.median_ms,
+        speedup=ratio.ratio,
+        low=ratio.low,
+        high=ratio.high,
+        paid=faster and on_par,
+        text=text,
+    )
+
+
+def ratio_of(measured: Measurement, base: Measurement) -> MedianRatio | None:
+    """How many times faster it is than the base, where both were measured on the same shapes."""
+    return compare_medians(_samples(measured), _samples(base)) if measured.shapes == base.shapes else None
+
+
+def _samples(measurement: Measurement) -> tuple[float, ...]:
+    latency = measurement.latency
+    return measurement.samples_ms or (latency.low_ms, latency.median_ms, latency.high_ms)

@@ -1,0 +1,64 @@
+"""How a precision's cost in accuracy is shown: layer by layer, and the search for what to keep in FP32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.cli.output import print_table
+from core.precision.record import AccuracyCost, LayerError, PrecisionRecord, Round
+
+
+def print_layer_errors(layers: Sequence[LayerError]) -> None:
+    rows = [[layer.node, layer.op, f"{layer.error:.3g}", f"{layer.added:.3g}"] for layer in layers]
+    print_table("The layers that lose most", ["node", "op", "error", "its own"], rows, numbers=["error", "its own"])
+
+
+def first_bad_text(layer: LayerError | None) -> str:
+    return f"{layer.node} ({layer.op}), off by {layer.error:.0%}" if layer else "none"
+
+
+def print_rounds(rounds: Sequence[Round]) -> None:
+    rows = [
+        [
+            one.kept,
+            None if one.max_rel is None else f"{one.max_rel:.3g}",
+            one.non_finite,
+            None if one.top1 is None else f"{one.top1:.2%}",
+            None if one.latency_ms is None else f"{one.latency_ms:.2f}",
+            "yes" if one.met else "no",
+        ]
+        for one in rounds
+    ]
+    columns = ["kept in FP32", "relative error", "not finite", "top-1", "ms", "good enough"]
+    print_table("Trials", columns, rows, numbers=columns[:-1])
+
+
+def precision_fields(record: PrecisionRecord) -> list[tuple[str, object]]:
+    """What a build's precision stage did, as names and values."""
+    remedy = record.remedy
+    fields: list[tuple[str, object]] = [
+        ("calibrated on", record.data),
+        ("kept in fp32", f"{len(record.kept)} nodes: {_listed(list(record.kept))}" if record.kept else None),
+        ("for accuracy", f"{len(remedy.keep)} of them: {_listed(remedy.keep)}" if remedy and remedy.keep else None),
+    ]
+    return fields + (_cost_fields(record.cost) if record.cost else [])
+
+
+def print_precision(record: PrecisionRecord) -> None:
+    """The tables of what was asked for besides: layers' errors and trials."""
+    if record.cost:
+        print_layer_errors(record.cost.worst)
+    if record.remedy:
+        print_rounds(record.remedy.rounds)
+
+
+def _cost_fields(cost: AccuracyCost) -> list[tuple[str, object]]:
+    fields: list[tuple[str, object]] = [("first bad layer", first_bad_text(cost.first_bad))]
+    if cost.accuracy and cost.reference_accuracy:
+        found, true = cost.accuracy, cost.reference_accuracy
+        fields.append(("by the labels", f"top-1 {found.top1:.2%} of {found.samples} samples, {true.top1:.2%} in fp32"))
+    return fields
+
+
+def _listed(names: Sequence[str], most: int = 4) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

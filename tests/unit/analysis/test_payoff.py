@@ -1,0 +1,91 @@
+"""Whether a precision paid, in a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.analysis.payoff import Payoff, conditions, payoff
+from core.benchmark.measurement import Measurement, Protocol
+from core.benchmark.statistics import latency, thinned, throughput
+from core.precision.kinds import Precision
+from core.precision.settings import PrecisionSettings
+from core.request import BuildRequest
+
+
+def measured(median_ms: float, seed: int = 0, batch: int = 1) -> Measurement:
+    """A measurement of 400 samples that scatter by 2 %."""
+    samples = np.random.default_rng(seed).gamma(2500, median_ms / 2500, size=400)
+    figures = latency(samples)
+    return Measurement(
+        latency=figures,
+        throughput=throughput(figures.median_ms, batch),
+        load_ms=12.0,
+        first_ms=30.0,
+        peak_memory_bytes=300,
+        baseline_memory_bytes=100,
+        shapes={"x": (batch, 3)},
+        protocol=Protocol(),
+        samples_ms=thinned(samples),
+    )
+
+
+def judged(median_ms: float, *, bytes_now: int = 25_000_000, on_par: bool = True) -> Payoff:
+    found = payoff(
+        Precision.INT8,
+        measured(median_ms, seed=1),
+        measured(10.0),
+        size_bytes=bytes_now,
+        fp32_bytes=100_000_000,
+        on_par=on_par,
+    )
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("median_ms", "paid", "begins"),
+    [
+        (5.0, True, "INT8 paid: "),
+        (9.7, False, "INT8 hardly paid: "),
+        (10.0, False, "INT8 did not pay: no clear difference, "),
+        (15.0, False, "INT8 did not pay: it is slower, "),
+    ],
+)
+def test_verdicts(median_ms: float, paid: bool, begins: str) -> None:
+    found = judged(median_ms)
+    assert found.paid is paid
+    assert found.text.startswith(begins)
+    assert f"{found.fp32_ms:.3g} ms in FP32" in found.text
+    assert ("It is smaller, 25.0 MB against 100.0 MB." in found.text) is not paid
+
+
+def test_a_size_that_stays_is_not_praised() -> None:
+    assert "smaller" not in judged(15.0, bytes_now=100_000_000).text
+
+
+def test_fast_and_wrong_did_not_pay() -> None:
+    found = judged(5.0, on_par=False)
+    assert not found.paid
+    assert found.text.endswith("and its outputs are not on par.")
+
+
+def test_other_shapes_are_no_measure() -> None:
+    found = payoff(Precision.FP16, measured(5.0, batch=8), measured(10.0), size_bytes=None, fp32_bytes=None)
+    assert found is None
+
+
+def test_conditions_are_what_precision_does_not_touch() -> None:
+    wide = BuildRequest(model="m", path="onnx.onnxruntime", threads=2)
+    narrow = replace(
+        wide,
+        precision=Precision.INT8,
+        lowering=PrecisionSettings(percentile=99.9),
+        calibration="data",
+        inputs="mine",
+        seed=3,
+    )
+    assert conditions(narrow) == conditions(wide)
+    assert conditions(replace(narrow, threads=1)) != conditions(wide)
