@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
 import sys
 from importlib.metadata import distributions
+from pathlib import Path
 from typing import Any
 
 from core.backends.base import all_backends
@@ -25,6 +27,14 @@ _PACKAGES = (
     "ml-dtypes",
 )
 _ASKED = "name,driver_version,memory.total,pstate,clocks.sm,clocks.max.sm,temperature.gpu,power.limit,compute_cap"
+
+
+def record_environment(path: Path, builders: int) -> None:
+    """Writes what the host is to `path`; the commands of runs before, which this one goes on with, stay."""
+    before = json.loads(path.read_text()).get("commands", []) if path.exists() else []
+    told = environment(builders)
+    told["commands"] = list(dict.fromkeys([*before, told.pop("command")]))
+    path.write_text(json.dumps(told, indent=1) + "\n")
 
 
 def environment(builders: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -48,12 +49,17 @@ def compare(session: Any, inputs: Tensors, seconds: float) -> dict[str, float]:
     bare = bare_loop(session.execution, session._graph)
     ours_ms: list[float] = []
     bare_ms: list[float] = []
-    ended = perf_counter() + seconds
-    while perf_counter() < ended:
-        for run, samples in ((session.run, ours_ms), (bare, bare_ms)):
-            for _ in range(BLOCK):
-                started = perf_counter()
-                run(inputs)
-                samples.append((perf_counter() - started) * 1000)
+    gc.collect()
+    gc.disable()  # as in every measurement here
+    try:
+        ended = perf_counter() + seconds
+        while perf_counter() < ended:
+            for run, samples in ((session.run, ours_ms), (bare, bare_ms)):
+                for _ in range(BLOCK):
+                    started = perf_counter()
+                    run(inputs)
+                    samples.append((perf_counter() - started) * 1000)
+    finally:
+        gc.enable()
     ours, bare_median = float(np.median(ours_ms)), float(np.median(bare_ms))
     return {"session_ms": ours, "bare_ms": bare_median, "ratio": ours / bare_median, "runs": float(len(ours_ms))}

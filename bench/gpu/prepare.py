@@ -17,19 +17,20 @@ import numpy as np
 
 from bench.networks import inputs_file
 from core.backends.base import BuildConfig, backend_named
+from core.errors import EngineRoomError
 from core.models.model import Format, Signature, Source
 from core.models.profile import parse_profile
 from core.models.savedmodel import read_savedmodel
 from core.onnxfile import op_counts, read_onnx
 from core.precision.kinds import Precision
 from core.precision.prepare import prepare
-from core.precision.target import parse_target
+from core.precision.target import Target, check_target, parse_target
 from core.progress import silent
 from core.serialization import to_data
 from core.simplify import simplify
 from sample_models.make_models import sample
 
-TARGET = "tensorrt-8.5"
+OLDEST = "8.5"
 SAMPLES, CALIBRATION = 4, 32
 
 
@@ -59,13 +60,15 @@ def prepare_network(network: str, folder: Path, savedmodels: Path | None) -> dic
     (graphs / "fp32").mkdir(parents=True)
     simplified = simplify(folder / "converted" / converted.entry, graphs / "fp32")
     told["simplified"] = to_data(simplified)
+    target = parse_target(f"tensorrt-{backend_named('tensorrt').availability().version or OLDEST}")
+    told["refused"] = _refused(target)
     for precision in (Precision.FP16, Precision.INT8):
         (graphs / precision.value).mkdir()
         made = prepare(
             graphs / "fp32" / simplified.entry,
             graphs / precision.value,
             precision,
-            target=parse_target(TARGET),
+            target=target,
             calibration=folder / "calibration.npz",
         )
         told[precision.value] = {
@@ -87,6 +90,17 @@ def onnx_of(folder: Path, precision: Precision) -> Path:
     """The graph of a precision; FP32 and TF32 share one."""
     name = precision.value if precision in (Precision.FP16, Precision.INT8) else "fp32"
     return folder / "onnx" / name / "model.onnx"
+
+
+def _refused(target: Target) -> dict[str, str]:
+    """The precisions that this TensorRT does not build, with why."""
+    found = {}
+    for precision in Precision:
+        try:
+            check_target(precision, target)
+        except EngineRoomError as error:
+            found[precision.value] = str(error)
+    return found
 
 
 def _write_inputs(network: str, folder: Path) -> None:

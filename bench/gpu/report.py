@@ -18,6 +18,9 @@ def write_tables(out: Path, builders: int) -> str:
         rows = [row for row in rows_of(network) if f"measure-{row.id}" in results or f"build-{row.id}" in results]
         if rows:
             parts.append(_network(network, rows, results))
+    refused = {name: why for result in results.values() for name, why in result.get("refused", {}).items()}
+    if refused:
+        parts.append("Refused:\n\n" + "\n".join(f"- {name.upper()}: {why}" for name, why in refused.items()))
     text = "\n\n".join(parts) + "\n"
     (out / "tables.md").write_text(text)
     return text
@@ -27,10 +30,11 @@ def _title(out: Path, builders: int) -> str:
     told = json.loads((out / "environment.json").read_text())
     gpu = told["gpu"].splitlines()[-1] if told["gpu"] else "no GPU"
     packages = told["packages"]
+    commands = ", ".join(f"`{command}`" for command in told["commands"])
     named = ", ".join(f"{name} {packages[name]}" for name in ("tensorflow", "tensorrt", "tf2onnx", "onnx") if name in packages)
     return (
         f"# GPU benchmark\n\n{gpu}; {told['processor']}, {told['cores']} cores; {named}.\n"
-        f"Command: `{told['command']}`. Builds ran {builders} at a time, measurements alone.\n\n"
+        f"Commands: {commands}. Builds ran {builders} at a time, measurements alone.\n\n"
         "Host to host: NumPy arrays in, NumPy arrays out, one inference at a time, median with its 95 % interval. GPU compute: "
         "CUDA events around the kernels, transfers out. Build: first without kernel timings, then with those of the first build. "
         "Speed-up: over TensorFlow's runtime. Parity: largest error over the reference's largest magnitude, cosine, top-1 "
@@ -56,7 +60,19 @@ def _network(network: str, rows: Sequence[Row], results: dict[str, Any]) -> str:
     text = f"## {network}\n\n{_table(head, latency)}"
     inside = [_layers_row(row, results) for row in rows if "layers" in results.get(f"measure-{row.id}", {})]
     if inside:
-        head = ("path", "layers", "fused", "nodes", "in layers", "folded", "eliminated", "unmapped", "precisions", "moving data")
+        head = (
+            "path",
+            "layers",
+            "fused",
+            "nodes",
+            "in layers",
+            "folded",
+            "eliminated",
+            "unmapped",
+            "precisions",
+            "weighted ops in them",
+            "moving data",
+        )
         text += f"\n\nWhere the nodes went:\n\n{_table(head, inside)}"
     bare = [_bare_row(row, results) for row in rows if "overhead" in results.get(f"measure-{row.id}", {})]
     if bare:
@@ -107,8 +123,13 @@ def _layers_row(row: Row, results: dict[str, Any]) -> list[str]:
         *(str(told[key]) for key in ("layers", "fused", "source_nodes", "in_layers")),
         *(str(told["loose"][key]) for key in ("folded", "eliminated", "unmapped")),
         precisions,
+        "; ".join(_counted(op, counts) for op, counts in told.get("weighted", {}).items()),
         "" if share is None else f"{share:.0%}",
     ]
+
+
+def _counted(op: str, counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} of {sum(counts.values())} {op} {name}" for name, count in counts.items())
 
 
 def _bare_row(row: Row, results: dict[str, Any]) -> list[str]:

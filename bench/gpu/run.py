@@ -17,18 +17,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.gpu.environment import environment
+from bench.gpu.environment import record_environment
 from bench.gpu.report import write_tables
 from bench.gpu.rows import NETWORKS, Row, rows_of
 from core.backends.base import backend_named
 
 LONGEST_STEP_SECONDS = 420.0
-# A step that is not sure to end in time is not begun: what a step of each kind was seen to take at most.
-USUAL_SECONDS = {"prepare": 90.0, "build": 200.0, "measure": 40.0}
+# A step that is not sure to end in time is not begun: what one of each kind was seen to take at most.
+PREPARE_SECONDS, MEASURE_SECONDS = 90.0, 40.0
+BUILD_SECONDS = {"tf-trt": 220.0, "tensorrt": 150.0, "tensorflow": 30.0}
+# TensorFlow has no kernels for newer GPUs and compiles them at its first start; the driver's own limit is too small to keep them.
+CUDA_CACHE_BYTES = 4 * 2**30
 
 
 class Run:
@@ -48,21 +51,25 @@ class Run:
         path = self.out / "results" / f"{kind}-{name}.json"
         return path.exists() and "error" not in json.loads(path.read_text())
 
-    def step(self, kind: str, name: str, *, here: Path | None = None) -> None:
+    def step(self, kind: str, name: str, usual_seconds: float, *, here: Path | None = None) -> None:
         """Runs one step to its end or to the deadline, its output in logs/."""
         if self.done(kind, name) and (here is None or here.exists()):
             return
         left = self.ends - time.monotonic()
-        if left < USUAL_SECONDS[kind]:
+        if left < usual_seconds:
             self.left_out.append(f"{kind} {name}")
             return
         (self.out / "logs").mkdir(parents=True, exist_ok=True)
         # Each row keeps kernel timings of its own, so that its first build is one without any.
-        cache = {"ENGINEROOM_WORKSPACE": str(self.out / "caches" / name)}
+        caches = {
+            "ENGINEROOM_WORKSPACE": str(self.out / "caches" / name),
+            "CUDA_CACHE_PATH": str(self.out / "caches" / "cuda"),
+            "CUDA_CACHE_MAXSIZE": str(CUDA_CACHE_BYTES),
+        }
         command = [sys.executable, "-m", "bench.gpu.step", kind, name, f"--out={self.out}", *self.more]
         started = time.monotonic()
         with (self.out / "logs" / f"{kind}-{name}.log").open("w") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **cache}, start_new_session=True)
+            process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **caches}, start_new_session=True)
             try:
                 code = process.wait(timeout=min(left, LONGEST_STEP_SECONDS))
             except subprocess.TimeoutExpired:
@@ -71,14 +78,27 @@ class Run:
                 code = -1
         print(f"{kind:8s} {name:40s} {'ok' if code == 0 else f'FAILED ({code})'} {time.monotonic() - started:6.1f} s", flush=True)
 
-    def together(self, kind: str, names: Sequence[str]) -> None:
-        with ThreadPoolExecutor(max_workers=self.builders) as pool:
-            list(pool.map(lambda name: self.step(kind, name), names))
+    def prepare_and_build(self, rows: Sequence[Row]) -> None:
+        """Builds several at once, each network's as soon as it is prepared; an engine that was lost is built again."""
+        networks = list(dict.fromkeys(row.network for row in rows))
+        with ThreadPoolExecutor(max_workers=max(len(networks), 1)) as preparing, ThreadPoolExecutor(self.builders) as building:
+            for future in as_completed(preparing.submit(self._prepare, network) for network in networks):
+                network = future.result()
+                longest_first = sorted(rows, key=lambda row: (BUILD_SECONDS[row.backend], rows.index(row)), reverse=True)
+                for row in (row for row in longest_first if row.network == network):
+                    building.submit(self._build, row)
 
-    def build(self, rows: Sequence[Row]) -> None:
-        """Builds several at once; an engine that was lost is built again."""
-        with ThreadPoolExecutor(max_workers=self.builders) as pool:
-            list(pool.map(lambda row: self.step("build", row.id, here=self.out / "engines" / row.id / "engine.json"), rows))
+    def measure(self, row: Row) -> None:
+        if self.done("build", row.id):
+            self.step("measure", row.id, MEASURE_SECONDS)
+
+    def _prepare(self, network: str) -> str:
+        self.step("prepare", network, PREPARE_SECONDS, here=self.out / "inputs" / network / "reference.npz")
+        return network
+
+    def _build(self, row: Row) -> None:
+        engine = self.out / "engines" / row.id / "engine.json"
+        self.step("build", row.id, BUILD_SECONDS[row.backend], here=engine)
 
 
 def main() -> int:
@@ -96,16 +116,14 @@ def main() -> int:
     arguments = parser.parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    told = environment(arguments.builders)
-    (out / "environment.json").write_text(json.dumps(told, indent=1) + "\n")
+    record_environment(out / "environment.json", arguments.builders)
     run = Run(out, arguments)
     with _tables_at_the_end(out, run):
-        run.together("prepare", arguments.networks)
         rows = [row for network in arguments.networks for row in rows_of(network) if arguments.rows in row.id and _possible(row)]
-        run.build([row for row in rows if not run.done("measure", row.id)])
+        rows = [row for row in rows if not run.done("measure", row.id)]
+        run.prepare_and_build(rows)
         for row in rows:
-            if run.done("build", row.id):
-                run.step("measure", row.id)
+            run.measure(row)
     if run.left_out:
         print("Time is up; run the same command again for: " + ", ".join(run.left_out))
     return int(bool(run.left_out))

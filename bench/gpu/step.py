@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 import traceback
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from core.models.profile import parse_profile
 from core.parity.batches import batch_length
 from core.parity.compare import compare
 from core.parity.tolerance import tolerance_for
+from core.precision.quantize import WEIGHTED_OPS
 from core.progress import silent
 from core.serialization import read_json, to_data, write_json
 
@@ -172,10 +174,21 @@ def accounting(graph: EngineGraph) -> dict[str, Any]:
         "loose": {
             fate: sum(node.fate.value == fate for node in graph.loose_nodes) for fate in ("folded", "eliminated", "unmapped")
         },
+        "weighted": weighted(graph),
         "layer_ms": round(total, 4),
         "reformat_share": round(moving / total, 4) if total else None,
         "notes": list(graph.notes),
     }
+
+
+def weighted(graph: EngineGraph) -> dict[str, dict[str, int]]:
+    """By op type, how many convolutions and matrix products of the source ran in each precision, as far as the layers tell."""
+    computed = {name: layer.precision or "untold" for layer in graph.layers for name in layer.source_nodes}
+    found: dict[str, Counter[str]] = {}
+    for node in graph.source_nodes:
+        if node.op in WEIGHTED_OPS:
+            found.setdefault(node.op, Counter())[computed.get(node.name, "untold")] += 1
+    return {op: dict(counts) for op, counts in found.items()}
 
 
 def _sample(feeds: dict[str, Any], index: int, batch: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from core.availability import installed_version
 from core.models.graphdef import read_graphdef
 from core.models.keras_model import read_keras
 from core.models.model import Format, Source
@@ -143,10 +144,11 @@ def _tensorflow_cases(folder: Path) -> dict[Format, Case]:
     ends = (["image", "shift"], ["probabilities", "pooled"])
     readings = {
         Format.SAVEDMODEL: (folder / "savedmodel", read_savedmodel(folder / "savedmodel")),
-        Format.TFLITE: (folder / "model.tflite", read_tflite(folder / "model.tflite")),
         Format.KERAS: (folder / "model.keras", read_keras(folder / "model.keras")),
         Format.GRAPHDEF: (folder / "frozen.pb", read_graphdef(folder / "frozen.pb", *ends)),
     }
+    if installed_version("ai-edge-litert"):  # a GPU host's TensorFlow 2.14 has none beside it
+        readings[Format.TFLITE] = (folder / "model.tflite", read_tflite(folder / "model.tflite"))
     return {
         kind: Case(source=Source(path=path, format=kind, signature=reading.signatures[0]), inputs=inputs, outputs=outputs)
         for kind, (path, reading) in readings.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import ModuleType
@@ -170,6 +170,35 @@ class Transfers:
         (error,) = self._copy(host, device, nbytes, self._out, self._stream)
         if error:
             raise failure("cudaMemcpyAsync", error)
+
+    def runner(
+        self, uploads: Sequence[tuple[int, int, int]], enqueue: Callable[[], None], downloads: Sequence[tuple[int, int, int]]
+    ) -> Callable[[], None]:
+        """Copies in, what `enqueue` starts, copies out and the wait, as one function with nothing left to look up.
+
+        Args:
+            uploads: Device address, host address and bytes of each copy in.
+            downloads: Host address, device address and bytes of each copy out.
+        """
+        copy, wait, stream = self._copy, self._wait, self._stream
+        into = tuple((*addresses, self._in, stream) for addresses in uploads)
+        out = tuple((*addresses, self._out, stream) for addresses in downloads)
+
+        def run() -> None:
+            for arguments in into:
+                (error,) = copy(*arguments)
+                if error:
+                    raise failure("cudaMemcpyAsync", error)
+            enqueue()
+            for arguments in out:
+                (error,) = copy(*arguments)
+                if error:
+                    raise failure("cudaMemcpyAsync", error)
+            (error,) = wait(stream)
+            if error:
+                raise failure("cudaStreamSynchronize", error)
+
+        return run
 
     def wait(self) -> None:
         (error,) = self._wait(self._stream)

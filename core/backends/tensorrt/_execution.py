@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -155,6 +156,16 @@ class Execution:
 
     def synchronize(self) -> None:
         self._transfers.wait()
+
+    def runner(self, graph: _cuda.Graph | None) -> Callable[[], None]:
+        """One run from page-locked memory and back, waited for: each call looked up once, for the shapes prepared last.
+
+        Args:
+            graph: A captured run with its transfers, launched in place of the calls.
+        """
+        if graph is not None:
+            return self._transfers.runner([], partial(graph.launch, self.stream), [])
+        return self._transfers.runner(self._uploads, self.enqueue, self._downloads)
 
     def results(self) -> dict[str, Array]:
         """Copies of the outputs, after `synchronize`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,10 @@ class TensorRTSession:
         self.uses_graph = bool(engine.config.options.get("cuda_graph", False))
         self.settings = {"wait": "spin", "transfers": "in", "cuda graph": "on" if self.uses_graph else "off"}
         self._graph: _cuda.Graph | None = None
-        # Of the last inputs: name, type, shape and page-locked array of each; and name, array and told type of the outputs.
-        self._settled = False
+        # Of the last inputs: name, type, shape and page-locked array of each; then the run itself, and how each output is copied.
         self._staged: tuple[tuple[str, Any, tuple[int, ...], Array], ...] = ()
-        self._fetched: tuple[tuple[str, Array, Any], ...] | None = None
+        self._once: Callable[[], None] | None = None
+        self._copies: tuple[tuple[str, Callable[[], Array]], ...] = ()
         self._dtypes = {spec.name: numpy_dtype(spec.dtype) for spec in engine.signature.outputs if spec.dtype != "unknown"}
         known = {spec.name for spec in (*engine.signature.inputs, *engine.signature.outputs)}
         if strange := [name for name in execution.bindings if name not in known]:
@@ -42,48 +43,53 @@ class TensorRTSession:
             )
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
+        if self._once is not None and self._stage(inputs):
+            self._once()
+            return {name: copy() for name, copy in self._copies}
         execution = self.execution
-        arrays = inputs if self._as_before(inputs) else self._prepare(inputs)
-        for name, _, _, staged in self._staged:
-            np.copyto(staged, arrays[name], casting="unsafe")
-        if self._graph is not None:
-            self._graph.launch(execution.stream)
+        execution.fill(self._prepare(inputs))
+        if execution.graph_possible:
+            execution.runner(self._graph)()
         else:
             execution.upload()
             execution.enqueue()
             execution.download()
-        execution.synchronize()
-        if self._fetched is None:
-            return {name: self._as_told(name, array) for name, array in execution.results().items()}
-        return {name: array.astype(dtype) for name, array, dtype in self._fetched}
+            execution.synchronize()
+        return {name: self._as_told(name, array) for name, array in execution.results().items()}
 
-    def _as_before(self, inputs: Tensors) -> bool:
-        """Whether the inputs are like the last ones, so that nothing needs a check again: this is each run's fast path."""
-        if not self._settled or len(inputs) != len(self.signature.inputs):
+    def _stage(self, inputs: Tensors) -> bool:
+        """Copies inputs like the last ones into page-locked memory; False where they differ and need every check again.
+
+        This is each run's way, in as few steps as Python allows: a small engine runs in a quarter of a millisecond.
+        """
+        if len(inputs) != len(self._staged):
             return False
-        try:
-            return all(inputs[name].dtype is dtype and inputs[name].shape == shape for name, dtype, shape, _ in self._staged)
-        except (KeyError, AttributeError):
-            return False
+        for name, dtype, shape, staged in self._staged:
+            array = inputs.get(name)
+            if type(array) is not np.ndarray or array.dtype != dtype or array.shape != shape:
+                return False
+            staged[...] = array
+        return True
 
     def _prepare(self, inputs: Tensors) -> Tensors:
         """Checks the inputs and makes context, buffers and graph ready for their shapes."""
-        self._settled = False
+        self._once = None
         arrays = check_inputs(self.signature, inputs)
         execution = self.execution
         if execution.prepare(arrays):
             self._drop_graph()
-        self._staged = tuple((b.name, arrays[b.name].dtype, b.array.shape, b.array) for b in execution.inputs)
-        self._fetched = None
         if execution.graph_possible:
-            self._fetched = tuple((b.name, b.array, self._dtypes.get(b.name, b.dtype)) for b in execution.outputs)
             if self.uses_graph and self._graph is None:
                 execution.fill(arrays)
                 self._capture()
-        self._settled = not execution.values_decide_shapes
+            if not execution.values_decide_shapes:
+                self._staged = tuple((b.name, arrays[b.name].dtype, b.array.shape, b.array) for b in execution.inputs)
+                self._copies = tuple((b.name, self._copy(b.name, b.array)) for b in execution.outputs)
+                self._once = execution.runner(self._graph)
         return arrays
 
     def close(self) -> None:
+        self._once = None
         self._drop_graph()
         self.execution.close()
 
@@ -99,6 +105,10 @@ class TensorRTSession:
         if self._graph is not None:
             self._graph.free()
             self._graph = None
+
+    def _copy(self, name: str, array: Array) -> Callable[[], Array]:
+        told = self._dtypes.get(name, array.dtype)
+        return array.copy if told == array.dtype else partial(array.astype, told)
 
     def _as_told(self, name: str, array: Array) -> Array:
         """The output in the signature's type: before version 10, TensorRT knows no INT64 and gives INT32."""

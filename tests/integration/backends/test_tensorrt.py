@@ -134,6 +134,17 @@ def test_a_cuda_graph_gives_the_same_and_survives_new_shapes(convolutions, tmp_p
         assert session.settings["cuda graph"] == "on"
 
 
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_runs_alike_are_prepared_once(convolutions, tmp_path, monkeypatch, cuda_graph):
+    engine = built(convolutions, tmp_path / "engine", cuda_graph=cuda_graph)
+    with BACKEND.open(engine) as session:
+        first = session.run(images(2))["y"]
+        monkeypatch.setattr(session, "_prepare", None)
+        again, other = session.run(images(2))["y"], session.run(images(2, seed=1))["y"]
+        np.testing.assert_array_equal(again, first)
+        np.testing.assert_allclose(other, reference(convolutions, images(2, seed=1))["y"], rtol=1e-3, atol=1e-4)
+
+
 def test_a_thousand_runs_leave_no_memory_behind(convolutions, tmp_path):
     from core.backends.tensorrt import _cuda
 

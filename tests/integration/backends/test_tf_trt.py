@@ -1,0 +1,75 @@
+"""TF-TRT on a real GPU: the committed digits network in each of its precisions. Skipped where there is none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.backends.base import BuildConfig
+from core.backends.tf_trt import BACKEND
+from core.backends.tf_trt._segments import ENGINE_OP
+from core.errors import InvalidRequest
+from core.models.model import Format, Source
+from core.models.profile import parse_profile
+from core.models.savedmodel import read_savedmodel
+from core.precision.kinds import Precision
+from core.progress import silent
+from sample_models.make_models import sample
+
+HERE = BACKEND.availability()
+pytestmark = pytest.mark.skipif(not HERE.available, reason=f"TF-TRT cannot run here: {HERE.reason}")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    path = sample("digits")
+    return Source(path=path, format=Format.SAVEDMODEL, signature=read_savedmodel(path).signatures[0])
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """Real digits and their labels."""
+    data = np.load(sample("digits_test"))
+    return data["image"], data["labels"]
+
+
+def built(source, folder, precision=Precision.FP32, shape="batch=16", **options):
+    folder.mkdir()
+    config = BuildConfig(precision=precision, profile=parse_profile([shape]), options=options, device="cuda")
+    return BACKEND.build(source, replace(config, profile=config.profile.complete(source.signature)), folder, silent)
+
+
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16, Precision.INT8])
+def test_each_precision_classifies_as_trained(digits, pictures, tmp_path, precision):
+    images, labels = pictures
+    np.savez(tmp_path / "calibration.npz", image=images[64:128])
+    engine = built(replace(digits, calibration=tmp_path / "calibration.npz"), tmp_path / "engine", precision)
+    if precision is Precision.INT8:
+        assert any("Calibrated with" in note for note in engine.notes)
+    with BACKEND.open(engine) as session:
+        found = np.concatenate([session.run({"image": images[i : i + 16]})["probabilities"] for i in range(0, 64, 16)])
+    assert (found.argmax(1) == labels[:64]).mean() > 0.95
+    graph = BACKEND.describe(engine)
+    placed = {name for layer in graph.layers for name in layer.source_nodes}
+    assert placed | {node.name for node in graph.loose_nodes} == {node.name for node in graph.source_nodes}
+    (engine_layer,) = [layer for layer in graph.layers if layer.kind == ENGINE_OP]
+    assert engine_layer.precision == {"fp32": "float32", "fp16": "float16", "int8": "int8"}[precision.value]
+    assert "Conv2D" in engine_layer.attributes["ops inside"]
+    assert all(layer.attributes["why not in an engine"] for layer in graph.layers if layer.kind != ENGINE_OP)
+
+
+def test_without_data_an_int8_engine_carries_a_stamp(digits, tmp_path):
+    engine = built(digits, tmp_path / "engine", Precision.INT8)
+    assert any(note.startswith("Uncalibrated") for note in engine.notes)
+
+
+def test_one_engine_serves_a_range_of_shapes(digits, pictures, tmp_path):
+    engine = built(digits, tmp_path / "engine", shape="batch=1:4:16", dynamic_shapes=True)
+    images, labels = pictures
+    with BACKEND.open(engine) as session:
+        for batch in (1, 4, 16):
+            found = session.run({"image": images[:batch]})["probabilities"]
+            assert found.shape == (batch, 10)
+            np.testing.assert_array_equal(found.argmax(1)[:1], labels[:1])
+        with pytest.raises(InvalidRequest):
+            session.run({"image": images[:2].astype(np.float64)})
