@@ -48,6 +48,11 @@ def conditions(request: BuildRequest) -> BuildRequest:
     )
 
 
+def is_measure_for(fp32: BuildRequest, narrow: BuildRequest) -> bool:
+    """Whether one build is what the other's precision is held against."""
+    return fp32.precision is Precision.FP32 and narrow.precision is not Precision.FP32 and conditions(fp32) == conditions(narrow)
+
+
 def payoff(
     precision: Precision,
     measured: Measurement,

@@ -38,7 +38,7 @@ def precision_fields(record: PrecisionRecord) -> list[tuple[str, object]]:
     remedy = record.remedy
     fields: list[tuple[str, object]] = [
         ("calibrated on", record.data),
-        ("kept in fp32", f"{len(record.kept)} nodes: {_listed(list(record.kept))}" if record.kept else None),
+        ("nodes in fp32", f"{len(record.kept)}: {_listed(list(record.kept))}" if record.kept else None),
         ("for accuracy", f"{len(remedy.keep)} of them: {_listed(remedy.keep)}" if remedy and remedy.keep else None),
     ]
     return fields + (_cost_fields(record.cost) if record.cost else [])

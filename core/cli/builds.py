@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from core.analysis.comparison import candidate_from, payoff_of
-from core.analysis.payoff import conditions
+from core.analysis.payoff import is_measure_for
 from core.analysis.realized import compare_precisions
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Measurement
@@ -125,12 +125,8 @@ def _show_payoff(workspace: Workspace, outcome: Outcome) -> None:
     request = outcome.build.request
     if request.precision is Precision.FP32 or outcome.measurement is None:
         return
-    alike = [
-        build.key
-        for build in all_builds(workspace)
-        if build.request.precision is Precision.FP32 and conditions(build.request) == conditions(request)
-    ]
-    paid = payoff_of(candidate_from(outcome), (candidate_from(load_outcome(workspace, key)) for key in alike))
+    wide = [build.key for build in all_builds(workspace) if is_measure_for(build.request, request)]
+    paid = payoff_of(candidate_from(outcome), (candidate_from(load_outcome(workspace, key)) for key in wide))
     print_notes([paid.text if paid else "Build the same path in fp32 too, and this tells whether the precision pays."])
 
 

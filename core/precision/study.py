@@ -113,6 +113,11 @@ class Study:
                 detail=found.cost,
             )
         result = self._again(found.keep) if found.keep else self.result
+        if not result.converted:
+            raise ConversionFailed(
+                f"{name} has the accuracy asked for only with every node in FP32.",
+                hint="Ask for less, or for another precision.",
+            )
         if made := self._made():
             errors = layer_errors(reference, made, few)
             accuracy = labelled_accuracy(made.model, labelled, exact=made.exact) if labelled else None

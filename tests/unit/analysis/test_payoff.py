@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.analysis.payoff import Payoff, conditions, payoff
+from core.analysis.payoff import Payoff, conditions, is_measure_for, payoff
 from core.benchmark.measurement import Measurement, Protocol
 from core.benchmark.statistics import latency, thinned, throughput
 from core.precision.kinds import Precision
@@ -89,3 +89,6 @@ def test_conditions_are_what_precision_does_not_touch() -> None:
     )
     assert conditions(narrow) == conditions(wide)
     assert conditions(replace(narrow, threads=1)) != conditions(wide)
+    assert is_measure_for(wide, narrow)
+    assert not is_measure_for(wide, wide)
+    assert not is_measure_for(narrow, wide)
