@@ -10,13 +10,8 @@ CONFIG: dict[str, Any] = {
     "displaylogo": False,
     "displayModeBar": True,
     "scrollZoom": False,
-    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+    "modeBarButtonsToRemove": ["toImage", "select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
 }
-
-
-def config(name: str, image: str = "png") -> dict[str, Any]:
-    """Of a chart whose camera button saves an image of that name, at twice its size."""
-    return {**CONFIG, "toImageButtonOptions": {"format": image, "filename": name, "scale": 2}}
 
 
 def calm(figure: go.Figure, height: int) -> go.Figure:

@@ -13,7 +13,7 @@ from core.models.model import Model
 from core.report.charts import row_title
 from dashboard import formatting, links
 from dashboard.charts.comparison import Against, latency_figure, scatter_figure
-from dashboard.components.chart import choose_image_format, show_chart
+from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import builds_of, outcomes_of, rows_of
 from dashboard.report import report_button
 
@@ -35,9 +35,7 @@ def comparison_board(model: Model) -> None:
     keys = tuple(build.key for build in wanted)
     rows = rows_of(keys, None)
     rows = sorted(_against(rows, keys), key=_fastest_first)
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.markdown(f"**{summary(rows)}**", width="stretch")
-        choose_image_format()
+    st.markdown(f"**{summary(rows)}**")
     _charts(rows, model)
     _table(rows, model)
     st.caption(_conditions(keys))
@@ -106,7 +104,7 @@ def _charts(rows: Sequence[ComparisonRow], model: Model) -> None:
     with left:
         st.markdown("**Latency**")
         told = "Median latency of each build with its 95 % interval. The table below has the same figures."
-        show_chart(latency_figure(rows), f"{model.name}-latency", told, key="latency")
+        show_chart(latency_figure(rows), f"{model.name}-latency", told)
     with right:
         against = st.segmented_control(
             "Latency against",
@@ -119,7 +117,7 @@ def _charts(rows: Sequence[ComparisonRow], model: Model) -> None:
         chosen = against or Against.SIZE
         told = f"Latency of each build against its {chosen.value}. The table below has the same figures."
         name = chosen.name.lower()
-        show_chart(scatter_figure(rows, chosen), f"{model.name}-{name}", told, key=f"scatter-{name}")
+        show_chart(scatter_figure(rows, chosen), f"{model.name}-{name}", told)
 
 
 def _table(rows: Sequence[ComparisonRow], model: Model) -> None:

@@ -16,7 +16,7 @@ from core.errors import InvalidRequest
 from core.report.charts import row_title
 from dashboard import formatting, links
 from dashboard.charts.comparison import DIFFERENCES, differences_figure
-from dashboard.components.chart import choose_image_format, show_chart
+from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import outcomes_of, rows_of
 from dashboard.components.layer_view import stamp
 from dashboard.report import report_button
@@ -45,9 +45,7 @@ def comparison_pair(given: Sequence[str]) -> None:
             st.code(report_command_for(keys, "report.html"), language="bash", wrap_lines=True)
     st.markdown(f"**{_verdict(rows)}**")
     _figures(found, rows)
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.header("Where they differ")
-        choose_image_format()
+    st.header("Where they differ")
     graphs = [one.graph for one in found]
     if not graphs[0] or not graphs[1]:
         lacking = " and ".join(name for name, graph in zip("AB", graphs, strict=True) if not graph)
@@ -129,7 +127,7 @@ def _differences(diff: EngineDiff, a: str, b: str) -> None:
     timed = [row for row in diff.rows if row.delta_ms is not None]
     if timed:
         told = f"Time in each engine of the {min(DIFFERENCES, len(timed))} groups of source nodes that differ most."
-        show_chart(differences_figure(timed, a, b), "differences", told, key="differences")
+        show_chart(differences_figure(timed, a, b), "differences", told)
     frame = difference_frame(diff.rows)
     st.dataframe(
         frame.dropna(axis="columns", how="all"),

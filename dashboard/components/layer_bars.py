@@ -23,7 +23,7 @@ def _text(name: str) -> str:
 _component = st.components.v2.component(
     "layer_bars",
     html=_text("layer_bars.html"),
-    css=_text("layer_bars.css"),
+    css=_text("chart_saving.css") + _text("layer_bars.css"),
     js=_text("chart_saving.js") + _text("layer_bars.js"),
 )
 

@@ -10,7 +10,7 @@ from core.errors import EngineRoomError
 from core.models.model import Model, Signature, TensorSpec
 from dashboard import services
 from dashboard.charts.ops import ops_figure
-from dashboard.charts.style import config
+from dashboard.components.chart import show_chart
 from dashboard.components.op_graph import op_graph
 from dashboard.failures import show_error
 from dashboard.formatting import count, plural, shape, short_count, size
@@ -69,7 +69,7 @@ def show_ops(model: Model) -> None:
         st.caption("This model's ops are not known.")
         return
     told = ", ".join(f"{number} {name}" for name, number in list(model.ops.items())[:5])
-    st.plotly_chart(ops_figure(model.ops), config=config(f"{model.name}-ops"), alt=f"How often each op occurs: {told}")
+    show_chart(ops_figure(model.ops), f"{model.name}-ops", f"How often each op occurs: {told}")
     with st.expander("All of them as a table"):
         frame = pd.DataFrame({"Op": list(model.ops), "Count": list(model.ops.values())})
         st.dataframe(frame, hide_index=True, alt="Ops and how often each occurs")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from core.builds import Outcome
 from core.workspace import Workspace
@@ -57,15 +57,34 @@ def test_the_report_opens_without_a_network(page: Page, shelf: Shelf, new_page: 
     assert not said
 
 
-def test_the_camera_saves_the_chosen_image(page: Page, shelf: Shelf) -> None:
+def saved(page: Page, chart: Locator, kind: str) -> bytes:
+    with page.expect_download() as waiting:
+        chart.get_by_role("button", name=kind, exact=True).click()
+    assert waiting.value.suggested_filename.endswith(f".{kind.lower()}")
+    return Path(waiting.value.path()).read_bytes()
+
+
+def check_images(page: Page, chart: Locator, shows: str) -> None:
+    """Both kinds are images that a browser can show, with this text in the drawing."""
+    png, svg = saved(page, chart, "PNG"), saved(page, chart, "SVG").decode()
+    assert png.startswith(b"\x89PNG")
+    assert len(png) > 5000
+    assert shows in svg
+    assert page.evaluate(
+        "text => new DOMParser().parseFromString(text, 'image/svg+xml').querySelector('parsererror') === null", svg
+    )
+
+
+def test_the_chart_of_layers_is_saved_as_png_and_svg(page: Page, shelf: Shelf) -> None:
     visit(page, f"/engine?build={shelf.fp16}&section=Fused+layers")
-    expect(page.locator(".layer-graph")).to_have_attribute("data-shown", "21")
-    for name, start in (("PNG", b"\x89PNG"), ("SVG", b"<svg")):
-        page.get_by_role("radio", name=name).or_(page.get_by_text(name, exact=True)).first.click()
-        page.wait_for_timeout(1500)
-        with page.expect_download() as waiting:
-            page.locator(".modebar-btn[data-title*='ownload']").first.click(force=True)
-        assert Path(waiting.value.path()).read_bytes().startswith(start)
+    page.locator(".layer-bars[data-bars]").wait_for()
+    check_images(page, page.locator(".layer-bars"), "Layers in the order of execution")
+
+
+def test_charts_of_latency_are_saved_as_png_and_svg(page: Page, shelf: Shelf) -> None:
+    visit(page, f"/compare?model={shelf.model.digest}")
+    page.locator(".js-plotly-plot .legend").first.wait_for()
+    check_images(page, page.locator(".saving").first, "Median latency, ms")
 
 
 def test_two_rows_lead_to_two_builds_side_by_side(page: Page, shelf: Shelf) -> None:

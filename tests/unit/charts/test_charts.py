@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from core.analysis.board import board
@@ -17,7 +15,6 @@ from core.workspace import Workspace
 from dashboard.charts.comparison import Against, differences_figure, latency_figure, scatter_figure
 from dashboard.charts.latency import samples_figure
 from dashboard.charts.layers import Span, bars_data
-from dashboard.charts.style import config
 from tests.stored_builds import Shelf, chain, fill, resnet
 
 
@@ -104,7 +101,3 @@ def test_samples_are_all_drawn(shelf: Shelf) -> None:
     measured = load_outcome(shelf.workspace, shelf.fp16).measurement
     assert measured
     assert len(samples_figure(measured).data[0].y) == len(measured.samples_ms)
-
-
-def test_the_camera_saves_what_was_chosen(tmp_path: Path) -> None:
-    assert config("layers", "svg")["toImageButtonOptions"]["format"] == "svg"
