@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from core.cli.output import size as _size
 from core.models.model import TensorSpec
+from core.units import size as _size
 
 UNKNOWN = "–"
 NOT_MEASURED = "not measured"
@@ -52,9 +52,11 @@ def milliseconds(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """How long something took or will take: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
+    """How long something took or will take: `30 ms`, `0.4 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
     if value is None:
         return UNKNOWN
+    if value < 0.0995:
+        return f"{1000 * value:.2g} ms"
     if value < 10:
         return f"{value:.1f} s"
     whole = round(value)

@@ -14,7 +14,7 @@ from core.benchmark.measurement import Measurement
 from core.builds import Outcome, all_builds, load_outcome
 from core.cli.accuracy import precision_fields, print_precision
 from core.cli.models import AsJson, ModelArgument, stored_model
-from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, size, stderr
+from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, stderr
 from core.cli.requests import (
     Force,
     RequestOptions,
@@ -28,6 +28,7 @@ from core.parity.result import OutputParity
 from core.precision.kinds import Precision
 from core.stages.child import run_stage
 from core.stages.stage import StageName
+from core.units import size
 from core.workspace import Workspace, default_workspace
 
 BuildArgument = Annotated[str, typer.Argument(metavar="BUILD", help="Key of a build, or its beginning: see `engineroom builds`.")]

@@ -10,11 +10,12 @@ from core.analysis.comparison import ComparisonRow, candidate_from, compare_cand
 from core.analysis.realized import PrecisionPair, compare_precisions
 from core.builds import Outcome
 from core.cli.models import AsJson, ModelArgument, stored_model
-from core.cli.output import print_json, print_notes, print_table, size, stderr, stdout
+from core.cli.output import print_json, print_notes, print_table, stderr, stdout
 from core.cli.requests import Force, RequestOptions, exit_code, make_request, run_in_foreground, with_request_options
 from core.errors import EngineRoomError, Unavailable
 from core.paths import paths_for
 from core.precision.kinds import Precision
+from core.units import size
 from core.workspace import default_workspace
 
 COLUMNS = ["path", "precision", "ms", "95 % interval", "size", "rel. error", "top-1", "layers", "fused", "built in", "verdict"]

@@ -11,7 +11,7 @@ import typer
 
 from core.benchmark.machine import memory_limit
 from core.cli.models import AsJson, ModelArgument, stored_model
-from core.cli.output import print_json, print_table, size, stderr, stdout
+from core.cli.output import print_json, print_table, stderr, stdout
 from core.cli.requests import Force, RequestOptions, make_request, with_request_options
 from core.errors import InvalidRequest
 from core.housekeeping import collect
@@ -23,6 +23,7 @@ from core.jobs.worker import WorkerOptions, become_worker
 from core.precision.kinds import Precision
 from core.store import store_named
 from core.toolchains import parse_toolchain
+from core.units import size
 from core.workspace import default_workspace
 
 FOLLOW_SECONDS = 0.5

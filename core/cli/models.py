@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, size
+from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar
 from core.errors import NotFound
 from core.models.intake import add_model
 from core.models.model import Model, TensorSpec
 from core.paths import paths_for
+from core.units import size
 from core.workspace import Workspace, default_workspace
 
 SAMPLE_PREFIX = "sample:"

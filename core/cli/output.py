@@ -67,18 +67,6 @@ def fail(error: EngineRoomError, *, as_json: bool = False) -> int:
     return error.exit_code
 
 
-def size(count: int | None) -> str | None:
-    """Bytes in decimal units, as file managers show them."""
-    if count is None:
-        return None
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
-
-
 @contextmanager
 def progress_bar(title: str) -> Iterator[Report]:
     """A bar on standard error while it is a terminal, a line for each new message otherwise."""

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from core.builds import load_outcome
-from core.cli.output import size, stdout
+from core.cli.output import stdout
 from core.errors import InvalidRequest, StoreFailed
 from core.report.page import report
+from core.units import size
 from core.workspace import default_workspace
 
 

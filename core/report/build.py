@@ -8,13 +8,13 @@ from core.analysis.colours import ColourBy, Colouring
 from core.analysis.findings import findings
 from core.analysis.layers import LayerRow, layer_rows, totals_by_precision
 from core.builds import Outcome
-from core.cli.output import size
 from core.commands import command_for
 from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
 from core.precision.kinds import Precision
 from core.report.charts import layers_chart, samples_chart
 from core.report.elements import NOT_MEASURED, facts, figures, folded, milliseconds, notes, number, section, table, tag, text
+from core.units import size
 
 MOST_LAYERS = 1_000
 MOST_NODES = 12

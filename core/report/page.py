@@ -10,11 +10,11 @@ from core.analysis.board import board
 from core.analysis.comparison import ComparisonRow, percent, summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_engines
 from core.builds import Outcome
-from core.cli.output import size
 from core.paths import path_title
 from core.report.build import build_body
 from core.report.charts import latency_chart, row_title
 from core.report.elements import document, folded, milliseconds, notes, number, section, table, tag, text
+from core.units import size
 
 MOST_DIFFERENCES = 200
 BOARD = (

@@ -26,7 +26,18 @@ def test_a_latency_has_three_digits_and_a_unit(value: float | None, text: str) -
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (0.42, "0.4 s"), (12.4, "12 s"), (59.7, "1 min 0 s"), (185, "3 min 5 s"), (7801, "2 h 10 min")],
+    [
+        (None, "–"),
+        (0, "0 ms"),
+        (0.0004, "0.4 ms"),
+        (0.03, "30 ms"),
+        (0.0999, "0.1 s"),
+        (0.42, "0.4 s"),
+        (12.4, "12 s"),
+        (59.7, "1 min 0 s"),
+        (185, "3 min 5 s"),
+        (7801, "2 h 10 min"),
+    ],
 )
 def test_a_duration_reads_as_people_say_it(value: float | None, text: str) -> None:
     assert formatting.seconds(value) == text
