@@ -18,15 +18,18 @@ from pathlib import Path
 from pydantic import ValidationError
 
 import core
-from core.availability import Availability
+from core.availability import Availability, from_packages
 from core.errors import EngineRoomError, InvalidRequest, Unavailable
 from core.models.model import Model
 from core.paths import conversion_between, path_named
+from core.precision.kinds import Precision
+from core.precision.settings import MODELOPT
 from core.request import BuildRequest
 from core.serialization import from_data, to_data
 from core.stages.stage import StageName
 
 OWN = "default"
+ONNXSLIM, ONNXRUNTIME, ML_DTYPES = "onnxslim", "onnxruntime", "ml-dtypes"
 PROBE_SECONDS = 120
 
 
@@ -38,6 +41,7 @@ class Toolchain:
         python: Path of the interpreter.
         version: Of that Python.
         backends, conversions: By name.
+        tools: The packages that lower a graph's precision, by name.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Toolchain:
     version: str
     backends: dict[str, Availability] = field(default_factory=dict)
     conversions: dict[str, Availability] = field(default_factory=dict)
+    tools: dict[str, Availability] = field(default_factory=dict)
 
 
 def describe() -> Toolchain:
@@ -58,7 +63,19 @@ def describe() -> Toolchain:
         version=platform.python_version(),
         backends={name: backend.availability() for name, backend in all_backends().items()},
         conversions={conversion.name: conversion.availability() for conversion in all_conversions()},
+        tools=_tools(),
     )
+
+
+def _tools() -> dict[str, Availability]:
+    from core.precision.modelopt_environment import availability
+
+    return {
+        ONNXSLIM: from_packages("onnxslim", "onnxslim"),
+        ONNXRUNTIME: from_packages("ONNX Runtime", "onnxruntime", "onnxruntime-gpu"),
+        ML_DTYPES: from_packages("ml-dtypes", "ml-dtypes"),
+        MODELOPT: availability(),
+    }
 
 
 def parse_toolchain(text: str) -> tuple[str, str]:
@@ -117,10 +134,11 @@ def python_path(python: str, core_folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """Names of the backends and the conversions that a stage works with."""
+    """Names of the backends, the conversions and the tools that a stage works with."""
 
     backends: tuple[str, ...] = ()
     conversions: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
 
 
 def needs_of(request: BuildRequest, model: Model) -> dict[StageName, Needs]:
@@ -132,6 +150,8 @@ def needs_of(request: BuildRequest, model: Model) -> dict[StageName, Needs]:
     engine = Needs(backends=(request.backend,))
     return {
         StageName.CONVERT: Needs(conversions=conversions),
+        StageName.SIMPLIFY: Needs(tools=(ONNXSLIM,)),
+        StageName.PRECISION: Needs(tools=_lowering_tools(request)),
         StageName.BUILD: engine,
         StageName.INSPECT: engine,
         StageName.REFERENCE: Needs(backends=(reference_for(model.format).backend,)),
@@ -140,11 +160,31 @@ def needs_of(request: BuildRequest, model: Model) -> dict[StageName, Needs]:
     }
 
 
+def _lowering_tools(request: BuildRequest) -> tuple[str, ...]:
+    """Quantizing simplifies first; calibration, FP16's range check and every study run the model."""
+    settings = request.lowering
+    studies = settings.layer_errors or settings.max_rel is not None or settings.top1_drop is not None
+    tools = [ML_DTYPES]
+    if request.precision in (Precision.INT8, Precision.FP8):
+        tools.append(ONNXSLIM)
+    if request.precision is not Precision.BF16 or studies:
+        tools.append(ONNXRUNTIME)
+    return (*tools, *((MODELOPT,) if settings.engine == MODELOPT else ()))
+
+
+def lack_of(needs: Needs, toolchains: Sequence[Toolchain]) -> Availability | None:
+    """Why none of the toolchains has the tools; None when one has them all, or when they do not tell."""
+    told = [[chain.tools[name] for name in needs.tools] for chain in toolchains if chain.tools.keys() >= set(needs.tools)]
+    lacks = [next((tool for tool in tools if not tool.available), None) for tools in told]
+    return lacks[0] if lacks and None not in lacks else None
+
+
 def toolchain_for(needs: Needs, toolchains: Sequence[Toolchain]) -> Toolchain:
     """The first toolchain that has all of it; the first of all when none has: the stage then says what is missing."""
     for chain in toolchains:
         offers = [chain.backends.get(name) for name in needs.backends]
         offers += [chain.conversions.get(name) for name in needs.conversions]
+        offers += [chain.tools.get(name) for name in needs.tools]
         if all(offer and offer.available for offer in offers):
             return chain
     return toolchains[0]

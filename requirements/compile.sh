@@ -5,6 +5,6 @@ cd "$(dirname "$0")/.."
 lock() { uv pip compile --group build --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command requirements/compile.sh pyproject.toml "$@"; }
 lock --python-version 3.11 --extra runtimes --extra dashboard --extra jobs --output-file requirements/run.txt
 lock --python-version 3.11 --extra runtimes --extra dashboard --extra jobs --extra s3 --group dev --output-file requirements/dev.txt
-lock --python-version 3.10 --extra jobs --extra s3 --output-file requirements/worker.txt
+lock --python-version 3.10 --extra precision --extra jobs --extra s3 --output-file requirements/worker.txt
 uv pip compile --quiet --generate-hashes --no-emit-index-url --custom-compile-command requirements/compile.sh --python-version 3.11 \
   --override requirements/modelopt-overrides.in requirements/modelopt.in --output-file requirements/modelopt.txt

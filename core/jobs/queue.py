@@ -37,7 +37,7 @@ from core.pipeline import plan
 from core.request import BuildRequest, aimed_at, checked
 from core.serialization import from_data, read_json, to_data
 from core.store import Kind, Store, store_named
-from core.toolchains import needs_of
+from core.toolchains import Needs, lack_of, needs_of
 from core.workspace import Workspace
 
 HISTORY = 200  # finished jobs that estimates look back on
@@ -90,7 +90,11 @@ class Queue:
         model = self.workspace.model(request.model)
         request = checked(request, model, here=False)
         workers = [worker for worker in self.workers() if worker.alive and worker.card.device_type == request.device]
+        needs, stages = needs_of(request, model), plan(request, model)
         self._check_offered(request, model, workers)
+        lacks = [lack for worker in workers if (lack := _lack(worker, [needs[stage] for stage in stages if stage in needs]))]
+        if lacks and len(lacks) == len(workers):
+            raise lacks[0]
         offers = [offer for worker in workers if (offer := worker.offers(request.backend)) and offer.available]
         request = aimed_at(request, offers[0].version if offers else None)
         if not force and self._is_stored(request.key):
@@ -102,8 +106,8 @@ class Queue:
             key=request.key,
             request=request,
             model_name=model.name,
-            stages=plan(request, model),
-            needs=needs_of(request, model),
+            stages=stages,
+            needs=needs,
             submitted_at=time.time(),
             force=force,
         )
@@ -121,7 +125,9 @@ class Queue:
                 to_data(ticket),
             )
         job = str(handle.get_workflow_id())
-        note = "" if workers else f"No worker for {request.device!r} is running: start one with `engineroom worker`."
+        note = " ".join(f"{lack.message} {lack.hint}" for lack in lacks)
+        if not workers:
+            note = f"No worker for {request.device!r} is running: start one with `engineroom worker`."
         return Submitted(key=request.key, answer=Answer.QUEUED if job == proposed else Answer.JOINED, job=job, note=note)
 
     def submit_all(
@@ -341,4 +347,13 @@ def _error(row: Any, ending: Ending | None) -> dict[str, str] | None:
         return error_to_dict(StageCrashed("Every worker that took this job died over it; it is not tried again.", hint=hint))
     if row.status == "ERROR":
         return error_to_dict(EngineRoomError(f"The worker failed: {row.error}", hint="The worker's own output has the details."))
+    return None
+
+
+def _lack(worker: Worker, needs: Sequence[Needs]) -> Unavailable | None:
+    """The tool that a worker has in no toolchain, as the error that a job of it would end with."""
+    card = worker.card
+    for one in needs:
+        if lack := lack_of(one, card.toolchains):
+            return Unavailable(f"Worker {card.id} on {card.host} cannot carry this out: {lack.reason}", hint=lack.hint)
     return None

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import onnx
 
-from core.availability import Availability
 from core.errors import ConversionFailed, InvalidRequest, Unavailable
 from core.onnxfile import graph_signature, name_nodes, opset, read_onnx, save_onnx
 from core.precision import modelopt_adapter
@@ -26,6 +25,7 @@ from core.precision.calibration_data import CalibrationData, open_data
 from core.precision.data_check import check_data
 from core.precision.kinds import Precision
 from core.precision.lower import load_for
+from core.precision.modelopt_environment import availability, interpreter
 from core.precision.opset import fit_opset
 from core.precision.placement_check import check_placement
 from core.precision.prepare import ENTRY, PrecisionOptions, PrecisionResult, finish
@@ -36,30 +36,10 @@ from core.precision.settings import MODELOPT
 from core.precision.target import Target
 from core.progress import Progress, Report
 
-PYTHON_VARIABLE = "ENGINEROOM_MODELOPT_PYTHON"
-_SETUP = "Make it as docs/precision.md tells and set ENGINEROOM_MODELOPT_PYTHON to its interpreter."
 # What it writes at least: its Q/DQ nodes carry FP16 scales.
 _MIN_OPSET = {Precision.FP16: 13, Precision.BF16: 22, Precision.INT8: 19, Precision.FP8: 19}
 _TYPES = {Precision.FP16: "float16", Precision.BF16: "bfloat16", Precision.INT8: "int8", Precision.FP8: "float8_e4m3fn"}
 _METHODS = ("max", "entropy")
-
-
-def availability(python: Path | None = None) -> Availability:
-    """Whether there is an interpreter with ModelOpt; looks at its files and starts nothing."""
-    interpreter = _interpreter(python)
-    if interpreter is None:
-        return Availability(available=False, reason="No ModelOpt environment is named.", hint=_SETUP)
-    if not os.access(interpreter, os.X_OK):
-        return Availability(available=False, reason=f"{interpreter} is no interpreter.", hint=_SETUP)
-    found = sorted(interpreter.parent.parent.glob("lib/python*/site-packages/nvidia_modelopt-*.dist-info"))
-    if not found:
-        return Availability(available=False, reason=f"{interpreter} has no ModelOpt.", hint=_SETUP)
-    return Availability(available=True, version=found[0].name.split("-")[1].removesuffix(".dist"), devices=("cpu",))
-
-
-def _interpreter(python: Path | None) -> Path | None:
-    named = os.environ.get(PYTHON_VARIABLE)
-    return python or (Path(named) if named else None)
 
 
 def prepare_with_modelopt(
@@ -163,7 +143,7 @@ def _run(
     (scratch / "request.json").write_text(json.dumps(request))
     report(Progress(message=f"ModelOpt: {precision.value.upper()}", fraction=None))
     # Isolated: this folder must not be on its path, where `modelopt` would be this file.
-    command = [str(_interpreter(options.python)), "-I", modelopt_adapter.__file__, str(scratch / "request.json")]
+    command = [str(interpreter(options.python)), "-I", modelopt_adapter.__file__, str(scratch / "request.json")]
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
     done = subprocess.run(command, env=environment, cwd=scratch, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0 or not (scratch / "made.onnx").exists():
