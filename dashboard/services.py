@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +13,7 @@ import streamlit as st
 from core.backends.base import folder_bytes
 from core.benchmark.measurement import Measurement
 from core.builds import BUILD_FILE, Build, Outcome
-from core.errors import StoreFailed
+from core.errors import EngineRoomError, StoreFailed
 from core.housekeeping import Usage, usage
 from core.jobs.queue import Queue
 from core.models.model import Model
@@ -58,6 +59,20 @@ def builds_of(digest: str) -> list[Build]:
     """The stored builds of a model."""
     found = (_readable(Build, path) for path in _newest_first(workspace().builds, BUILD_FILE))
     return [build for build in found if build and build.request.model == digest]
+
+
+def recent_builds(limit: int) -> list[Build]:
+    """The newest stored builds of all models."""
+    found = (_readable(Build, path) for path in _newest_first(workspace().builds, BUILD_FILE))
+    return list(islice((build for build in found if build), limit))
+
+
+def model_name(digest: str) -> str:
+    """What a model is called; its digest's beginning when it is not here any more."""
+    try:
+        return model(digest).name
+    except EngineRoomError:
+        return f"model {digest[:12]}"
 
 
 def _newest_first(folder: Path, name: str) -> Iterator[Path]:

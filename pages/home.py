@@ -8,7 +8,7 @@ from dashboard import links, services
 from dashboard.components.add_model import add_model, sample_button
 from dashboard.components.backends_list import show_offers
 from dashboard.components.model_list import model_rows
-from dashboard.components.recent_jobs import show_recent_jobs
+from dashboard.components.recent_builds import show_recent_builds
 
 RECENT = 5
 
@@ -32,7 +32,7 @@ with machine:
     show_offers()
     links.link(links.SYSTEM, "Why not, and what to do", icon=":material/monitor_heart:")
 
-recent_models, recent_jobs = st.columns(2, gap="large")
+recent_models, recent_builds = st.columns(2, gap="large")
 with recent_models:
     st.header("Models")
     model_rows(models[:RECENT], digests=False)
@@ -40,6 +40,6 @@ with recent_models:
         links.link(links.MODEL, f"All models ({len(models)})", icon=":material/arrow_forward:")
     else:
         st.caption("None yet. What you add is stored here for everybody who uses this dashboard.")
-with recent_jobs:
+with recent_builds:
     st.header("Builds")
-    show_recent_jobs(RECENT)
+    show_recent_builds(RECENT)

@@ -14,26 +14,19 @@ from core.jobs.job import JobState
 from core.parity.result import Parity
 from core.paths import path_title
 from dashboard import formatting, links, services
-from dashboard.components.job_status import STAGE_ICONS
+from dashboard.components.job_status import BUILD_COLOURS, STAGE_ICONS
 from dashboard.components.layer_view import layer_view
 from dashboard.failures import show_error
 
 REFRESH_SECONDS = 2.0
 NOT_MEASURED = formatting.NOT_MEASURED
-COLOURS = {
-    State.WAITING: "gray",
-    State.RUNNING: "blue",
-    State.DONE: "green",
-    State.FAILED: "red",
-    State.CANCELLED: "orange",
-}
 
 
 def title_row(outcome: Outcome, downloads: Callable[[Outcome], None]) -> None:
     build, request = outcome.build, outcome.build.request
     st.title(f"{outcome.model.name}: {path_title(request.path)}")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state])
+        st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=BUILD_COLOURS[build.state])
         st.badge(f"{request.precision.value} asked for", color="gray")
         st.badge(request.device, color="gray")
         st.caption(f"build {formatting.digest(build.key)}")

@@ -18,6 +18,13 @@ COLOURS = {
     JobState.FAILED: "red",
     JobState.CANCELLED: "orange",
 }
+BUILD_COLOURS = {
+    State.WAITING: "gray",
+    State.RUNNING: "blue",
+    State.DONE: "green",
+    State.FAILED: "red",
+    State.CANCELLED: "orange",
+}
 ICONS = {
     JobState.QUEUED: ":material/hourglass_empty:",
     JobState.RUNNING: ":material/play_circle:",

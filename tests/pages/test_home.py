@@ -8,9 +8,11 @@ from core.models.model import Model
 from core.request import BuildRequest
 from core.workspace import Workspace
 from dashboard import links, services
+from dashboard.components.recent_builds import newest
 from dashboard.intakes import ALLOWED_FOLDER_VARIABLE
 from sample_models.make_models import sample
 from tests.pages.conftest import OpenPage, text_of
+from tests.stored_builds import store_build
 
 
 def test_a_first_visitor_learns_what_this_is_and_what_to_do(open_page: OpenPage) -> None:
@@ -37,6 +39,26 @@ def test_models_and_jobs_are_listed(open_page: OpenPage, digits: Model) -> None:
     said = text_of(open_page(links.HOME))
     assert "SavedModel · 361.4 kB" in said
     assert "waiting since" in said
+
+
+def test_a_build_made_in_the_foreground_is_listed(open_page: OpenPage, workspace: Workspace, digits: Model) -> None:
+    store_build(workspace, BuildRequest(model=digits.digest, path="savedmodel.tensorflow.signature"), median_ms=1.0)
+    app = open_page(links.HOME)
+    assert not app.exception
+    assert "in the foreground, done" in text_of(app)
+
+
+def test_what_goes_on_comes_first_and_a_job_stands_for_its_build(workspace: Workspace, digits: Model) -> None:
+    request = BuildRequest(model=digits.digest, path="savedmodel.tensorflow.signature")
+    other = BuildRequest(model=digits.digest, path="savedmodel.tensorflow.signature", seed=7)
+    services.queue().submit(request)
+    store_build(workspace, request, median_ms=1.0)
+    store_build(workspace, other, median_ms=1.0)
+    jobs = [job for job in services.queue().jobs() if job.key == request.key]
+    shown = newest(jobs, services.recent_builds(10), 10)
+    assert shown[0] is jobs[0]
+    assert [entry.key for entry in shown].count(request.key) == 1
+    assert other.key in [entry.key for entry in shown]
 
 
 def test_a_damaged_model_on_disk_breaks_nothing(open_page: OpenPage, workspace: Workspace) -> None:

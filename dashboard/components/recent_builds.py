@@ -1,0 +1,67 @@
+"""The newest builds of everybody: jobs of the queue, and what was built in the foreground by `engineroom build`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.builds import Build, State
+from core.jobs.job import Job, JobState
+from core.paths import path_title
+from dashboard import formatting, links, services
+from dashboard.components.job_status import BUILD_COLOURS, STAGE_ICONS, show_state, status_line, title
+
+REFRESH_SECONDS = 5.0
+
+
+@st.fragment(run_every=REFRESH_SECONDS)
+def show_recent_builds(limit: int) -> None:
+    """Asked anew every few seconds; each leads to its engine, a job that is not done to the job."""
+    jobs = services.queue().jobs(limit=4 * limit)
+    for entry in newest(jobs, services.recent_builds(2 * limit), limit):
+        with st.container(border=True):
+            _job_row(entry) if isinstance(entry, Job) else _build_row(entry)
+    if jobs:
+        links.link(links.JOBS, "All jobs", icon=":material/arrow_forward:")
+    elif not services.recent_builds(1):
+        st.caption("None yet. Open a model and build it: progress shows here, for everybody.")
+
+
+def newest(jobs: Sequence[Job], builds: Sequence[Build], limit: int) -> list[Job | Build]:
+    """Both together, what goes on first, then the latest; a build that a job has made is shown as that job."""
+    made = {job.key for job in jobs}
+    entries: list[Job | Build] = [*jobs, *(build for build in builds if build.key not in made)]
+    return sorted(entries, key=_order, reverse=True)[:limit]
+
+
+def _order(entry: Job | Build) -> tuple[bool, float]:
+    if isinstance(entry, Job):
+        return not entry.state.finished, entry.finished_at or entry.submitted_at
+    return entry.finished_at is None, entry.finished_at or entry.created_at
+
+
+def _job_row(job: Job) -> None:
+    name, state = st.columns([4, 3], vertical_alignment="center")
+    with name:
+        if job.state is JobState.DONE:
+            links.link(links.ENGINE, title(job), icon=":material/memory:", build=job.key)
+        else:
+            links.link(links.JOBS, title(job), icon=":material/list:", job=job.id)
+    with state, st.container(horizontal=True, vertical_alignment="center"):
+        show_state(job)
+        st.caption(status_line(job))
+
+
+def _build_row(build: Build) -> None:
+    name, state = st.columns([4, 3], vertical_alignment="center")
+    with name:
+        request = build.request
+        text = f"{services.model_name(request.model)}: {path_title(request.path)} in {request.precision.value}"
+        links.link(links.ENGINE, text, icon=":material/memory:", build=build.key)
+    with state, st.container(horizontal=True, vertical_alignment="center"):
+        st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=BUILD_COLOURS[build.state])
+        when = formatting.ago(build.finished_at or build.created_at, time.time())
+        going = build.state in (State.WAITING, State.RUNNING)
+        st.caption(f"in the foreground, {'begun' if going else build.state.value} {when}")
