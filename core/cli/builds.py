@@ -14,6 +14,7 @@ from core.benchmark.measurement import Measurement
 from core.builds import Outcome, all_builds, load_outcome
 from core.cli.accuracy import precision_fields, print_precision
 from core.cli.models import AsJson, ModelArgument, stored_model
+from core.cli.options import with_options
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, stderr
 from core.cli.requests import (
     Force,
@@ -22,7 +23,6 @@ from core.cli.requests import (
     make_request,
     require,
     run_in_foreground,
-    with_request_options,
 )
 from core.parity.result import OutputParity
 from core.precision.kinds import Precision
@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
     app.command("bench")(bench_command)
 
 
-@with_request_options
+@with_options
 def build_command(
     model: ModelArgument,
     path: Annotated[str, typer.Option("--path", "-p", help="Which path, as `engineroom paths` lists them.")],

@@ -10,8 +10,9 @@ from core.analysis.comparison import ComparisonRow, candidate_from, compare_cand
 from core.analysis.realized import PrecisionPair, compare_precisions
 from core.builds import Outcome
 from core.cli.models import AsJson, ModelArgument, stored_model
+from core.cli.options import with_options
 from core.cli.output import print_json, print_notes, print_table, stderr, stdout
-from core.cli.requests import Force, RequestOptions, exit_code, make_request, run_in_foreground, with_request_options
+from core.cli.requests import Force, RequestOptions, exit_code, make_request, run_in_foreground
 from core.errors import EngineRoomError, Unavailable
 from core.paths import paths_for
 from core.precision.kinds import Precision
@@ -26,7 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("compare")(compare_command)
 
 
-@with_request_options
+@with_options
 def compare_command(
     model: ModelArgument,
     options: RequestOptions,

@@ -11,8 +11,9 @@ import typer
 
 from core.benchmark.machine import memory_limit
 from core.cli.models import AsJson, ModelArgument, stored_model
+from core.cli.options import with_options
 from core.cli.output import print_json, print_table, stderr, stdout
-from core.cli.requests import Force, RequestOptions, make_request, with_request_options
+from core.cli.requests import Force, RequestOptions, make_request
 from core.errors import InvalidRequest
 from core.housekeeping import collect
 from core.jobs.device import parse_device
@@ -56,7 +57,7 @@ def _queue(database: str | None, store: str | None = None) -> Queue:
     return Queue(default_workspace(), database, store)
 
 
-@with_request_options
+@with_options
 def submit_command(
     model: ModelArgument,
     path: Annotated[list[str], typer.Option("--path", "-p", help="Which path, as `engineroom paths` lists them (repeatable).")],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from core.cli.accuracy import first_bad_text, print_layer_errors, print_rounds
 from core.cli.models import AsJson
+from core.cli.options import with_options
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar
 from core.cli.requests import PARITY_FAILED
 from core.errors import InvalidRequest
@@ -35,27 +37,69 @@ from core.precision.target import Device, advise, parse_target
 group = typer.Typer(no_args_is_help=True, help="Precision: convert, calibrate, check, and find where accuracy goes.")
 
 PLACEMENT_BROKEN = 1
+CALIBRATION_SAMPLES = 500
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False)]
 Kind = Annotated[Precision, typer.Option("--precision", "-p")]
 For = Annotated[str, typer.Option("--target", "-t", help="onnxruntime, openvino, tensorrt or a version: tensorrt-8.6.")]
-Data = Annotated[Path | None, typer.Option("--data", "-d", help=".npz, .npy, a folder of them, or a folder of images.")]
 Limit = Annotated[int, typer.Option("--samples", min=1, help="At most so many, spread over the data.")]
-Expected = Annotated[list[str] | None, typer.Option("--expected", help="What an input was trained on: image=0:1 (repeatable).")]
-Shapes = Annotated[list[str] | None, typer.Option("--shape", help="Length of a dynamic axis for random data (repeatable).")]
-Size = Annotated[str | None, typer.Option("--image-size", help="Height and width of images: 224x224.")]
-Layout = Annotated[str | None, typer.Option("--image-layout", help="nhwc or nchw.")]
-Scale = Annotated[float, typer.Option("--image-scale", help="What pixels are multiplied by.")]
-Mean = Annotated[str, typer.Option("--image-mean", help="Taken off then: one number, or one a channel: 0.485,0.456,0.406.")]
-Std = Annotated[str, typer.Option("--image-std", help="What it is divided by last.")]
-KeepNodes = Annotated[
-    list[str] | None, typer.Option("--keep", help="A node, or pattern of nodes, to leave in FP32 (repeatable).")
-]
-KeepOps = Annotated[list[str] | None, typer.Option("--keep-op", help="An op type to leave in FP32 (repeatable).")]
 Percentile = Annotated[
     float | None, typer.Option("--percentile", min=50, max=100, help="Of the activations; the largest without.")
 ]
-RangesFile = Annotated[Path | None, typer.Option("--ranges", help="From `calibrate`, or an earlier `convert`.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataChoices:
+    """Where samples come from, and how they become the model's inputs; the options' own help says what each is."""
+
+    data: Annotated[Path | None, typer.Option("--data", "-d", help=".npz, .npy, a folder of them, or a folder of images.")] = None
+    expected: Annotated[
+        list[str] | None, typer.Option("--expected", help="What an input was trained on: image=0:1 (repeatable).")
+    ] = None
+    shape: Annotated[list[str] | None, typer.Option("--shape", help="Length of a dynamic axis for random data (repeatable).")] = (
+        None
+    )
+    image_size: Annotated[str | None, typer.Option("--image-size", help="Height and width of images: 224x224.")] = None
+    image_layout: Annotated[str | None, typer.Option("--image-layout", help="nhwc or nchw.")] = None
+    image_scale: Annotated[float, typer.Option("--image-scale", help="What pixels are multiplied by.")] = 1 / 255
+    image_mean: Annotated[
+        str, typer.Option("--image-mean", help="Taken off then: one number, or one a channel: 0.485,0.456,0.406.")
+    ] = "0"
+    image_std: Annotated[str, typer.Option("--image-std", help="What it is divided by last.")] = "1"
+
+    def options(self, samples: int) -> DataOptions:
+        """How at most so many samples are read.
+
+        Raises:
+            InvalidRequest: A text cannot be read.
+        """
+        height, _, width = (self.image_size or "").partition("x")
+        if self.image_size and not (height.isdigit() and width.isdigit()):
+            raise InvalidRequest(f"Could not read the size {self.image_size!r}.", hint="Write 224x224.")
+        if self.image_layout not in (None, "nhwc", "nchw"):
+            raise InvalidRequest(f"No layout is called {self.image_layout!r}.", hint="There are nhwc and nchw.")
+        images = ImageOptions(
+            size=(int(height), int(width)) if self.image_size else None,
+            layout=self.image_layout,
+            scale=self.image_scale,
+            mean=_numbers(self.image_mean),
+            std=_numbers(self.image_std),
+        )
+        return DataOptions(
+            limit=samples, images=images, expected=parse_ranges(self.expected or []), profile=parse_profile(self.shape or [])
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoweringChoices:
+    """What stays in FP32, and how far quantized values reach."""
+
+    keep: Annotated[
+        list[str] | None, typer.Option("--keep", help="A node, or pattern of nodes, to leave in FP32 (repeatable).")
+    ] = None
+    keep_op: Annotated[list[str] | None, typer.Option("--keep-op", help="An op type to leave in FP32 (repeatable).")] = None
+    percentile: Percentile = None
+    ranges: Annotated[Path | None, typer.Option("--ranges", help="From `calibrate`, or an earlier `convert`.")] = None
 
 
 def register(app: typer.Typer) -> None:
@@ -69,48 +113,17 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise InvalidRequest(f"Could not read the numbers {text!r}.", hint="Write 0.5 or 0.485,0.456,0.406.") from None
 
 
-def _data_options(
-    samples: int,
-    expected: list[str] | None,
-    shape: list[str] | None,
-    *,
-    size: str | None = None,
-    layout: str | None = None,
-    scale: float = 1 / 255,
-    mean: str = "0",
-    std: str = "1",
-) -> DataOptions:
-    height, _, width = (size or "").partition("x")
-    if size and not (height.isdigit() and width.isdigit()):
-        raise InvalidRequest(f"Could not read the size {size!r}.", hint="Write 224x224.")
-    if layout not in (None, "nhwc", "nchw"):
-        raise InvalidRequest(f"No layout is called {layout!r}.", hint="There are nhwc and nchw.")
-    images = ImageOptions(
-        size=(int(height), int(width)) if size else None, layout=layout, scale=scale, mean=_numbers(mean), std=_numbers(std)
-    )
-    return DataOptions(limit=samples, images=images, expected=parse_ranges(expected or []), profile=parse_profile(shape or []))
-
-
 @group.command("convert")
+@with_options
 def convert_command(
     model: Model,
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder for the graph, its ranges and a report.")],
     precision: Kind,
+    chosen: DataChoices,
+    lowering: LoweringChoices,
     target: For = "onnxruntime",
-    data: Data = None,
-    samples: Limit = 500,
-    expected: Expected = None,
-    shape: Shapes = None,
-    image_size: Size = None,
-    image_layout: Layout = None,
-    image_scale: Scale = 1 / 255,
-    image_mean: Mean = "0",
-    image_std: Std = "1",
-    keep: KeepNodes = None,
-    keep_op: KeepOps = None,
+    samples: Limit = CALIBRATION_SAMPLES,
     keep_io: Annotated[bool, typer.Option(help="Leave inputs and outputs in FP32.")] = True,
-    percentile: Percentile = None,
-    ranges: RangesFile = None,
     engine: Annotated[str, typer.Option("--engine", help="light or modelopt.")] = LIGHT,
     method: Annotated[str, typer.Option("--method", help="ModelOpt's calibration: max or entropy.")] = "max",
     json: AsJson = False,
@@ -118,21 +131,21 @@ def convert_command(
     """Write a model in a precision."""
     options = PrecisionOptions(
         engine=engine,
-        keep_nodes=tuple(keep or ()),
-        keep_ops=tuple(keep_op or ()),
+        keep_nodes=tuple(lowering.keep or ()),
+        keep_ops=tuple(lowering.keep_op or ()),
         keep_io_types=keep_io,
-        percentile=percentile,
-        ranges=ranges,
+        percentile=lowering.percentile,
+        ranges=lowering.ranges,
         method=method,
-        data=_data_options(
-            samples, expected, shape, size=image_size, layout=image_layout, scale=image_scale, mean=image_mean, std=image_std
-        ),
+        data=chosen.options(samples),
     )
     if out.exists() and any(out.iterdir()):
         raise InvalidRequest(f"{out} is not empty.", hint="Name a new folder.")
     out.mkdir(parents=True, exist_ok=True)
     with progress_bar(precision.value) as report:
-        result = prepare(model, out, precision, target=parse_target(target), calibration=data, options=options, report=report)
+        result = prepare(
+            model, out, precision, target=parse_target(target), calibration=chosen.data, options=options, report=report
+        )
     if json:
         print_json(result)
     else:
@@ -157,30 +170,22 @@ def _show_result(result: PrecisionResult, out: Path) -> None:
 
 
 @group.command("calibrate")
+@with_options
 def calibrate_command(
     model: Model,
     out: Annotated[Path, typer.Argument(metavar="RANGES.json")],
-    data: Data = None,
+    chosen: DataChoices,
     precision: Kind = Precision.INT8,
     target: For = "onnxruntime",
-    samples: Limit = 500,
-    expected: Expected = None,
-    shape: Shapes = None,
-    image_size: Size = None,
-    image_layout: Layout = None,
-    image_scale: Scale = 1 / 255,
-    image_mean: Mean = "0",
-    image_std: Std = "1",
+    samples: Limit = CALIBRATION_SAMPLES,
     percentile: Percentile = None,
     json: AsJson = False,
 ) -> None:
     """Take the ranges of a model's tensors on data, to use with any number of conversions."""
-    options = _data_options(
-        samples, expected, shape, size=image_size, layout=image_layout, scale=image_scale, mean=image_mean, std=image_std
-    )
+    options = chosen.options(samples)
     with progress_bar("calibrate") as report:
         loaded, notes = load_for(model, precision, report)
-        opened = open_data(data, graph_signature(loaded), options)
+        opened = open_data(chosen.data, graph_signature(loaded), options)
         check = check_data(opened, loaded, options.expected)
         percentiles = () if percentile is None else (percentile,)
         found = calibrate(loaded, precision, parse_target(target), opened, report, percentiles=percentiles)
@@ -214,44 +219,49 @@ def check_command(model: Model, target: For = "tensorrt", json: AsJson = False) 
 
 
 @group.command("sensitivity")
+@with_options
 def sensitivity_command(
     model: Model,
     precision: Kind,
-    data: Data = None,
+    chosen: DataChoices,
+    lowering: LoweringChoices,
     samples: Limit = 8,
     calibration: Annotated[Path | None, typer.Option("--calibration", help="Data to quantize with; --data without.")] = None,
-    ranges: RangesFile = None,
-    expected: Expected = None,
-    shape: Shapes = None,
     target: For = "onnxruntime",
     labelled: Annotated[Path | None, typer.Option("--labelled", help="An .npz with labels, or folders of classes.")] = None,
     max_rel: Annotated[float | None, typer.Option("--max-rel", help="Keep layers in FP32 until outputs are this close.")] = None,
     top1_drop: Annotated[float | None, typer.Option("--top1-drop", help="Or until so much top-1 is lost at most: 0.01.")] = None,
-    keep: KeepNodes = None,
     json: AsJson = False,
 ) -> None:
     """Name the layers that lose accuracy; with a goal, find which ones to keep in FP32."""
-    options = _data_options(samples, expected, shape)
-    calibration_options = _data_options(500, expected, shape)
-    kept = Keep(nodes=tuple(keep or ()))
+    many = chosen.options(CALIBRATION_SAMPLES)
+    keep = Keep(ops=frozenset(lowering.keep_op or ()), nodes=tuple(lowering.keep or ()))
+    percentile = lowering.percentile
     tried = parse_target(target) if parse_target(target).quantizes_outputs else TRIAL_TARGET
     with progress_bar("sensitivity") as report:
         load = load_once(model, precision, report)
         loaded = load()
         signature = graph_signature(loaded)
-        compared = open_data(data, signature, options)
-        known = load_ranges(ranges, structure_digest(loaded)) if ranges else None
+        compared = open_data(chosen.data, signature, chosen.options(samples))
+        known = load_ranges(lowering.ranges, structure_digest(loaded)) if lowering.ranges else None
         if known is None and precision in GRIDS:
-            known = calibrate(loaded, precision, tried, open_data(calibration or data, signature, calibration_options), report)
-
+            data = open_data(calibration or chosen.data, signature, many)
+            known = calibrate(loaded, precision, tried, data, report, percentiles=() if percentile is None else (percentile,))
         if max_rel is None and top1_drop is None:
-            trial = make_trial(load, precision, ranges=known, keep=kept, target=tried)
+            trial = make_trial(load, precision, ranges=known, keep=keep, percentile=percentile, target=tried)
             found: Sensitivity | Remedy = layer_errors(loaded, trial, compared, report)
         else:
-            judged = open_labelled(labelled, signature) if labelled else None
-            goal = Goal(max_rel=max_rel, top1_drop=top1_drop)
             found = find_remedy(
-                load, precision, goal, compared, ranges=known, labelled=judged, keep=kept, target=tried, report=report
+                load,
+                precision,
+                Goal(max_rel=max_rel, top1_drop=top1_drop),
+                compared,
+                ranges=known,
+                labelled=open_labelled(labelled, signature, many) if labelled else None,
+                keep=keep,
+                percentile=percentile,
+                target=tried,
+                report=report,
             )
     if json:
         print_json(found)

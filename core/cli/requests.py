@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -69,27 +66,6 @@ class RequestOptions:
         DEFAULT_PROTOCOL.min_seconds
     )
     seed: Annotated[int, typer.Option("--seed", help="Of the random inputs.")] = 0
-
-
-def with_request_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the options of RequestOptions, and hands them over as its argument `options`.
-
-    Typer reads a command's options from its signature; this one is made of the command's own and the shared ones.
-    """
-    own = inspect.signature(command, eval_str=True).parameters
-    shared = inspect.signature(RequestOptions, eval_str=True).parameters
-
-    @functools.wraps(command)
-    def flat(**values: Any) -> None:
-        options = RequestOptions(**{name: values.pop(name) for name in shared})
-        command(**values, options=options)
-
-    parameters = [parameter for name, parameter in own.items() if name != "options"]
-    everything = sorted([*parameters, *shared.values()], key=lambda parameter: parameter.default is not parameter.empty)
-    everything = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in everything]
-    flat.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
-    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in everything}
-    return flat
 
 
 def make_request(
