@@ -9,7 +9,6 @@ from pathlib import Path
 
 from core.availability import Availability, installed_version
 from core.backends._config import checked_options
-from core.backends._inputs import check_inputs
 from core.backends.base import BuildConfig, Engine, Option, Tensors, Variant, folder_bytes
 from core.backends.tensorrt import _availability, _cuda
 from core.backends.tensorrt._build import BuildFacts, Job, build_plan, check_gpu
@@ -18,7 +17,7 @@ from core.backends.tensorrt._inspect import inspector_json, layer_times
 from core.backends.tensorrt._log import Log
 from core.backends.tensorrt._measure import gpu_times
 from core.backends.tensorrt._options import OPTIONS, read_settings
-from core.backends.tensorrt._session import PLAN, TensorRTSession, loaded, opened
+from core.backends.tensorrt._session import PLAN, TensorRTSession, checked_arrays, loaded, opened
 from core.backends.tensorrt._versions import device_memory_bytes, features, parse_version
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Protocol
@@ -97,7 +96,7 @@ class TensorRT:
         return engine_graph(inspected, read_json(SourceGraph, engine.folder / SOURCE))
 
     def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
-        arrays = check_inputs(engine.signature, inputs)
+        arrays = checked_arrays(engine.signature, inputs)
         with loaded(engine) as (trt, read, _):
             execution = Execution(trt, read)
             try:
@@ -107,7 +106,7 @@ class TensorRT:
 
     def gpu_times(self, engine: Engine, inputs: Tensors, protocol: Protocol, report: Report) -> GpuTimes:
         """What the GPU itself spends, by CUDA events and with trtexec's method; besides the host-to-host latency."""
-        arrays = check_inputs(engine.signature, inputs)
+        arrays = checked_arrays(engine.signature, inputs)
         _cuda.wait_by(spin=True)
         with loaded(engine) as (trt, read, _):
             return gpu_times(trt, read, arrays, protocol, report)

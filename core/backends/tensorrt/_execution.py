@@ -121,14 +121,13 @@ class Execution:
         self.context.infer_shapes()
         for binding in self.outputs:
             told = tuple(self.context.get_tensor_shape(binding.name))
-            if all(length >= 0 for length in told):
-                self._place(binding, told)
-                continue
             if binding.allocator is None:
-                binding.allocator = _make_allocator(self.trt)
+                if all(length >= 0 for length in told):
+                    self._place(binding, told)
+                    continue
+                binding.allocator = _make_allocator(self.trt, tuple(axis for axis, length in enumerate(told) if length < 0))
                 self.context.set_output_allocator(binding.name, binding.allocator)
-            # Nothing is told of an output without elements.
-            binding.allocator.empty = tuple(max(length, 0) for length in told)
+            binding.allocator.expect(told)
         self.unshaped = [binding for binding in self.outputs if binding.shape is None]
         self._uploads = [(b.device.address, b.host.address, b.nbytes) for b in self.inputs if b.device]
         self._downloads = [(b.host.address, b.device.address, b.nbytes) for b in self.outputs if b.device and b.shape is not None]
@@ -259,8 +258,12 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
         return found
 
 
-def _make_allocator(trt: Any) -> Any:
-    """An `IOutputAllocator` for outputs whose shape depends on values (NonZero, NonMaxSuppression)."""
+def _make_allocator(trt: Any, unknown: tuple[int, ...]) -> Any:
+    """An `IOutputAllocator` for outputs whose shape depends on values (NonZero, NonMaxSuppression).
+
+    Args:
+        unknown: The axes that only a run tells. Asked again after one, TensorRT 8.5 tells the lengths of that run.
+    """
 
     class OutputAllocator(trt.IOutputAllocator):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -268,6 +271,10 @@ def _make_allocator(trt: Any) -> Any:
             self.buffer: _cuda.DeviceBuffer | None = None
             self.shape: tuple[int, ...] | None = None
             self.empty: tuple[int, ...] = ()
+
+        def expect(self, told: tuple[int, ...]) -> None:
+            """Takes what is known before a run: nothing is told of an output without elements."""
+            self.empty = tuple(0 if axis in unknown else length for axis, length in enumerate(told))
 
         def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:
             if self.buffer is None or self.buffer.nbytes < size:

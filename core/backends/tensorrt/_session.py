@@ -17,7 +17,8 @@ from core.backends.tensorrt._execution import Execution, numpy_dtype
 from core.backends.tensorrt._log import Log, make_logger, start_failure
 from core.backends.tensorrt._plugins import load_plugins
 from core.backends.tensorrt._versions import features, parse_version
-from core.errors import BuildFailed, RunFailed
+from core.errors import BuildFailed, InvalidRequest, RunFailed
+from core.models.model import Signature
 
 PLAN = "engine.plan"
 
@@ -74,7 +75,7 @@ class TensorRTSession:
     def _prepare(self, inputs: Tensors) -> Tensors:
         """Checks the inputs and makes context, buffers and graph ready for their shapes."""
         self._once = None
-        arrays = check_inputs(self.signature, inputs)
+        arrays = checked_arrays(self.signature, inputs)
         execution = self.execution
         if execution.prepare(arrays):
             self._drop_graph()
@@ -114,6 +115,24 @@ class TensorRTSession:
         """The output in the signature's type: before version 10, TensorRT knows no INT64 and gives INT32."""
         told = self._dtypes.get(name)
         return array if told is None or told == array.dtype else np.asarray(array).astype(told)
+
+
+def checked_arrays(signature: Signature, inputs: Tensors) -> dict[str, Array]:
+    """The inputs after every check, equal axes among them: TensorRT 8.5 crashes when asked about shapes that do not fit together.
+
+    Raises:
+        InvalidRequest: They are not what the signature takes.
+    """
+    arrays = check_inputs(signature, inputs)
+    lengths: dict[str, tuple[int, str]] = {}
+    for spec in signature.inputs:
+        for axis, length in zip(spec.shape or (), arrays[spec.name].shape, strict=False):
+            if isinstance(axis, str) and lengths.setdefault(axis, (length, spec.name))[0] != length:
+                before, name = lengths[axis]
+                raise InvalidRequest(
+                    f"Axis {axis} is {before} in input {name} and {length} in {spec.name}.", hint="Give both the same length."
+                )
+    return arrays
 
 
 @contextmanager
