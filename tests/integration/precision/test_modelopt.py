@@ -11,14 +11,16 @@ from onnx import helper, numpy_helper
 
 from core.errors import ConversionFailed, InvalidRequest
 from core.onnxfile import read_onnx, save_onnx
-from core.precision import modelopt
+from core.precision import modelopt_environment
 from core.precision.calibration import Runner
 from core.precision.kinds import Precision
 from core.precision.prepare import ENTRY, PrecisionOptions, prepare
+from core.precision.remedy import Goal
 from core.precision.settings import MODELOPT
+from core.precision.study import KEPT_FOR_GOAL, Studied, Study
 from core.precision.target import parse_target
 
-here = modelopt.availability()
+here = modelopt_environment.availability()
 needs_modelopt = pytest.mark.skipif(not here.available, reason=f"{here.reason} {here.hint}")
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(8, 16, 12, 12)).astype(np.float32)
@@ -71,6 +73,39 @@ def test_it_computes_the_same_function(source: Path, precision: Precision, metho
 
 
 @needs_modelopt
+@pytest.mark.slow
+def test_a_goal_is_searched_for_with_ranges_of_our_own_and_held_by_its_graph(source: Path) -> None:
+    folder = source.parent / "out"
+    folder.mkdir()
+    data, target, options = source.parent / "data.npz", parse_target("onnxruntime"), PrecisionOptions(engine=MODELOPT)
+    result = prepare(source, folder, Precision.INT8, target=target, calibration=data, options=options)
+    assert result.ranges is None
+
+    def study(max_rel: float) -> Studied:
+        asked = Study(
+            source=source,
+            folder=folder,
+            precision=Precision.INT8,
+            target=target,
+            result=result,
+            calibration=data,
+            options=options,
+        )
+        return asked.run(Goal(max_rel=max_rel))
+
+    easy = study(0.05)
+    assert easy.remedy is not None
+    assert easy.remedy.keep == ()
+    mended = study(0.015)
+    assert mended.remedy is not None
+    assert len(mended.remedy.keep) == 1
+    assert set(mended.result.converted) == {"first", "second"} - set(mended.remedy.keep)
+    assert mended.result.kept[mended.remedy.keep[0]] == KEPT_FOR_GOAL
+    with pytest.raises(ConversionFailed, match="only with every node in FP32"):
+        study(1e-6)
+
+
+@needs_modelopt
 def test_targets_before_opset_19_are_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"writes int8 at opset 19; tensorrt-8.6 reads 17"):
         prepare(source, tmp_path, Precision.INT8, target=parse_target("tensorrt-8.6"), options=PrecisionOptions(engine=MODELOPT))
@@ -84,7 +119,7 @@ def test_its_failure_is_a_sentence(source: Path, tmp_path: Path) -> None:
     interpreter = environment / "bin" / "python"
     interpreter.write_text("#!/bin/sh\necho 'ImportError: no ModelOpt' >&2\nexit 3\n")
     interpreter.chmod(0o755)
-    assert modelopt.availability(interpreter).version == "9.9"
+    assert modelopt_environment.availability(interpreter).version == "9.9"
     options = PrecisionOptions(engine=MODELOPT, python=interpreter)
     with pytest.raises(ConversionFailed, match="ModelOpt failed: ImportError: no ModelOpt"):
         prepare(source, tmp_path, Precision.INT8, target=parse_target("onnxruntime"), options=options)
