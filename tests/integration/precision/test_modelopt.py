@@ -22,14 +22,14 @@ from core.precision.target import parse_target
 
 here = modelopt_environment.availability()
 needs_modelopt = pytest.mark.skipif(not here.available, reason=f"{here.reason} {here.hint}")
-RNG = np.random.default_rng(2)
-X = RNG.normal(size=(8, 16, 12, 12)).astype(np.float32)
+X = np.random.default_rng(2).normal(size=(8, 16, 12, 12)).astype(np.float32)
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """Two convolutions with a residual Add, wide enough for FP8's rules."""
-    weights = {name: RNG.normal(0, 0.08, (16, 16, 3, 3)).astype(np.float32) for name in ("v", "w")}
+    rng = np.random.default_rng(3)
+    weights = {name: rng.normal(0, 0.08, (16, 16, 3, 3)).astype(np.float32) for name in ("v", "w")}
     nodes = [
         helper.make_node("Conv", ["x", "v"], ["a"], name="first", pads=[1, 1, 1, 1]),
         helper.make_node("Relu", ["a"], ["b"], name="relu"),
@@ -96,7 +96,9 @@ def test_a_goal_is_searched_for_with_ranges_of_our_own_and_held_by_its_graph(sou
     easy = study(0.05)
     assert easy.remedy is not None
     assert easy.remedy.keep == ()
-    mended = study(0.015)
+    before = easy.remedy.rounds[0].max_rel
+    assert before is not None
+    mended = study(0.95 * before)
     assert mended.remedy is not None
     assert len(mended.remedy.keep) == 1
     assert set(mended.result.converted) == {"first", "second"} - set(mended.remedy.keep)
