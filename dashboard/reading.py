@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from pathlib import Path
 
 from core.errors import EngineRoomError, StoreFailed, error_to_dict
-from core.progress import Progress
-from dashboard.intakes import take_in
+from core.progress import Progress, Report
 
 REMEMBERED = 200
 
@@ -26,7 +24,7 @@ class Reading:
     """How far one upload's reading is; `error` is `error_to_dict`'s."""
 
     state: ReadingState = ReadingState.READING
-    message: str = "Reading the model"
+    message: str = "Reading it"
     fraction: float | None = None
     digest: str | None = None
     error: dict[str, str] | None = None
@@ -43,17 +41,15 @@ def reading_of(upload_id: str) -> Reading | None:
 
 def begin_reading(
     upload_id: str,
-    source: Path,
+    take: Callable[[Report], str],
     *,
-    name: str,
-    inputs: Sequence[str] = (),
-    outputs: Sequence[str] = (),
     on_done: Callable[[], None],
 ) -> Reading:
     """Starts to read an upload in the background, or finds it being read.
 
     Args:
-        on_done: Called when the model is stored.
+        take: Reads and stores it; returns the digest.
+        on_done: Called when it is stored.
     """
     with _lock:
         known = _readings.get(upload_id)
@@ -70,11 +66,11 @@ def begin_reading(
     def read() -> None:
         try:
             with _READERS:
-                digest = take_in(source, name=name, inputs=inputs, outputs=outputs, report=tell)
+                digest = take(tell)
         except EngineRoomError as error:
             _put(upload_id, state=ReadingState.FAILED, error=error_to_dict(error))
         except OSError as error:
-            problem = StoreFailed(f"The model could not be read: {error.strerror}.", hint="Try again.")
+            problem = StoreFailed(f"The upload could not be read: {error.strerror}.", hint="Try again.")
             _put(upload_id, state=ReadingState.FAILED, error=error_to_dict(problem))
         else:
             _put(upload_id, state=ReadingState.DONE, digest=digest, fraction=1.0)

@@ -34,7 +34,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 CONFIG = {
     "server.headless": True,
     "server.fileWatcherType": "none",
-    "server.maxUploadSize": 500,  # MB, for .npz files alone, which pages hold in memory; models come by dashboard/uploads.py
+    "server.maxUploadSize": 1,  # MB; nothing comes this way, since pages would hold it in memory: see dashboard/uploads.py
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,

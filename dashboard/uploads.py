@@ -3,7 +3,8 @@
     POST   /engine-room/uploads                 {"files": [{"name": "a/b.pb", "size": 7}]} -> {"id": ...}
     GET    /engine-room/uploads/ID              {"state", "received": [bytes of each file], ...}
     PUT    /engine-room/uploads/ID/N?offset=K   a slice of file N, from byte K on
-    POST   /engine-room/uploads/ID/finish       once every file is whole: starts to read the model; ask GET how it goes
+    POST   /engine-room/uploads/ID/finish       once every file is whole: starts to read it; ask GET how it goes.
+                                                {"as": "data"} for an .npz, else a model with {"inputs", "outputs"}
     DELETE /engine-room/uploads/ID              forgets it
 
 Errors are {"message", "hint", "detail"}. The names are relative paths, as a folder's files have them.
@@ -15,6 +16,8 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +27,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from core.errors import InvalidRequest, NotFound, StoreFailed
+from core.progress import Report
 from core.workspace import Workspace, default_workspace
+from dashboard.data_files import take_in_data
+from dashboard.intakes import take_in
 from dashboard.reading import Reading, ReadingState, begin_reading, forget_reading, reading_of
 from dashboard.routes import api, json_body
 from dashboard.upload_folder import MAX_FILES, UploadedFile, UploadFolder, safe_name
@@ -129,15 +135,16 @@ async def finish(request: Request) -> Response:
     reading = reading_of(upload_id)
     if reading is None or reading.state is ReadingState.FAILED:
         source, name = await anyio.to_thread.run_sync(folder.assemble)
-        reading = begin_reading(
-            upload_id,
-            source,
-            name=name,
-            inputs=_names(options, "inputs"),
-            outputs=_names(options, "outputs"),
-            on_done=folder.empty,
-        )
+        reading = begin_reading(upload_id, _reader(options, source, name), on_done=folder.empty)
     return JSONResponse(_told(reading), status_code=202)
+
+
+def _reader(options: Any, source: Path, name: str) -> Callable[[Report], str]:
+    """What takes the upload in and returns its digest."""
+    if isinstance(options, dict) and options.get("as") == "data":
+        return partial(take_in_data, source)
+    inputs, outputs = _names(options, "inputs"), _names(options, "outputs")
+    return lambda report: take_in(source, name=name, inputs=inputs, outputs=outputs, report=report)
 
 
 def _names(options: Any, key: str) -> list[str]:

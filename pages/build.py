@@ -12,8 +12,9 @@ from core.precision.kinds import Precision
 from core.precision.settings import PrecisionSettings
 from core.request import BuildRequest, checked
 from dashboard import links, services
-from dashboard.components.build_options import choose_data, choose_lowering, choose_options, choose_profile, choose_protocol
+from dashboard.components.build_options import choose_lowering, choose_options, choose_profile, choose_protocol
 from dashboard.components.build_result import show_submitted
+from dashboard.components.data_uploader import data_uploader
 from dashboard.components.model_picker import choose_model
 from dashboard.components.path_board import choose_paths
 from dashboard.failures import show_error
@@ -42,8 +43,10 @@ try:
     with st.expander("Shapes", expanded=bool(signature.symbols)):
         profile = choose_profile(signature, key)
     with st.expander("Data", expanded=quantized):
-        inputs = choose_data("Inputs for parity, .npz", "Keyed by input name; `labels` in it give the accuracy.", f"{key}-inputs")
-        calibration = choose_data("Calibration data, .npz", "100 to 500 samples, for INT8 and FP8.", f"{key}-calibration")
+        inputs = data_uploader(
+            "Inputs for parity, .npz", "Keyed by input name; `labels` in it give the accuracy.", f"{key}-inputs"
+        )
+        calibration = data_uploader("Calibration data, .npz", "100 to 500 samples, for INT8 and FP8.", f"{key}-calibration")
         if quantized and not calibration:
             st.warning("Without calibration data, INT8 and FP8 engines are stamped “uncalibrated, do not deploy”.")
     lowering = PrecisionSettings()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 import streamlit as st
 
@@ -13,10 +11,7 @@ from core.benchmark.measurement import Protocol
 from core.models.model import Signature
 from core.models.profile import AxisRange, ShapeProfile, default_range
 from core.precision.settings import LIGHT, MODELOPT, PrecisionSettings
-from core.userdata import store_data
-from dashboard import services
 
-MAX_DATA_MB = 512
 MAX_PERCENTILE = 100.0
 
 
@@ -41,17 +36,6 @@ def choose_profile(signature: Signature, key: str) -> ShapeProfile:
             max=int(high.number_input(f"{symbol}: largest", 1, value=default.max, key=f"{key}-{symbol}-max")),
         )
     return ShapeProfile(axes=axes)
-
-
-def choose_data(label: str, help_text: str, key: str) -> str | None:
-    """Digest of an .npz that the user brought; None without one."""
-    given = st.file_uploader(label, type=["npz"], help=help_text, key=key, max_upload_size=MAX_DATA_MB)
-    if given is None:
-        return None
-    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
-        file.write(given.getbuffer())
-        file.flush()
-        return store_data(services.workspace(), Path(file.name))
 
 
 def choose_lowering(key: str) -> PrecisionSettings:

@@ -1,18 +1,6 @@
 // Shows the drop zone and how the upload goes. Streamlit calls the default export at every rerun; see uploader_sending.js.
 
 const ONE = "engineRoomUpload"; // the tab's one upload, kept on `window`
-const SIZES = [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]];
-
-function sizeText(bytes) {
-  const [unit, factor] = SIZES.find(([, factor]) => bytes >= factor) ?? ["B", 1];
-  return `${(bytes / factor).toFixed(factor > 1 ? 1 : 0)} ${unit}`;
-}
-
-function timeText(seconds) {
-  if (seconds < 60) return `${Math.max(1, Math.round(seconds))} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
-}
 
 // Every file below what was dropped, with its path from there.
 async function filesOfEntry(entry) {
@@ -39,19 +27,6 @@ const filesOfInput = (input) => [...input.files].map((file) => ({ name: file.web
 function titleOf(files) {
   const tops = new Set(files.map(({ name }) => name.split("/")[0]));
   return tops.size === 1 ? [...tops][0] : `${files.length} files`;
-}
-
-function progressText(upload) {
-  if (upload.state === "waiting") return upload.message;
-  if (upload.state === "reading") {
-    const share = upload.fraction === null || upload.fraction === undefined ? "" : ` · ${Math.round(upload.fraction * 100)} %`;
-    return `Uploaded. ${upload.message}${share}`;
-  }
-  const parts = [`${sizeText(upload.sent)} of ${sizeText(upload.total)}`];
-  if (upload.speed) {
-    parts.push(`${sizeText(upload.speed)} a second`, `${timeText((upload.total - upload.sent) / upload.speed)} left`);
-  }
-  return parts.join(" · ");
 }
 
 function warnBeforeLeaving(event) {

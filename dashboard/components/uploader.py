@@ -19,7 +19,7 @@ _uploader = st.components.v2.component(
     "engine_room_uploader",
     html=_text("uploader.html"),
     css=_text("uploader.css"),
-    js=_text("uploader_sending.js") + _text("uploader.js"),
+    js=_text("uploader_words.js") + _text("uploader_sending.js") + _text("uploader.js"),
 )
 
 

@@ -20,18 +20,18 @@ class Cut extends Error {}
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-function remembered() {
+function remembered(slot = REMEMBERED) {
   try {
-    return JSON.parse(localStorage.getItem(REMEMBERED));
+    return JSON.parse(localStorage.getItem(slot));
   } catch {
     return null;
   }
 }
 
-function remember(value) {
+function remember(value, slot = REMEMBERED) {
   try {
-    if (value) localStorage.setItem(REMEMBERED, JSON.stringify(value));
-    else localStorage.removeItem(REMEMBERED);
+    if (value) localStorage.setItem(slot, JSON.stringify(value));
+    else localStorage.removeItem(slot);
   } catch {
     // Without storage an upload cannot go on after a reload; all else works.
   }
@@ -50,7 +50,8 @@ function fingerprint(files) {
 }
 
 class Sending {
-  constructor(files, name, options, token) {
+  constructor(files, name, options, token, slot = REMEMBERED) {
+    this.slot = slot; // of the browser's storage, where an interrupted upload is found again
     this.files = files;
     this.name = name;
     this.options = options;
@@ -146,7 +147,7 @@ class Sending {
   // Finds the upload that was begun before, in this tab or before a reload, or begins one.
   async begin() {
     const mark = fingerprint(this.files);
-    const known = remembered();
+    const known = remembered(this.slot);
     this.id ??= known?.mark === mark ? known.id : null;
     if (this.id) {
       try {
@@ -154,12 +155,12 @@ class Sending {
         return;
       } catch (error) {
         if (error.status !== 404) throw error;
-        remember(null);
+        remember(null, this.slot);
       }
     }
     const files = this.files.map(({ name, file }) => ({ name, size: file.size }));
     this.id = (await this.ask("POST", "", JSON.stringify({ files }))).id;
-    remember({ id: this.id, mark, name: this.name, total: this.total });
+    remember({ id: this.id, mark, name: this.name, total: this.total }, this.slot);
   }
 
   // Sends what the server does not have yet.
@@ -196,7 +197,7 @@ class Sending {
       told = await this.ask("GET", `/${this.id}`);
       if (told.state === "receiving") told = await finish(); // the server was restarted meanwhile
     }
-    remember(null);
+    remember(null, this.slot);
     if (told.state === "failed") throw new Refused(told.error, 422);
     return told.digest;
   }
@@ -222,7 +223,7 @@ class Sending {
   }
 
   async forget() {
-    remember(null);
+    remember(null, this.slot);
     if (this.id) await this.ask("DELETE", `/${this.id}`).catch(() => {});
   }
 }

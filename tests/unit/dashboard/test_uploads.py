@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from core.workspace import Workspace
@@ -52,6 +53,27 @@ def test_a_folder_becomes_a_model_and_leaves_nothing_behind(client: Client, work
     model = workspace.model(told["digest"])
     assert (model.name, model.format.value) == ("digits", "savedmodel")
     assert [path.name for path in (uploads.uploads_folder(workspace) / upload).iterdir()] == ["upload.json"]
+
+
+def test_arrays_are_stored_as_data(client: Client, workspace: Workspace, tmp_path: Path) -> None:
+    np.savez(tmp_path / "inputs.npz", image=np.zeros((2, 8, 8, 1), np.float32))
+    data = (tmp_path / "inputs.npz").read_bytes()
+    upload = begin(client, ("inputs.npz", len(data)))
+    put(client, upload, 0, data)
+    told = finished(client, upload, **{"as": "data"})
+    assert told["state"] == "done"
+    stored = workspace.data / told["digest"] / "data.npz"
+    assert stored.read_bytes() == data
+    assert [path.name for path in (uploads.uploads_folder(workspace) / upload).iterdir()] == ["upload.json"]
+
+
+@pytest.mark.parametrize("data", [b"no zip at all", b"PK\x05\x06" + bytes(18)])
+def test_what_holds_no_arrays_is_refused_as_data(client: Client, data: bytes) -> None:
+    upload = begin(client, ("inputs.npz", len(data)))
+    put(client, upload, 0, data)
+    told = finished(client, upload, **{"as": "data"})
+    assert told["state"] == "failed"
+    assert "numpy.savez" in told["error"]["hint"]
 
 
 def test_an_upload_goes_on_where_it_stopped(client: Client) -> None:

@@ -1,0 +1,31 @@
+"""A field for one .npz file, which goes straight to our own route and never through a page's memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from dashboard.access import token
+
+_HERE = Path(__file__).parent
+
+
+def _text(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+_component = st.components.v2.component(
+    "engine_room_data_uploader",
+    html=_text("data_uploader.html"),
+    css=_text("data_uploader.css"),
+    js=_text("uploader_words.js") + _text("uploader_sending.js") + _text("data_uploader.js"),
+)
+
+
+def data_uploader(label: str, help: str, key: str) -> str | None:
+    """Digest of the data that the user brought; None without any."""
+    kept = st.session_state[key].get("data") if key in st.session_state else None
+    data = {"label": label, "help": help, "key": key, "token": token(), "kept": kept}
+    found = _component(key=key, data=data, default={"data": None}, on_data_change=lambda: None).data
+    return str(found["digest"]) if found else None
