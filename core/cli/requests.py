@@ -55,7 +55,11 @@ class RequestOptions:
         Path | None, typer.Option("--calibration", help="Data for INT8 and FP8: .npz, .npy, a folder of them, or of images.")
     ] = None
     inputs: Annotated[
-        Path | None, typer.Option("--inputs", help="Your own inputs: an .npz keyed by input name; `labels` may be in it.")
+        Path | None,
+        typer.Option(
+            "--inputs",
+            help="Your own inputs: an .npz keyed by input name, `labels` may be in it; or a folder of images, by class.",
+        ),
     ] = None
     ranges: Annotated[list[str] | None, typer.Option("--range", help="Of a random input: input_ids=0:30522 (repeatable).")] = None
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu"

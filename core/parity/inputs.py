@@ -124,16 +124,23 @@ def load_inputs(path: Path, signature: Signature, profile: ShapeProfile) -> list
     arrays = read_npz(path)
     if LABELS not in {spec.name for spec in signature.inputs}:
         arrays.pop(LABELS, None)
-    _check_names(arrays, signature, path.name)
+    return cut_inputs(arrays, path.name, signature, profile)
+
+
+def cut_inputs(arrays: Tensors, where: str, signature: Signature, profile: ShapeProfile) -> list[dict[str, Array]]:
+    """Many samples of each input as sets of one batch, as `load_inputs` does.
+
+    Raises:
+        InvalidRequest: A name, shape, type or value does not fit the signature.
+    """
+    _check_names(arrays, signature, where)
     cut = {spec.name: list(_pieces(spec, arrays[spec.name], signature, profile)) for spec in signature.inputs}
     counts = {name: len(pieces) for name, pieces in cut.items()}
     sets = max(counts.values(), default=1)
     if wrong := {name: count for name, count in counts.items() if count not in (1, sets)}:
         most = max(counts, key=lambda name: counts[name])
         told = ", ".join(f"{name} for {count}" for name, count in wrong.items())
-        raise InvalidRequest(
-            f"{path.name} has {most} for {sets} batches, but {told}.", hint="Give every input equally many samples."
-        )
+        raise InvalidRequest(f"{where} has {most} for {sets} batches, but {told}.", hint="Give every input equally many samples.")
     found = [{name: pieces[min(number, len(pieces) - 1)] for name, pieces in cut.items()} for number in range(sets)]
     return [fits(one, signature, profile) for one in found]
 

@@ -16,9 +16,7 @@ from core.parity.accuracy import accuracy, load_labels
 from core.parity.result import Accuracy
 from core.precision.calibration import Runner
 from core.precision.calibration_data import CalibrationData, DataOptions, Sample, open_data, sample_files
-from core.precision.data_files import LABEL_NAMES, ArrayFile, ImageFile
-
-_HINT = "Give an .npz with the array `labels`, or a folder with one folder of images for each class."
+from core.precision.data_files import ArrayFile, ImageFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +34,22 @@ class Labelled:
 
 
 def open_labelled(path: Path, signature: Signature, options: DataOptions | None = None) -> Labelled:
-    """Opens an .npz with labels, or a folder of images whose folders are the classes, sorted by name.
+    """Opens an .npz with labels, or a folder of images whose folders are the classes: by their numbers, else sorted by name.
 
     Raises:
         InvalidRequest: There are no labels, or not one for each sample.
     """
+    found = find_labelled(path, signature, options)
+    if found is None:
+        raise InvalidRequest(
+            f"{path.name} holds no labels.",
+            hint="Give an .npz with the array `labels`, or a folder with one folder of images for each class.",
+        )
+    return found
+
+
+def find_labelled(path: Path, signature: Signature, options: DataOptions | None = None) -> Labelled | None:
+    """As `open_labelled`, but None for data that come without labels."""
     options = options or DataOptions()
     files = sample_files(path, signature, options)
     total = sum(file.count for file in files)
@@ -50,21 +59,23 @@ def open_labelled(path: Path, signature: Signature, options: DataOptions | None 
         folders = [file.path.parent.name for file in files if isinstance(file, ImageFile)]
         classes = tuple(sorted(set(folders)))
         if len(classes) < 2:
-            raise InvalidRequest(f"The images in {path.name} are in no folders of classes.", hint=_HINT)
-        labels = np.array([classes.index(folder) for folder in folders], np.int64)
+            return None
+        numbered = all(name.isdecimal() for name in classes)
+        labels = np.array([int(folder) if numbered else classes.index(folder) for folder in folders], np.int64)
         return Labelled(data=data, labels=labels[list(data.indices)], classes=classes)
-    found = [_labels(file.path) for file in files if isinstance(file, ArrayFile)]
+    told = [_labels(file.path) for file in files if isinstance(file, ArrayFile)]
+    found = [labels for labels in told if labels is not None]
+    if len(found) < len(told):
+        return None
     labels = np.concatenate(found)
     if len(labels) != total:
         raise InvalidRequest(f"{path.name} has {total} samples and {len(labels)} labels.", hint="Give one label a sample.")
     return Labelled(data=data, labels=labels[list(data.indices)])
 
 
-def _labels(path: Path) -> NDArray[np.int64]:
+def _labels(path: Path) -> NDArray[np.int64] | None:
     labels = load_labels(path) if path.suffix == ".npz" else None
-    if labels is None:
-        raise InvalidRequest(f"{path.name} holds no labels (`{LABEL_NAMES[0]}`).", hint=_HINT)
-    return np.asarray(labels, np.int64)
+    return None if labels is None else np.asarray(labels, np.int64)
 
 
 def labelled_accuracy(model: onnx.ModelProto, labelled: Labelled, *, exact: bool = False, output: str | None = None) -> Accuracy:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import onnx
 
-from core.errors import ConversionFailed, InvalidRequest
+from core.errors import ConversionFailed
 from core.models.model import Signature
 from core.onnxfile import graph_signature, read_onnx
 from core.precision.calibration import structure_digest
 from core.precision.calibration_data import open_data
 from core.precision.kinds import Precision
-from core.precision.labelled import Labelled, labelled_accuracy, open_labelled
+from core.precision.labelled import Labelled, find_labelled, labelled_accuracy, open_labelled
 from core.precision.lower import calibrate, load_once
 from core.precision.prepare import PrecisionOptions, PrecisionResult, prepare
 from core.precision.quantize import GRIDS
@@ -165,12 +165,8 @@ class Study:
     def _labelled(self, signature: Signature, *, needed: bool) -> Labelled | None:
         if self.calibration is None:
             return None
-        try:
-            return open_labelled(self.calibration, signature, self.options.data)
-        except InvalidRequest:
-            if needed:
-                raise
-            return None
+        open_or_find = open_labelled if needed else find_labelled
+        return open_or_find(self.calibration, signature, self.options.data)
 
 
 def _cost(errors: Sensitivity) -> AccuracyCost:

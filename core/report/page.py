@@ -77,7 +77,8 @@ def _board(rows: Sequence[ComparisonRow]) -> str:
         for row in sorted(rows, key=lambda row: row.median_ms if row.median_ms is not None else float("inf"))
     ]
     figure = tag("figure", latency_chart(rows))
-    told = notes(f"{row_title(row)}: {note}" for row in rows for note in row.notes)
+    paid = [f"{row_title(row)}: {row.payoff.text}" for row in rows if row.payoff]
+    told = notes([*paid, *(f"{row_title(row)}: {note}" for row in rows for note in row.notes)])
     return section("Latency, size and parity", figure, table(BOARD, cells, caption="Every build", numbers=BOARD_NUMBERS), told)
 
 

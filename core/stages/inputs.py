@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from core.backends.base import Array
-from core.parity.inputs import describe_file, describe_random, load_inputs, random_inputs
+from core.models.model import Signature
+from core.parity.accuracy import load_labels
+from core.parity.batches import leads_with_batch
+from core.parity.inputs import cut_inputs, describe_file, describe_random, load_inputs, random_inputs
+from core.precision.calibration_data import DataOptions, open_data
+from core.precision.labelled import find_labelled
 from core.stages.stage import StageContext
 
 RANDOM_SETS = 4
@@ -15,8 +22,37 @@ def input_sets(context: StageContext) -> tuple[list[dict[str, Array]], str]:
     """The input sets in the source signature's names, and where they came from."""
     request = context.request
     signature = context.model.signature(request.signature)
-    if request.inputs:
-        sets = load_inputs(context.workspace.data_path(request.inputs), signature, request.profile)
+    if request.inputs is None:
+        sets = random_inputs(signature, request.profile, request.seed, RANDOM_SETS, request.ranges)
+        return sets, describe_random(request.seed, RANDOM_SETS)
+    path = context.workspace.data_path(request.inputs)
+    if path.suffix == ".npz":
+        sets = load_inputs(path, signature, request.profile)
         return sets, describe_file(Path("your data"), len(sets))
-    sets = random_inputs(signature, request.profile, request.seed, RANDOM_SETS, request.ranges)
-    return sets, describe_random(request.seed, RANDOM_SETS)
+    data = open_data(path, signature, _options(context))
+    samples = list(data.read())
+    arrays = {
+        spec.name: np.concatenate([one[spec.name] for one in samples])
+        if leads_with_batch(spec, signature)
+        else samples[0][spec.name]
+        for spec in signature.inputs
+    }
+    return cut_inputs(arrays, "Your data", signature, request.profile), data.description.replace(path.name, "your data")
+
+
+def input_labels(context: StageContext) -> Array | None:
+    """The true classes of the user's samples, in the order of `input_sets`; None when they came without."""
+    request = context.request
+    if request.inputs is None:
+        return None
+    path = context.workspace.data_path(request.inputs)
+    if path.suffix == ".npz":
+        return load_labels(path)
+    signature: Signature = context.model.signature(request.signature)
+    found = find_labelled(path, signature, _options(context))
+    return found.labels if found else None
+
+
+def _options(context: StageContext) -> DataOptions:
+    settings = context.request.lowering
+    return DataOptions(limit=settings.samples, images=settings.images, profile=context.request.profile)

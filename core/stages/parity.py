@@ -8,12 +8,13 @@ from pathlib import Path
 
 from core.backends.base import Array, backend_named
 from core.errors import NotFound
-from core.parity.accuracy import accuracy, load_labels
+from core.parity.accuracy import accuracy
 from core.parity.compare import compare
 from core.parity.result import Parity
 from core.parity.tolerance import tolerance_for
 from core.progress import Progress
 from core.stages.build import built_engine
+from core.stages.inputs import input_labels
 from core.stages.reference import Reference
 from core.stages.stage import StageContext, StageName
 from core.tensorfile import read_tensors
@@ -24,7 +25,7 @@ def run(context: StageContext) -> Parity:
     folder = context.workspace.artifact(reference.artifact)
     if folder is None:
         raise NotFound("The source model's outputs were deleted.", hint="Run the build again.")
-    labels = load_labels(context.workspace.data_path(context.request.inputs)) if context.request.inputs else None
+    labels = input_labels(context)
     kept: list[dict[str, Array]] = []
     with backend_named(context.request.backend).open(built_engine(context)) as session:
 

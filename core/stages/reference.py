@@ -39,6 +39,8 @@ def run(context: StageContext) -> Reference:
         "signature": model.signature(request.signature),
         "profile": request.profile,
         "inputs": request.inputs or request.seed,
+        "images": request.lowering.images if request.inputs else None,
+        "samples": request.lowering.samples if request.inputs else None,
         "ranges": request.ranges,
     }
     made = False

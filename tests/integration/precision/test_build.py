@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bench.overflow import overflowing_model
 from core.onnxfile import save_onnx
@@ -63,6 +64,17 @@ def test_int8_tells_its_cost_and_whether_it_paid(home: Path) -> None:
     assert "Build the same path in fp32 too" in told
     engineroom(home, model)
     assert "INT8" in engineroom(home, *int8).rsplit("•", 1)[1]
+
+
+def test_a_folder_of_images_gives_the_engines_accuracy(home: Path) -> None:
+    for number in range(6):
+        file = home / "classes" / str(number % 2) / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8, 3), 40 * number, np.uint8)).save(file)
+    parity = json.loads(engineroom(home, str(home / "tiny.onnx"), "--inputs", str(home / "classes"), "--json"))["parity"]
+    assert parity["inputs"] == "6 of 6 samples of your data"
+    assert parity["accuracy"]["samples"] == parity["reference_accuracy"]["samples"] == 6
+    assert parity["accuracy"]["top1"] == parity["reference_accuracy"]["top1"]
 
 
 def test_a_goal_that_needs_labels_says_so(home: Path) -> None:

@@ -13,7 +13,7 @@ from core.errors import InvalidRequest
 from core.onnxfile import graph_signature
 from core.precision.calibration import Runner
 from core.precision.calibration_data import DataOptions
-from core.precision.labelled import labelled_accuracy, open_labelled
+from core.precision.labelled import find_labelled, labelled_accuracy, open_labelled
 
 IMAGES = np.random.default_rng(0).normal(size=(20, 3, 8, 8)).astype(np.float32)
 
@@ -39,6 +39,13 @@ def test_folders_are_classes(residual: onnx.ModelProto, tmp_path: Path) -> None:
     assert labelled_accuracy(residual, labelled).samples == 3
 
 
+def test_folders_named_by_numbers_are_those_classes(residual: onnx.ModelProto, tmp_path: Path) -> None:
+    for name in ("2/1.png", "10/1.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / name)
+    np.testing.assert_array_equal(open_labelled(tmp_path, graph_signature(residual)).labels, [10, 2])
+
+
 def test_data_without_labels_are_refused(residual: onnx.ModelProto, tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", image=IMAGES)
     with pytest.raises(InvalidRequest, match=r"data\.npz holds no labels"):
@@ -49,5 +56,7 @@ def test_data_without_labels_are_refused(residual: onnx.ModelProto, tmp_path: Pa
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "flat.png")
     (tmp_path / "images").mkdir()
     (tmp_path / "flat.png").rename(tmp_path / "images" / "flat.png")
-    with pytest.raises(InvalidRequest, match="in no folders of classes"):
+    with pytest.raises(InvalidRequest, match="images holds no labels"):
         open_labelled(tmp_path / "images", graph_signature(residual))
+    assert find_labelled(tmp_path / "images", graph_signature(residual)) is None
+    assert find_labelled(tmp_path / "data.npz", graph_signature(residual)) is None
