@@ -12,11 +12,12 @@ from core.precision.kinds import Precision
 from core.precision.settings import PrecisionSettings
 from core.request import BuildRequest, checked
 from dashboard import links, services
-from dashboard.components.build_options import choose_lowering, choose_options, choose_profile, choose_protocol
+from dashboard.components.build_options import choose_options, choose_profile, choose_protocol
 from dashboard.components.build_result import show_submitted
 from dashboard.components.data_uploader import data_uploader
 from dashboard.components.model_picker import choose_model
 from dashboard.components.path_board import choose_paths
+from dashboard.components.precision_options import choose_lowering
 from dashboard.failures import show_error
 
 st.title("Build")

@@ -17,6 +17,7 @@ from dashboard.components.layer_table import source_table
 from dashboard.components.layer_view import layer_view, outcome
 from dashboard.components.measurement import measurement_section
 from dashboard.components.parity import parity_section
+from dashboard.components.precision_section import precision_section
 from dashboard.failures import show_error
 
 key = links.chosen("build")
@@ -39,8 +40,8 @@ if build.state in (State.WAITING, State.RUNNING):
     follow_running(found)
 headline(found)
 
-LAYERS, SOURCES, FINDINGS, MEASUREMENT, PARITY, BUILD = SECTIONS = (
-    "Fused layers", "Source nodes", "Findings", "Measurement", "Parity", "Build",
+LAYERS, SOURCES, FINDINGS, PRECISION, MEASUREMENT, PARITY, BUILD = SECTIONS = (
+    "Fused layers", "Source nodes", "Findings", "Precision", "Measurement", "Parity", "Build",
 )  # fmt: skip
 tabs = dict(zip(SECTIONS, st.tabs(SECTIONS, key="section", on_change="rerun", bind="query-params"), strict=True))
 view = layer_view(build.key)
@@ -53,6 +54,9 @@ if tabs[SOURCES].open:
 if tabs[FINDINGS].open:
     with tabs[FINDINGS]:
         findings_section(found, view)
+if tabs[PRECISION].open:
+    with tabs[PRECISION]:
+        precision_section(found)
 if tabs[MEASUREMENT].open:
     with tabs[MEASUREMENT]:
         measurement_section(found)

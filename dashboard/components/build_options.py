@@ -10,9 +10,6 @@ from core.backends.base import Option, OptionValue, backend_named
 from core.benchmark.measurement import Protocol
 from core.models.model import Signature
 from core.models.profile import AxisRange, ShapeProfile, default_range
-from core.precision.settings import LIGHT, MODELOPT, PrecisionSettings
-
-MAX_PERCENTILE = 100.0
 
 
 def choose_profile(signature: Signature, key: str) -> ShapeProfile:
@@ -36,42 +33,6 @@ def choose_profile(signature: Signature, key: str) -> ShapeProfile:
             max=int(high.number_input(f"{symbol}: largest", 1, value=default.max, key=f"{key}-{symbol}-max")),
         )
     return ShapeProfile(axes=axes)
-
-
-def choose_lowering(key: str) -> PrecisionSettings:
-    """How reduced precisions are put into the graph."""
-    left, right = st.columns(2)
-    engine = left.selectbox(
-        "Made by",
-        [LIGHT, MODELOPT],
-        help="light: our own passes. modelopt: NVIDIA's, in its own environment.",
-        key=f"{key}-engine",
-    )
-    keep = right.text_input("Ops kept in FP32", placeholder="Softmax, LayerNormalization", key=f"{key}-keep")
-    percentile = left.number_input(
-        "Percentile for INT8 and FP8",
-        90.0,
-        100.0,
-        100.0,
-        format="%.3f",
-        help="Of the activations' magnitudes that are represented; 100 is the largest seen, 99.999 a good second choice.",
-        key=f"{key}-percentile",
-    )
-    max_rel = right.number_input(
-        "Largest relative error, 0 for any",
-        0.0,
-        1.0,
-        0.0,
-        format="%.4f",
-        help="The worst layers stay in FP32 until no output is farther off.",
-        key=f"{key}-max-rel",
-    )
-    return PrecisionSettings(
-        engine=engine,
-        keep_ops=tuple(op.strip() for op in keep.split(",") if op.strip()),
-        percentile=percentile if percentile < MAX_PERCENTILE else None,
-        max_rel=max_rel or None,
-    )
 
 
 def choose_options(backends: Iterable[str], key: str) -> dict[str, dict[str, OptionValue]]:

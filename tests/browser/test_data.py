@@ -25,7 +25,7 @@ def test_an_npz_becomes_the_inputs_of_a_build(page: Page, dashboard: Dashboard, 
     (stored,) = dashboard.workspace.data.glob("*/data.npz")
     assert stored.read_bytes() == given.read_bytes()
     page.get_by_text("The same on the command line").click()
-    command = page.get_by_text("engineroom submit").first
+    command = page.get_by_test_id("stCode").filter(has_text="engineroom submit")
     expect(command).to_contain_text(stored.parent.name[:12])
     page.get_by_role("checkbox", name="Build again although it was built before").check(force=True)
     expect(field.locator(".told")).to_contain_text("images.npz · ")
