@@ -265,9 +265,9 @@ def report(rows: list[Row], overflow: list[str]) -> str:
         f"Taken with `python -m bench.precision` on {', '.join(f'{name}: {value}' for name, value in machine.items())}.",
         "Latencies and seconds are only as steady as the machine was quiet: on a busy one rows differ by a factor of several;",
         "accuracy, sizes and memory do not. Conversion includes calibration on",
-        f"{CALIBRATION_SAMPLES} samples, and peak memory is the largest of its processes'. Only digits is trained; the others",
-        "have random weights, which amplify rounding from layer to layer far more than trained ones do: compare engines by",
-        "them, and expect better from a real model.",
+        f"{CALIBRATION_SAMPLES} samples; peak memory is the largest of its processes'. Only digits is trained; the others have",
+        "random weights with damped residual branches: compare engines by them, and expect better from a trained model.",
+        "[What the tables say](../precision.md#what-the-tables-say).",
         "",
     ]
     for network in dict.fromkeys(row["network"] for row in rows):

@@ -13,7 +13,9 @@ from core.precision.quantize import WEIGHTED_OPS, channel_axis
 from core.precision.view import GraphView, attribute
 
 _QUANTIZED_TYPES = (TensorProto.INT8, TensorProto.FLOAT8E4M3FN)
+# What TensorRT fuses into a convolution; of those, ONNX Runtime fuses what the Q behind it can clip.
 _ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "Elu")
+_CLIPPING = ("Relu", "Clip")
 
 
 class Rule(str, Enum):
@@ -53,14 +55,15 @@ def check_placement(model: onnx.ModelProto, *, stored_weights: bool = True, tens
         stored_weights: Whether the target takes weights that are stored quantized; TensorRT before 10 does not.
         tensorrt: Whether the rules that only TensorRT has hold too.
     """
-    found = _Audit(GraphView(model), stored_weights).run()
+    found = _Audit(GraphView(model), stored_weights, _ACTIVATIONS if tensorrt else _CLIPPING).run()
     return tuple(one for one in found if tensorrt or one.rule not in _TENSORRT_ONLY)
 
 
 class _Audit:
-    def __init__(self, view: GraphView, stored_weights: bool) -> None:
+    def __init__(self, view: GraphView, stored_weights: bool, fused: tuple[str, ...]) -> None:
         self.view = view
         self.stored_weights = stored_weights
+        self.fused = fused
         self.found: list[Violation] = []
 
     def run(self) -> list[Violation]:
@@ -114,7 +117,7 @@ class _Audit:
             return
         for dequantizer in self.view.consumers.get(node.output[0], []):
             for reader in self.view.consumers.get(dequantizer.output[0], []):
-                if reader.op_type in (*_ACTIVATIONS, "BatchNormalization"):
+                if reader.op_type in (*self.fused, "BatchNormalization"):
                     text = f"{node.name} lies between {maker.name} and {reader.name}; quantize {reader.name}'s output instead."
                     self._report(Rule.FUSION, node, text)
 

@@ -18,6 +18,8 @@ BLOCKED_DOMAIN = "com.microsoft.nchwc"
 _BLOCKED_NAME = re.compile(r"(_bn|_mul)?_nchwc$")
 # What a rewrite puts after the name of the node that it replaces: a fusion, a change of layout, a copy for each reader.
 _REWRITTEN_NAME = re.compile(r"(/\w+Fusion/.*|_token_\d+|/duplicated)$")
+# What a tensor's name begins with where a runtime without kernels for FP16 computes it in FP32, and the casts around.
+_CAST_NAME = re.compile(r"^Inserted(PrecisionFree)?Cast_")
 _REORDERS = frozenset({"ReorderInput", "ReorderOutput"})
 _SUM_OPS = frozenset({"Add", "Sum"})
 _SUM_INPUT = 3
@@ -28,10 +30,12 @@ _ACTIVATIONS = frozenset({"Relu", "Clip", "LeakyRelu", "Sigmoid", "Tanh", "Softm
 class Claims:
     """The claims of one engine.
 
-    ONNX Runtime keeps a tensor's name through most rewrites. Two kinds lose it:
+    ONNX Runtime keeps a tensor's name through most rewrites. Three kinds lose it:
 
     - Blocked layouts: a convolution is called after the tensor that it wrote, takes over a later sum and activation without
       a new name, and the other nodes keep their own names (onnxruntime/core/optimizer/nchwc_transformer.cc).
+    - FP16 where there are no kernels for it: the tensor in FP32 has a prefix before its name
+      (optimizer/insert_cast_transformer.cc).
     - Q/DQ: an operator between DQ and Q becomes one of integers, called after the operator, that writes what the Q wrote.
       Q and DQ also move past nodes that only shape data; they keep their scale (optimizer/qdq_transformer).
     """
@@ -45,7 +49,7 @@ class Claims:
             for tensor in node.inputs:
                 self._readers[tensor].append(node)
         # A tensor in a blocked layout by the source tensor that it is turned back into.
-        self._plain = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "ReorderOutput"}
+        self._plain = {node.input[0]: _uncast(node.output[0]) for node in graph.node if node.op_type == "ReorderOutput"}
         self._by_scale: dict[tuple[str, str], list[str]] = defaultdict(list)
         for node in source.nodes:
             if node.op in (_QUANTIZE, _DEQUANTIZE) and len(node.inputs) > 1:
@@ -64,13 +68,13 @@ class Claims:
         ]
 
     def _of(self, node: onnx.NodeProto) -> set[str]:
-        if node.domain == BLOCKED_DOMAIN and node.op_type in _REORDERS:
+        if (node.domain == BLOCKED_DOMAIN and node.op_type in _REORDERS) or _is_added_cast(node):
             return set()
-        if node.domain == BLOCKED_DOMAIN and (made_by := self._producer.get(_BLOCKED_NAME.sub("", node.name))):
+        if node.domain == BLOCKED_DOMAIN and (made_by := self._producer.get(_BLOCKED_NAME.sub("", _uncast(node.name)))):
             return {found.name for found in self._followed(made_by, node)}
         if self._quantized and (named := self._named(node)):
             return {named}
-        written = [made_by for tensor in node.output if (made_by := self._producer.get(self._plain.get(tensor, tensor)))]
+        written = [made_by for tensor in node.output if (made_by := self._producer.get(self._plain.get(tensor, _uncast(tensor))))]
         if self._quantized and node.op_type == "Transpose":  # a change of layout writes what another node made
             written = [made_by for made_by in written if made_by.op == "Transpose"]
         found = {made_by.name if made_by.op == node.op_type else at_work(made_by, self._producer).name for made_by in written}
@@ -126,3 +130,11 @@ class Claims:
 
 def _in_integers(node: onnx.NodeProto) -> bool:
     return is_quantized(node.op_type) and node.op_type not in (_QUANTIZE, _DEQUANTIZE)
+
+
+def _is_added_cast(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Cast" and _CAST_NAME.match(node.name) is not None
+
+
+def _uncast(tensor: str) -> str:
+    return _CAST_NAME.sub("", tensor)

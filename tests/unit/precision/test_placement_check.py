@@ -77,6 +77,13 @@ def test_inside_conv_batchnorm_relu(good: onnx.ModelProto) -> None:
     }
 
 
+def test_an_activation_that_onnx_runtime_does_not_fuse_may_follow_a_q_there(good: onnx.ModelProto) -> None:
+    node(good, "Relu_r0").op_type = "Sigmoid"
+    wrap(good, "n0", "Relu_r0", 0)
+    assert list(found(good)) == [Rule.FUSION]
+    assert check_placement(good, tensorrt=False) == ()
+
+
 def test_between_convolution_and_batchnorm(good: onnx.ModelProto) -> None:
     wrap(good, "c0", "BatchNormalization_n0", 0)
     assert "between Conv_c0 and BatchNormalization_n0" in found(good)[Rule.FUSION]

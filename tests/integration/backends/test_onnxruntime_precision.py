@@ -1,6 +1,8 @@
-"""INT8 on ONNX Runtime: operators of integers are traced back to the Q, DQ and float nodes that they were made of."""
+"""Narrow precisions on ONNX Runtime: what its rewrites make of them is traced back to the nodes of the source."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -36,8 +38,7 @@ BODY = """
 
 
 @pytest.fixture(scope="module")
-def graph(tmp_path_factory: pytest.TempPathFactory) -> EngineGraph:
-    folder = tmp_path_factory.mktemp("int8")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[1,3,16,16] image) => (float[1,5] scores) {{ {BODY} }}'
     model = parser.parse_model(text)
     rng = np.random.default_rng(3)
@@ -54,16 +55,24 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> EngineGraph:
         model.graph.initializer.append(numpy_helper.from_array(array.astype(np.float32), name))
     for node in model.graph.node:
         node.name = f"{node.op_type}_{node.output[0]}"
-    save_onnx(model, folder / "source.onnx")
-    made = folder / "made"
+    path = tmp_path_factory.mktemp("narrow") / "source.onnx"
+    save_onnx(model, path)
+    return path
+
+
+def described(source: Path, precision: Precision) -> EngineGraph:
+    made, engine_folder = source.parent / precision.value, source.parent / f"{precision.value}-engine"
     made.mkdir()
-    options = PrecisionOptions(data=DataOptions(random_samples=4))
-    prepare(folder / "source.onnx", made, Precision.INT8, target=parse_target("onnxruntime"), options=options)
-    source = Source(path=made / ENTRY, format=Format.ONNX, signature=graph_signature(onnx.load(made / ENTRY)))
-    engine_folder = folder / "engine"
     engine_folder.mkdir()
-    engine = BACKEND.build(source, BuildConfig(precision=Precision.INT8), engine_folder, silent)
-    return BACKEND.describe(engine)
+    options = PrecisionOptions(data=DataOptions(random_samples=4))
+    prepare(source, made, precision, target=parse_target("onnxruntime"), options=options)
+    model = Source(path=made / ENTRY, format=Format.ONNX, signature=graph_signature(onnx.load(made / ENTRY)))
+    return BACKEND.describe(BACKEND.build(model, BuildConfig(precision=precision), engine_folder, silent))
+
+
+@pytest.fixture(scope="module")
+def graph(source: Path) -> EngineGraph:
+    return described(source, Precision.INT8)
 
 
 def layer_of(graph: EngineGraph, node: str) -> tuple[str, tuple[str, ...]]:
@@ -104,3 +113,12 @@ def test_each_is_told_to_compute_in_integers(graph: EngineGraph) -> None:
 
 def test_a_q_that_moved_keeps_its_layer(graph: EngineGraph) -> None:
     assert layer_of(graph, "image_QuantizeLinear")[0] == "QuantizeLinear"
+
+
+def test_fp16_computed_in_fp32_is_traced_through_the_casts(source: Path) -> None:
+    graph = described(source, Precision.FP16)
+    convolutions = [layer for layer in graph.layers if any(name.startswith("Conv_") for name in layer.source_nodes)]
+    assert [layer.precision for layer in convolutions] == ["float32"] * 4
+    assert all("Conv" in layer.kind for layer in convolutions)
+    assert {"Conv_c0", "Relu_r0"} <= set(convolutions[0].source_nodes)
+    assert not graph.unmapped
