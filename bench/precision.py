@@ -270,7 +270,7 @@ def report(rows: list[Row], overflow: list[str]) -> str:
         "[What the tables say](../precision.md#what-the-tables-say).",
         "",
     ]
-    for network in dict.fromkeys(row["network"] for row in rows):
+    for network in sorted({row["network"] for row in rows}, key=NETWORKS.index):
         true = network == "digits"
         lines += [
             f"## {network}",
