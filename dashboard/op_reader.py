@@ -1,4 +1,4 @@
-"""`python -m dashboard.op_reader FILE`: prints the operations of an ONNX file as JSON.
+"""`python -m dashboard.op_reader FORMAT FILE SIGNATURE`: prints the operations of a model as JSON; the signature is JSON too.
 
 A process of its own, since a file with its weights inside can be gigabytes large.
 """
@@ -12,21 +12,19 @@ from pathlib import Path
 
 from core.errors import EngineRoomError, error_to_dict
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
-from core.graph.source import nodes_of_onnx
-from core.onnxfile import read_onnx
-from core.serialization import to_data
+from core.graph.operations import operations
+from core.models.model import Format, Signature
+from core.serialization import from_data, to_data
 
 MOST_TENSORS = 40  # of one operation; a Concat can have thousands
 
 
-def read_ops(path: Path) -> EngineGraph:
-    """The main graph's operations in its order, constants left out.
+def read_ops(kind: Format, path: Path, signature: Signature) -> EngineGraph:
+    """The operations of a model as layers of one node each.
 
     Raises:
-        BrokenModel: It is no ONNX model.
+        BrokenModel: It cannot be read.
     """
-    source = nodes_of_onnx(read_onnx(path, weights=False))
-    nodes = tuple(node for node in source.nodes if node.op != "Constant")
     return EngineGraph(
         layers=tuple(
             Layer(
@@ -35,22 +33,21 @@ def read_ops(path: Path) -> EngineGraph:
                 inputs=tuple(LayerTensor(name=name) for name in node.inputs[:MOST_TENSORS]),
                 outputs=tuple(LayerTensor(name=name) for name in node.outputs[:MOST_TENSORS]),
             )
-            for node in nodes
+            for node in operations(kind, path, signature)
         ),
         source_nodes=(),
-        notes=source.notes,
     )
 
 
-def _child(path: Path) -> None:
+def _child(kind: str, path: str, signature: str) -> None:
     with suppress(OSError):  # when memory runs out, this process is to go and not the server
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     try:
-        answer = to_data(read_ops(path))
+        answer = to_data(read_ops(Format(kind), Path(path), from_data(Signature, json.loads(signature))))
     except EngineRoomError as error:
         answer = {"error": error_to_dict(error)}
     print(json.dumps(answer))
 
 
 if __name__ == "__main__":
-    _child(Path(sys.argv[1]))
+    _child(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The ONNX forms of a model and their operations; files are read by a child process, see op_reader.py."""
+"""The forms of a model and their operations; files are read by a child process, see op_reader.py."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import streamlit as st
 from core.builds import Build
 from core.errors import EngineRoomError, StageCrashed, error_from_dict
 from core.graph.engine_graph import EngineGraph
-from core.models.model import Format, Model
-from core.serialization import from_data, read_json
+from core.models.model import Format, Model, Signature
+from core.serialization import from_data, read_json, to_data
 from core.stages.stage import PREPARING_STAGES, Prepared, StageName, result_file
 from core.workspace import Workspace
 
@@ -28,18 +28,18 @@ TITLES = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OnnxFile:
-    """One ONNX form of a model: as it was uploaded, or as a stage of a build left it."""
+class ModelForm:
+    """One form of a model: as it was uploaded, or in ONNX as a stage of a build left it."""
 
     title: str
     path: Path
+    format: Format
 
 
-def onnx_files(workspace: Workspace, model: Model, builds: list[Build]) -> list[OnnxFile]:
-    """Every ONNX form of a model that is there, each once."""
+def forms_of(workspace: Workspace, model: Model, builds: list[Build]) -> list[ModelForm]:
+    """The uploaded form of a model and every ONNX form of it that is there, each once."""
+    uploaded = ModelForm(title="As uploaded", path=workspace.model_path(model), format=model.format)
     found: dict[Path, str] = {}
-    if model.format is Format.ONNX:
-        found[workspace.model_path(model)] = "As uploaded"
     for build in reversed(builds):
         for stage in reversed(PREPARING_STAGES):
             result = result_file(workspace.build_folder(build.key), stage)
@@ -53,7 +53,7 @@ def onnx_files(workspace: Workspace, model: Model, builds: list[Build]) -> list[
     for path, title in found.items():
         if path.is_file():
             files[_fresh(title, files)] = path
-    return [OnnxFile(title=title, path=path) for title, path in files.items()]
+    return [uploaded, *(ModelForm(title=title, path=path, format=Format.ONNX) for title, path in files.items())]
 
 
 def _fresh(title: str, taken: dict[str, Path]) -> str:
@@ -62,14 +62,14 @@ def _fresh(title: str, taken: dict[str, Path]) -> str:
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner="Reading the graph")
-def op_graph_of(path: Path) -> EngineGraph:
-    """The operations of a stored ONNX file as layers of one node each; stored files never change.
+def op_graph_of(form: ModelForm, signature: Signature) -> EngineGraph:
+    """The operations of a stored model as layers of one node each; stored files never change.
 
     Raises:
         EngineRoomError: It cannot be read.
         StageCrashed: The child ended without an answer.
     """
-    command = [sys.executable, "-m", "dashboard.op_reader", str(path)]
+    command = [sys.executable, "-m", "dashboard.op_reader", form.format.value, str(form.path), json.dumps(to_data(signature))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     with suppress(json.JSONDecodeError):
         answer = json.loads(done.stdout)
@@ -77,5 +77,5 @@ def op_graph_of(path: Path) -> EngineGraph:
             raise error_from_dict(answer["error"])
         return from_data(EngineGraph, answer)
     raise StageCrashed(
-        f"Reading {path.name} ended without an answer.", hint="It may need more memory than there is.", detail=done.stderr
+        f"Reading {form.path.name} ended without an answer.", hint="It may need more memory than there is.", detail=done.stderr
     )

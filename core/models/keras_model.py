@@ -46,6 +46,18 @@ def read_keras(path: Path) -> Reading:
     )
 
 
+def keras_config(path: Path) -> dict[str, Any]:
+    """What a `.keras` or `.h5` file tells of its layers.
+
+    Raises:
+        BrokenModel: It is damaged.
+        UnsupportedModel: It holds weights alone.
+        Unavailable: h5py is not installed.
+    """
+    config, _, _ = _read_archive(path) if zipfile.is_zipfile(path) else _read_h5(path)
+    return config
+
+
 def _read_archive(path: Path) -> tuple[dict[str, Any], str, WeightTotal]:
     with zipfile.ZipFile(path) as archive:
         try:

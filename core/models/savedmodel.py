@@ -11,7 +11,7 @@ from core.errors import BrokenModel, UnsupportedModel
 from core.models.axes import RawTensor, with_symbols
 from core.models.model import Signature
 from core.models.reading import Reading, most_frequent_first
-from core.models.tf_graph import VARIABLES, trace
+from core.models.tf_graph import VARIABLES, nodes_behind, trace
 from core.models.tf_schema import dtype_name, parse, shape_of
 
 FILE_NAME = "saved_model.pb"
@@ -53,6 +53,21 @@ def read_savedmodel(folder: Path) -> Reading:
         ops=most_frequent_first(reached.ops),
         notes=tuple(notes),
     )
+
+
+def signature_graph(folder: Path, signature: str) -> Any:
+    """A `GraphDef` of what lies behind a signature's outputs, with the functions it may call.
+
+    Raises:
+        BrokenModel: The graph is damaged.
+    """
+    saved = parse("SavedModel", (folder / FILE_NAME).read_bytes(), FILE_NAME)
+    graph, _ = _serving_graph(saved)
+    definition = graph.signature_def[signature]
+    wanted = {node.name for node in nodes_behind(graph.graph_def.node, _fetched(definition))}
+    found = type(graph.graph_def)(library=graph.graph_def.library)
+    found.node.extend(node for node in graph.graph_def.node if node.name in wanted)
+    return found
 
 
 def _serving_graph(saved: Any) -> tuple[Any, list[str]]:

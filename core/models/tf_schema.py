@@ -42,7 +42,8 @@ SCHEMA = {
     "Dim": "1 int64 size",
     "FunctionDefLibrary": "1 FunctionDef* function",
     "FunctionDef": "1 OpDef signature; 3 NodeDef* node_def; 4 map:string ret",
-    "OpDef": "1 string name",
+    "OpDef": "1 string name; 2 ArgDef* input_arg; 3 ArgDef* output_arg",
+    "ArgDef": "1 string name",
 }
 
 # https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/types.proto

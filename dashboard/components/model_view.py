@@ -1,4 +1,4 @@
-"""What a model is: its facts, its signatures, its ops, and its graph where there is an ONNX form of it."""
+"""What a model is: its facts, its signatures, its ops, and its graph in each form of it that is there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dashboard.components.chart import show_chart
 from dashboard.components.op_graph import op_graph
 from dashboard.failures import show_error
 from dashboard.formatting import count, plural, shape, short_count, size
-from dashboard.op_source import onnx_files, op_graph_of
+from dashboard.op_source import forms_of, op_graph_of
 
 SIGNATURE = "signature"  # of the address
 
@@ -40,15 +40,20 @@ def show_signatures(model: Model) -> None:
     """The signature to look at, kept in the address, with its tensors."""
     st.header("Signature" if len(model.signatures) == 1 else f"Signatures · {len(model.signatures)}")
     names = [signature.name for signature in model.signatures]
-    chosen = names[0]
+    chosen = _shown_signature(model)
     if len(names) > 1:
-        asked = st.query_params.get(SIGNATURE)
-        start = names.index(asked) if asked in names else 0
-        chosen = st.selectbox("Signature", names, index=start, label_visibility="collapsed")
+        chosen = st.selectbox("Signature", names, index=names.index(chosen), label_visibility="collapsed")
         st.query_params[SIGNATURE] = chosen
     else:
         st.markdown(f"`{chosen}`")
     _tensors(model.signature(chosen))
+
+
+def _shown_signature(model: Model) -> str:
+    """Name of the signature in the address, the first when there is none."""
+    names = [signature.name for signature in model.signatures]
+    asked = st.query_params.get(SIGNATURE)
+    return asked if asked in names else names[0]
 
 
 def _tensors(signature: Signature) -> None:
@@ -79,25 +84,20 @@ def show_ops(model: Model) -> None:
 def show_graph(model: Model, builds: list[Build]) -> None:
     """The graph of the model's ONNX form; which one when there are several."""
     st.header("Graph")
-    files = onnx_files(services.workspace(), model, builds)
-    if not files:
-        st.info(
-            f"A {model.format.label} model shows its graph once it has been converted: build it by a path through ONNX.",
-            icon=":material/account_tree:",
-        )
-        return
-    titles = [file.title for file in files]
-    title = st.segmented_control("Form", titles, default=titles[0], required=True) if len(files) > 1 else titles[0]
-    file = next((file for file in files if file.title == title), files[0])
+    forms = forms_of(services.workspace(), model, builds)
+    titles = [form.title for form in forms]
+    title = st.segmented_control("Form", titles, default=titles[0], required=True) if len(forms) > 1 else titles[0]
+    form = next((form for form in forms if form.title == title), forms[0])
+    signature = model.signature(_shown_signature(model))
     try:
-        graph = op_graph_of(file.path)
+        graph = op_graph_of(form, signature)
     except EngineRoomError as error:
         show_error(error)
         return
-    if len(files) == 1:
-        st.caption(file.title)
+    if len(forms) == 1:
+        st.caption(f"As uploaded, {model.format.label}" + (f", signature {signature.name}" if len(model.signatures) > 1 else ""))
     if graph.layers:
-        op_graph(f"{model.digest[:12]}-{title}", graph)
+        op_graph(f"{model.digest[:12]}-{signature.name}-{title}", graph)
     else:
         st.caption("There is no operation in it: its outputs are constants.")
     for note in graph.notes[:5]:

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from core.builds import Outcome
 from core.models.intake import add_model
 from core.models.model import Model
+from sample_models.make_models import sample
 from tests.browser.driver import Dashboard, visit
 from tests.browser.test_upload import onnx_model
 
@@ -44,6 +45,13 @@ def test_cleaning_up_frees_what_nothing_uses(page: Page, dashboard: Dashboard) -
     dialog.get_by_role("button", name="Clean up").click()
     expect(page.get_by_text(re.compile("freed, .* deleted"))).to_be_visible()
     assert not unused.exists()
+
+
+def test_a_savedmodel_shows_its_graph_before_anything_is_converted(page: Page, dashboard: Dashboard) -> None:
+    model = add_model(sample("two_signatures"), dashboard.workspace)
+    visit(page, f"/model?model={model.digest}")
+    expect(page.locator(".layer-graph")).to_have_attribute("data-shown", re.compile(r"\d+"))
+    expect(page.get_by_text("As uploaded, SavedModel, signature decode")).to_be_visible()
 
 
 def test_the_graph_of_a_converted_model_is_drawn_and_searched(page: Page, digits_build: Outcome) -> None:

@@ -40,7 +40,8 @@ def test_a_model_says_what_it_is(open_page: OpenPage, digits: Model) -> None:
     assert tensors["Name"].tolist() == ["image", "probabilities"]
     assert tensors["Shape"].tolist() == ["[batch, 8, 8, 1]", "[batch, 10]"]
     said = text_of(app)
-    assert "build it by a path through ONNX" in said
+    assert "As uploaded, SavedModel" in said
+    assert "operation 1 of 43" in said
     assert "None yet. Build this model" in said
 
 
@@ -51,7 +52,8 @@ def test_its_builds_and_its_graph_show_once_it_is_built(open_page: OpenPage, dig
     assert "Builds · 1" in said
     assert ":green-badge[on par]" in said
     assert "operation 1 of" in said
-    assert "Converted to ONNX" in said
+    forms = next(group.options for group in app.button_group if "As uploaded" in group.options)
+    assert forms[:2] == ["As uploaded", "Converted to ONNX"]
 
 
 def test_the_signature_is_chosen_by_the_address(open_page: OpenPage, workspace: Workspace) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LayerTensor, LooseNode, SourceNode
+from core.graph.tflite_source import PRIMARY, operators_of, subgraph_of
 
 _DELEGATE = "DELEGATE"
-_PRIMARY = 0  # the only subgraph whose nodes the interpreter lists
 
 
 def engine_graph(interpreter: Any, path: Path, signature: str) -> EngineGraph:
@@ -19,9 +19,9 @@ def engine_graph(interpreter: Any, path: Path, signature: str) -> EngineGraph:
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(path.read_bytes(), 0)
-    subgraph = _subgraph(model, signature)
-    operators = _operators(schema, model, subgraph)
-    if subgraph != _PRIMARY:
+    subgraph = subgraph_of(model, signature)
+    operators = operators_of(schema, model, subgraph)
+    if subgraph != PRIMARY:
         reason = "LiteRT tells the nodes it runs of the model's first subgraph alone, and this signature is another."
         loose = tuple(LooseNode(name=node.name, op=node.op, fate=Fate.UNMAPPED, reason=reason) for node in operators)
         return EngineGraph(layers=(), source_nodes=operators, loose_nodes=loose, notes=(reason,))
@@ -29,35 +29,6 @@ def engine_graph(interpreter: Any, path: Path, signature: str) -> EngineGraph:
     parts = sum(layer.kind == _DELEGATE for layer in layers)
     note = f"XNNPACK runs {parts} part(s) of the graph, each as one layer; LiteRT does not tell what it fuses inside."
     return EngineGraph(layers=layers, source_nodes=operators, notes=(note,) if parts else ())
-
-
-def _subgraph(model: Any, signature: str) -> int:
-    definitions = (model.SignatureDefs(index) for index in range(model.SignatureDefsLength()))
-    return next((d.SubgraphIndex() for d in definitions if _text(d.SignatureKey()) == signature), _PRIMARY)
-
-
-def _operators(schema: Any, model: Any, subgraph: int) -> tuple[SourceNode, ...]:
-    """The operators of a subgraph in their order, each under the name of its first output."""
-    graph = model.Subgraphs(subgraph)
-    tensors = [_text(graph.Tensors(index).Name()) for index in range(graph.TensorsLength())]
-    kinds = {number: name for name, number in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    nodes: dict[str, SourceNode] = {}
-    for position in range(graph.OperatorsLength()):
-        operator = graph.Operators(position)
-        code = model.OperatorCodes(operator.OpcodeIndex())
-        number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-        outputs = tuple(tensors[operator.Outputs(index)] for index in range(operator.OutputsLength()))
-        inputs = (operator.Inputs(index) for index in range(operator.InputsLength()))
-        op = _text(code.CustomCode()) or kinds.get(number, str(number))
-        name = outputs[0].partition(";")[0] if outputs else op
-        name = name if name and name not in nodes else f"{name or op}#{position}"
-        read = tuple(tensors[index] for index in inputs if index >= 0)
-        nodes[name] = SourceNode(name=name, op=op, inputs=read, outputs=outputs)
-    return tuple(nodes.values())
-
-
-def _text(value: bytes | None) -> str:
-    return (value or b"").decode("utf-8", "replace")
 
 
 def _layers(interpreter: Any, operators: Sequence[SourceNode]) -> tuple[Layer, ...]:

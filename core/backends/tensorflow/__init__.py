@@ -20,9 +20,9 @@ from core.backends.tensorflow import _executed, _frozen, _profile, _runtime, _xl
 from core.backends.tensorflow._loading import concrete, format_of, load
 from core.backends.tensorflow._runtime import told_as
 from core.backends.tensorflow._shapes import infer_shapes
-from core.backends.tensorflow._source_graph import Naming, called, source_nodes
 from core.errors import BuildFailed, RunFailed
 from core.graph.engine_graph import EngineGraph, SourceNode
+from core.graph.tensorflow_source import Naming, called, source_nodes
 from core.models.model import Format, Signature, Source
 from core.models.profile import ShapeProfile
 from core.precision.kinds import Precision

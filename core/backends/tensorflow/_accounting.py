@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.backends.tensorflow._source_graph import Naming, ancestors, plain_name
 from core.graph.engine_graph import Fate, LooseNode, SourceNode
+from core.graph.tensorflow_source import Naming, ancestors, plain_name
 
 _PASS_THROUGH = ("Identity", "IdentityN", "StopGradient", "PreventGradient", "Snapshot", "EnsureShape", "CheckNumerics")
 _MADE_BY_GRAPPLER = re.compile(r"^(?:ConstantFolding|ConstantFoldingCtrl|Func)/")

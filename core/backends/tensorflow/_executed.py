@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from core.backends.tensorflow._accounting import ExecutedNode, account, base_op
-from core.backends.tensorflow._source_graph import Naming, in_order
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor, SourceNode
+from core.graph.tensorflow_source import Naming, in_order
 
 # Ends of a graph, data and ordering: nothing is computed in them.
 _NO_WORK = ("_Arg", "_Retval", "_DeviceArg", "_DeviceRetval", "Const", "_HostConst", "NoOp")

@@ -9,9 +9,9 @@ from typing import Any
 from core.backends.tensorflow._executed import short_source
 from core.backends.tensorflow._hlo import Instruction, Module, parse_hlo
 from core.backends.tensorflow._loading import Flat, input_specs
-from core.backends.tensorflow._source_graph import Naming, ancestors
 from core.errors import BuildFailed
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LayerTensor, LooseNode, SourceNode
+from core.graph.tensorflow_source import Naming, ancestors
 from core.models.model import Signature
 
 # What moves no data: views, and the ends of the program.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.backends.tensorflow._accounting import Account, ExecutedNode, account, base_op
-from core.backends.tensorflow._source_graph import Naming
 from core.graph.engine_graph import SourceNode
+from core.graph.tensorflow_source import Naming
 
 
 def source(name: str, op: str, *inputs: str) -> SourceNode:

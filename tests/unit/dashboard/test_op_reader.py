@@ -13,9 +13,16 @@ from core.analysis.layer_graph import layer_edges, whole
 from core.analysis.layers import layer_rows
 from core.errors import BrokenModel
 from core.graph.engine_graph import EngineGraph
+from core.models.model import Format, Signature
 from dashboard.components.op_graph import graph_data
 from dashboard.op_reader import read_ops
-from dashboard.op_source import op_graph_of
+from dashboard.op_source import ModelForm, op_graph_of
+
+ANY = Signature(name="main", inputs=(), outputs=())
+
+
+def form(path: Path) -> ModelForm:
+    return ModelForm(title="As uploaded", path=path, format=Format.ONNX)
 
 
 @pytest.fixture
@@ -35,24 +42,24 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_constants_are_left_out_and_tensors_tie_the_rest(path: Path) -> None:
-    graph = read_ops(path)
+    graph = read_ops(Format.ONNX, path, ANY)
     assert [layer.kind for layer in graph.layers] == ["Relu", "Add", "Mul"]
     assert layer_edges(graph) == ((1, 2), (2, 3))
 
 
 def test_the_child_reads_the_same(path: Path) -> None:
-    assert op_graph_of(path) == read_ops(path)
+    assert op_graph_of(form(path), ANY) == read_ops(Format.ONNX, path, ANY)
 
 
 def test_what_is_no_onnx_is_told(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"nonsense")
     with pytest.raises(BrokenModel, match=r"could not be read as ONNX|no ONNX graph"):
-        op_graph_of(tmp_path / "net.onnx")
+        op_graph_of(form(tmp_path / "net.onnx"), ANY)
 
 
 def test_an_operation_is_named_by_what_says_more_than_its_kind(path: Path) -> None:
 
-    graph: EngineGraph = read_ops(path)
+    graph: EngineGraph = read_ops(Format.ONNX, path, ANY)
     rows = layer_rows(graph)
     data = graph_data("net", graph, rows, whole(3, layer_edges(graph)), 2, shows_all=True)
     assert [node["title"] for node in data["nodes"]] == ["Relu", "Add", "Mul"]
