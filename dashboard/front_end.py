@@ -26,19 +26,20 @@ TITLE = "Engine Room"
 START = "index.html"
 
 _ELEMENTS, _WIDGETS = "../lib/src/components/elements", "../lib/src/components/widgets"
-HTML, LINK, METRIC = (f"{_ELEMENTS}/{name}/{name}.tsx" for name in ("Html", "PageLink", "Metric"))
-BUTTON, COMPONENT, CHOICE, TEXT = (
-    f"{_WIDGETS}/{name}/{name}.tsx" for name in ("Button", "BidiComponent", "ButtonGroup", "TextInput")
+HTML, LINK, METRIC, PLOTLY = (f"{_ELEMENTS}/{name}/{name}.tsx" for name in ("Html", "PageLink", "Metric", "PlotlyChart"))
+BUTTON, CHECKBOX, CHOICE, COMPONENT, NUMBER, SELECT, TEXT = (
+    f"{_WIDGETS}/{name}/{name}.tsx"
+    for name in ("Button", "Checkbox", "ButtonGroup", "BidiComponent", "NumberInput", "Selectbox", "TextInput")
 )
 TABLE = "_DataFrame"
 EVERYWHERE = (HTML, LINK, BUTTON)
 PAGES: dict[str, tuple[str, ...]] = {
     "/": (COMPONENT,),
-    "/model": (COMPONENT,),
-    "/build": (),
+    "/model": (COMPONENT, METRIC),
+    "/build": (COMPONENT, CHECKBOX, NUMBER, SELECT),
     "/jobs": (),
     "/engine": (COMPONENT, TABLE, METRIC, CHOICE, TEXT),
-    "/compare": (TABLE, CHOICE),
+    "/compare": (COMPONENT, TABLE, CHOICE, SELECT, PLOTLY),
     "/system": (TABLE, METRIC),
 }
 # Without it the browser first looks for the server below the page's own address.
