@@ -19,7 +19,8 @@ from core.precision.kinds import Precision
 from core.precision.opset import fit_opset
 from core.precision.placement_check import Violation, check_placement
 from core.precision.ranges import Ranges
-from core.precision.target import Target
+from core.precision.strides import spell_out_strides
+from core.precision.target import OPENVINO, Target
 from core.progress import Report
 from core.simplify import ENTRY, simplify
 
@@ -124,6 +125,8 @@ def lower(
     stored = target.stores_weights
     quantize.quantize(model, chosen, ranges, precision, percentile=percentile, stored=stored, unsigned=outputs)
     violations = check_placement(model, stored_weights=stored, tensorrt=not outputs)
+    if precision is Precision.INT8 and target.runtime == OPENVINO:
+        spell_out_strides(model)
     if target.rest in ELEMENT_TYPE:
         around = float16.plan(model, ELEMENT_TYPE[target.rest], keep=keep, ranges=ranges.bounds)
         float16.convert(model, around, keep_io_types=keep_io_types)

@@ -82,9 +82,9 @@ class _Audit:
         self.found.append(Violation(rule=rule, node=node.name, message=message))
 
     def _dequantizer(self, tensor: str) -> NodeProto | None:
-        """The DQ node that makes a tensor, looking through casts."""
+        """The DQ node that makes a tensor, looking through casts and pooling, past which it may be moved."""
         maker = self.view.producer.get(tensor)
-        while maker is not None and maker.op_type == "Cast":
+        while maker is not None and maker.op_type in ("Cast", "MaxPool"):
             maker = self.view.producer.get(maker.input[0])
         return maker if maker is not None and maker.op_type == "DequantizeLinear" else None
 

@@ -30,7 +30,7 @@ def requested_types(model: onnx.ModelProto) -> dict[str, str]:
 def _quantized_type(tensor: str, view: GraphView) -> str:
     """The type that a DQ behind a tensor reads, "" without one."""
     maker = view.producer.get(tensor)
-    while maker is not None and maker.op_type in ("Cast", "Transpose", "Reshape"):
+    while maker is not None and maker.op_type in ("Cast", "Transpose", "Reshape", "MaxPool"):
         maker = view.producer.get(maker.input[0])
     if maker is None or maker.op_type != "DequantizeLinear":
         return ""
