@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from core.analysis.colours import ColourBy, Colouring
 from core.analysis.findings import findings
 from core.analysis.layers import LayerRow, layer_rows, totals_by_precision
+from core.analysis.realized import compare_precisions
 from core.builds import Outcome
 from core.commands import command_for
 from core.graph.engine_graph import EngineGraph
@@ -78,7 +79,9 @@ def _layers(graph: EngineGraph, asked: Precision) -> str:
         f"{total.key} {total.share:.1%}" if total.share is not None else f"{total.key} {total.layers} layers"
         for total in totals_by_precision(rows)
     )
-    realized = tag("p", text(f"{asked.value} was asked for; what layers compute in, by time where it is known: {totals}."))
+    summary = compare_precisions(graph, asked).summary
+    told = f"{asked.value} was asked for{f'; {summary}' if summary else ''}. What layers compute in, by time where it is known: "
+    realized = tag("p", text(f"{told}{totals}."))
     chart = tag("figure", layers_chart(rows, Colouring(rows, ColourBy.PRECISION)))
     shown = rows if len(rows) <= MOST_LAYERS else sorted(rows, key=lambda row: row.time_ms or 0.0, reverse=True)[:MOST_LAYERS]
     caption = f"{len(shown):,} of {len(rows):,} layers" + (", those that take most time" if len(shown) < len(rows) else "")
