@@ -45,5 +45,12 @@ def chosen(name: str) -> str | None:
     return st.query_params.get(name) or None
 
 
+def position(name: str, most: int) -> int | None:
+    """A number from 1 to `most` in the address; None when there is none, or anything else."""
+    given = chosen(name) or ""
+    known = given.isascii() and given.isdecimal() and len(given) <= len(str(most))
+    return int(given) if known and 1 <= int(given) <= most else None
+
+
 def _given(ids: dict[str, str | None]) -> dict[str, str]:
     return {name: value for name, value in ids.items() if value}

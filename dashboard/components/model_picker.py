@@ -19,7 +19,10 @@ def choose_model(label: str = "Model") -> Model | None:
         return None
     by_digest = {model.digest: model for model in models}
     asked = links.chosen(PARAMETER) or ""
-    start = next((digest for digest in by_digest if asked and digest.startswith(asked)), next(iter(by_digest)))
+    found = next((digest for digest in by_digest if asked and digest.startswith(asked)), None)
+    if asked and not found:
+        st.warning(f"No model is stored as {asked[:40]!r}; here is the newest.", icon=":material/search_off:")
+    start = found or next(iter(by_digest))
     chosen = st.selectbox(
         label,
         list(by_digest),

@@ -11,6 +11,7 @@ from core.analysis.colours import ColourBy, Colouring
 from core.analysis.layer_graph import Neighbourhood, layer_edges, neighbourhood, next_match, whole
 from core.analysis.layers import LayerRow, layer_rows
 from core.graph.engine_graph import EngineGraph
+from dashboard import links
 from dashboard.components.layer_graph import shortened
 from dashboard.formatting import plural
 
@@ -71,8 +72,7 @@ def op_graph(name: str, graph: EngineGraph) -> None:
 
 
 def _selected(count: int) -> int:
-    given = st.query_params.get(NODE, "")
-    return int(given) if given.isdigit() and 1 <= int(given) <= count else 1
+    return links.position(NODE, count) or 1
 
 
 def _select(position: int) -> None:

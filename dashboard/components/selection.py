@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dashboard import links
 from dashboard.components.layer_view import LayerView
 
 LAYER = "layer"
@@ -11,8 +12,7 @@ LAYER = "layer"
 
 def selected(view: LayerView) -> int:
     """Position of the selected layer; the one that takes the most time when none was chosen."""
-    given = st.query_params.get(LAYER, "")
-    return int(given) if given.isdigit() and 1 <= int(given) <= len(view.rows) else view.heaviest
+    return links.position(LAYER, len(view.rows)) or view.heaviest
 
 
 def select(position: int) -> None:

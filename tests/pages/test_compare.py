@@ -34,6 +34,11 @@ def test_a_model_without_builds_says_what_to_do(tmp_path: Path, monkeypatch: pyt
     assert "Nothing has been built from lonely yet." in said(opened("compare", model=model.digest))
 
 
+@pytest.mark.parametrize("page", ["compare", "build"])
+def test_a_model_that_is_not_there_is_told(shelf: Shelf, page: str) -> None:
+    assert "No model is stored as 'zzz'; here is the newest." in said(opened(page, model="zzz"))
+
+
 def test_every_build_is_on_the_board_held_against_the_own_framework(shelf: Shelf) -> None:
     app = opened("compare", model=shelf.model.digest)
     rows = board(app)

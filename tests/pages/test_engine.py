@@ -64,8 +64,9 @@ def test_the_layer_of_the_address_is_the_selected_one(shelf: Shelf) -> None:
     assert len(table.value) == 63
 
 
-def test_a_layer_that_does_not_exist_is_no_error(shelf: Shelf) -> None:
-    assert "of 63**" in said(opened("engine", build=shelf.fp16, layer="4000"))
+@pytest.mark.parametrize("layer", ["4000", "-1", "0", "seven", "²", "9" * 5000, ""])
+def test_a_layer_that_does_not_exist_is_no_error(shelf: Shelf, layer: str) -> None:
+    assert "of 63**" in said(opened("engine", build=shelf.fp16, layer=layer))
 
 
 def test_a_filter_finds_the_layer_of_a_source_node(shelf: Shelf) -> None:
