@@ -33,7 +33,8 @@ from core.precision.quantize import GRIDS, WEIGHTED_OPS
 from core.precision.ranges import UNCALIBRATED
 from core.precision.requested import requested_types
 from core.precision.settings import MODELOPT
-from core.precision.target import Target
+from core.precision.strides import spell_out_strides
+from core.precision.target import OPENVINO, Target
 from core.progress import Progress, Report
 
 # What it writes at least: its Q/DQ nodes carry FP16 scales.
@@ -80,6 +81,9 @@ def prepare_with_modelopt(
         if node.name in before and node.name not in asked and (precision not in GRIDS or node.op_type in WEIGHTED_OPS)
     }
     quantized = precision in GRIDS
+    violations = check_placement(made, stored_weights=target.stores_weights) if quantized else ()
+    if precision is Precision.INT8 and target.runtime == OPENVINO:
+        spell_out_strides(made)
     result = PrecisionResult(
         entry=ENTRY,
         precision=precision,
@@ -88,7 +92,7 @@ def prepare_with_modelopt(
         opset=0,
         converted=tuple(asked),
         kept=kept,
-        violations=check_placement(made, stored_weights=target.stores_weights) if quantized else (),
+        violations=violations,
         stamp=UNCALIBRATED if quantized and not data.calibrated else "",
         data=data.description,
         inputs=check.inputs if check else (),
