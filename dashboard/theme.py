@@ -55,7 +55,14 @@ CONFIG = {
     **{f"theme.dark.{name}": value for name, value in _DARK.items()},
 }
 
+# On a narrow screen the columns of the Build page's board lie one below the other: each box then says what it is.
 # In the dark, a primary colour that can be read as text is too light for the white that Streamlit writes on it.
 STYLE = """<style>
 [data-testid^="stBaseButton-primary"], [data-testid^="stBaseButton-primary"] * { color: light-dark(#ffffff, #06222a); }
+@media (max-width: 640px) {
+  .st-key-path-board-head { display: none; }
+  .st-key-path-board [data-testid="stColumn"]:has([class*="st-key-path-board-cannot-"]) { display: none; }
+  .st-key-path-board [data-testid="stWidgetLabel"] { display: flex; width: auto; height: auto; }
+  .st-key-path-board [data-testid="stHorizontalBlock"] { gap: 0.35rem; padding-bottom: 0.5rem; }
+}
 </style>"""

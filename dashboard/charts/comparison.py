@@ -62,7 +62,7 @@ def latency_figure(rows: Sequence[ComparisonRow]) -> go.Figure:
     values = [value for row in measured for value in (row.low_ms, row.high_ms) if value]
     powers = bool(values) and max(values) / min(values) > POWERS_FROM
     figure.update_layout(
-        xaxis={"title": "Median latency, ms, with its 95 % interval" + (" (powers of ten)" if powers else "")},
+        xaxis={"title": "Median, ms, 95 % interval" + (" (logarithmic)" if powers else "")},
         yaxis={
             "categoryorder": "array",
             "categoryarray": [_wrapped(row) for row in reversed(measured)],
@@ -73,7 +73,7 @@ def latency_figure(rows: Sequence[ComparisonRow]) -> go.Figure:
     )
     if powers:
         ticks = ticks_to_powers(min(values), max(values))
-        span = [math.log10(ticks[0]), math.log10(ticks[-1]) + 0.25]
+        span = [math.log10(ticks[0]), math.log10(ticks[-1]) + 0.4]
         figure.update_xaxes(type="log", range=span, tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     elif values:
         figure.update_xaxes(range=[0, 1.2 * max(values)])

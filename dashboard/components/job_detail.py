@@ -34,7 +34,7 @@ def _job(job_id: str) -> None:
         show_error(error)
         return
     announce([job])
-    st.subheader(title(job))
+    st.header(title(job))
     with st.container(horizontal=True, vertical_alignment="center"):
         show_state(job)
         st.caption(status_line(job))

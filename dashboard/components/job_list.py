@@ -32,13 +32,13 @@ def live_jobs() -> None:
         st.info("Nothing has been built yet.", icon=":material/schedule:")
         links.link(links.BUILD, "Build something", icon=":material/play_arrow:")
         return
-    st.subheader(f"Running and waiting: {len(waiting)}")
+    st.header(f"Running and waiting: {len(waiting)}")
     if not waiting:
         st.caption("The queue is empty.")
     for job in sorted(waiting, key=_queue_order):
         _job_row(job)
     if finished:
-        st.subheader("Finished")
+        st.header("Finished")
     for job in finished[:SHOWN_FINISHED]:
         _job_row(job)
     if len(finished) > SHOWN_FINISHED:

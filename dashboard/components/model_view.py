@@ -16,6 +16,7 @@ from dashboard.failures import show_error
 from dashboard.formatting import count, plural, shape, short_count, size
 from dashboard.op_source import forms_of, op_graph_of
 
+FACT_PIXELS = 168
 SIGNATURE = "signature"  # of the address
 
 
@@ -27,8 +28,9 @@ def show_facts(model: Model) -> None:
         ("On disk", size(model.size_bytes), "As uploaded, with everything that is not needed to run it."),
         ("Operations", count(sum(model.ops.values()) or None), "Nodes of the default signature's graph."),
     ]
-    for column, (label, value, note) in zip(st.columns(len(facts)), facts, strict=True):
-        column.metric(label, value, help=note, border=True)
+    with st.container(horizontal=True):
+        for label, value, note in facts:
+            st.metric(label, value, help=note, border=True, width=FACT_PIXELS)
     made = [model.format.label, model.producer, f"opset {model.opset}" if model.opset else None]
     st.markdown(" · ".join(text for text in made if text))
     st.code(model.digest, language=None)

@@ -8,7 +8,9 @@ import streamlit as st
 
 from core.analysis.targets import PathChoice
 from core.precision.kinds import Precision
+from dashboard.formatting import plural
 
+BOARD = "path-board"  # theme.STYLE says how it looks on a narrow screen
 PRECISION_HELP = {
     Precision.FP32: "32-bit floats: the reference.",
     Precision.TF32: "32-bit floats multiplied with 10 bits of mantissa on NVIDIA's tensor cores.",
@@ -25,17 +27,19 @@ def choose_paths(choices: Sequence[PathChoice], key: str) -> list[tuple[PathChoi
     shown = [precision for precision in Precision if any(precision in choice.precisions for choice in possible)]
     start = _suggested(possible)
     widths = [4, *([1] * len(shown))]
-    head = st.columns(widths, vertical_alignment="bottom")
-    head[0].markdown("**Conversion path**")
-    for column, precision in zip(head[1:], shown, strict=True):
-        column.markdown(f"**{precision.value.upper()}**", help=PRECISION_HELP[precision])
     chosen = []
-    for choice in possible:
-        row = st.columns(widths, vertical_alignment="center")
-        row[0].markdown(choice.path.title + (" · *the source model itself*" if choice.is_reference else ""))
-        for column, precision in zip(row[1:], shown, strict=True):
-            if _box(column, choice, precision, key, checked=precision is Precision.FP32 and choice in start):
-                chosen.append((choice, precision))
+    with st.container(key=BOARD):
+        with st.container(key=f"{BOARD}-head"):
+            head = st.columns(widths, vertical_alignment="bottom")
+            head[0].markdown("**Conversion path**")
+            for column, precision in zip(head[1:], shown, strict=True):
+                column.markdown(f"**{precision.value.upper()}**", help=PRECISION_HELP[precision])
+        for choice in possible:
+            row = st.columns(widths, vertical_alignment="center")
+            row[0].markdown(choice.path.title + (" · *the source model itself*" if choice.is_reference else ""))
+            for column, precision in zip(row[1:], shown, strict=True):
+                if _box(column, choice, precision, key, checked=precision is Precision.FP32 and choice in start):
+                    chosen.append((choice, precision))
     _explain_impossible([choice for choice in choices if not choice.possible])
     return chosen
 
@@ -43,7 +47,8 @@ def choose_paths(choices: Sequence[PathChoice], key: str) -> list[tuple[PathChoi
 def _box(column: st.delta_generator.DeltaGenerator, choice: PathChoice, precision: Precision, key: str, *, checked: bool) -> bool:
     if precision not in choice.precisions:
         able = ", ".join(p.value for p in choice.precisions)
-        column.markdown("–", help=f"This path does not build {precision.value}; it builds {able}.")
+        box = column.container(key=f"{BOARD}-cannot-{choice.path.id}-{precision.value}")
+        box.markdown("–", help=f"This path does not build {precision.value}; it builds {able}.")
         return False
     label = f"{choice.path.title} in {precision.value}"
     return column.checkbox(label, checked, key=f"{key}-{choice.path.id}-{precision.value}", label_visibility="collapsed")
@@ -59,6 +64,7 @@ def _suggested(possible: Sequence[PathChoice]) -> list[PathChoice]:
 def _explain_impossible(choices: Sequence[PathChoice]) -> None:
     if not choices:
         return
-    with st.expander(f"{len(choices)} paths are not possible with these workers"):
+    count = plural(len(choices), "path is", "paths are")
+    with st.expander(f"{count} not possible with these workers"):
         for choice in choices:
             st.markdown(f"**{choice.path.title}** — {choice.reason}")

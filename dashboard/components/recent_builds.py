@@ -43,7 +43,7 @@ def _order(entry: Job | Build) -> tuple[bool, float]:
 
 
 def _job_row(job: Job) -> None:
-    name, state = st.columns([4, 3], vertical_alignment="center")
+    name, state = st.columns([1, 1], vertical_alignment="center")
     with name:
         if job.state is JobState.DONE:
             links.link(links.ENGINE, title(job), icon=":material/memory:", build=job.key)
@@ -55,7 +55,7 @@ def _job_row(job: Job) -> None:
 
 
 def _build_row(build: Build) -> None:
-    name, state = st.columns([4, 3], vertical_alignment="center")
+    name, state = st.columns([1, 1], vertical_alignment="center")
     with name:
         request = build.request
         text = f"{services.model_name(request.model)}: {path_title(request.path)} in {request.precision.value}"
@@ -64,4 +64,4 @@ def _build_row(build: Build) -> None:
         st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=BUILD_COLOURS[build.state])
         when = formatting.ago(build.finished_at or build.created_at, time.time())
         going = build.state in (State.WAITING, State.RUNNING)
-        st.caption(f"in the foreground, {'begun' if going else build.state.value} {when}")
+        st.caption(f"{'begun' if going else build.state.value} {when}, in the foreground")

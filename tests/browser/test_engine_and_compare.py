@@ -84,7 +84,7 @@ def test_the_chart_of_layers_is_saved_as_png_and_svg(page: Page, shelf: Shelf) -
 def test_charts_of_latency_are_saved_as_png_and_svg(page: Page, shelf: Shelf) -> None:
     visit(page, f"/compare?model={shelf.model.digest}")
     page.locator(".js-plotly-plot .legend").first.wait_for()
-    check_images(page, page.locator(".saving").first, "Median latency, ms")
+    check_images(page, page.locator(".saving").first, "Median, ms")
 
 
 def test_two_rows_lead_to_two_builds_side_by_side(page: Page, shelf: Shelf) -> None:

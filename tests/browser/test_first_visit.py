@@ -18,6 +18,7 @@ from core.jobs.device import parse_device
 from core.jobs.local import is_running
 from core.jobs.queue import Queue
 from core.jobs.worker import worker_lock_file
+from core.models.model import Model
 from core.workspace import Workspace
 from tests.browser.driver import Dashboard, environment, free_port, start_server, stop, visit, wait_for
 
@@ -135,3 +136,11 @@ def test_a_server_without_a_worker_says_so(page: Page, tmp_path: Path) -> None:
         expect(page.get_by_text("No worker is running, so builds wait.")).to_be_visible()
     finally:
         stop(server)
+
+
+def test_on_a_narrow_screen_each_box_of_the_build_page_says_what_it_is(new_page: Callable[..., Page], digits: Model) -> None:
+    page = new_page(viewport={"width": 400, "height": 900})
+    visit(page, f"/build?model={digits.digest}")
+    expect(page.locator(".st-key-path-board").get_by_text("ONNX → ONNX Runtime in int8")).to_be_visible()
+    expect(page.locator(".st-key-path-board-head")).to_be_hidden()
+    expect(page.locator(".st-key-path-board").get_by_text("–", exact=True).first).to_be_hidden()

@@ -45,7 +45,7 @@ def test_a_build_made_in_the_foreground_is_listed(open_page: OpenPage, workspace
     store_build(workspace, BuildRequest(model=digits.digest, path="savedmodel.tensorflow.signature"), median_ms=1.0)
     app = open_page(links.HOME)
     assert not app.exception
-    assert "in the foreground, done" in text_of(app)
+    assert ", in the foreground" in text_of(app)
 
 
 def test_what_goes_on_comes_first_and_a_job_stands_for_its_build(workspace: Workspace, digits: Model) -> None:
