@@ -87,7 +87,7 @@ if not requests:
     st.stop()
 
 with st.expander("The same on the command line"):
-    st.code("\n".join(sweep_command_for(requests)), language="bash", wrap_lines=True)
+    st.code("\n".join(sweep_command_for(requests)), language=None, wrap_lines=True)
 
 count = "1 build" if len(requests) == 1 else f"{len(requests)} builds"
 again, urgent, start = st.columns([2, 2, 1], vertical_alignment="center")

@@ -42,7 +42,7 @@ def comparison_pair(given: Sequence[str]) -> None:
             links.go(links.COMPARE, builds=",".join(reversed(keys)))
         with st.popover("Download", icon=":material/download:"):
             report_button(found, f"{found[0].model.name}-two-builds.html")
-            st.code(report_command_for(keys, "report.html"), language="bash", wrap_lines=True)
+            st.code(report_command_for(keys, "report.html"), language=None, wrap_lines=True)
     st.markdown(f"**{_verdict(rows)}**")
     _figures(found, rows)
     st.header("Where they differ")

@@ -20,7 +20,7 @@ def build_section(outcome: Outcome) -> None:
     with left:
         _stages(outcome)
         st.markdown("**The same on the command line**")
-        st.code(command_for(outcome.build.request, workspace=services.workspace()), language="bash", wrap_lines=True)
+        st.code(command_for(outcome.build.request, workspace=services.workspace()), language=None, wrap_lines=True)
     with right:
         _asked(outcome)
         _versions(outcome)

@@ -38,7 +38,7 @@ def downloads(outcome: Outcome) -> None:
             )  # fmt: skip
         report_button([outcome], f"{stem}.html")
         st.caption("The report is one file that opens without a network. On the command line:")
-        st.code(report_command_for([key], f"{stem}.html"), language="bash", wrap_lines=True)
+        st.code(report_command_for([key], f"{stem}.html"), language=None, wrap_lines=True)
 
 
 def _file(label: str, key: str, what: str, ticket: str, *, there: bool) -> None:

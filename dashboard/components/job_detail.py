@@ -59,7 +59,7 @@ def _facts(job: Job) -> None:
     if job.error and job.error.get("detail"):
         with st.expander("Details of the error"):
             st.code(job.error["detail"], language=None)
-    st.code(command_for(job.request), language="bash", wrap_lines=True)
+    st.code(command_for(job.request), language=None, wrap_lines=True)
     links.link(links.MODEL, "The model", icon=":material/inventory_2:", model=job.request.model)
     links.link(links.COMPARE, "Compare its builds", icon=":material/bar_chart:", model=job.request.model)
 

@@ -24,7 +24,7 @@ def show_workers() -> None:
     if not workers:
         st.warning("No worker is running, so builds wait in the queue.", icon=":material/warning:")
         st.markdown("Start one on this machine, or on any host that shares the database and the store:")
-        st.code("engineroom worker --device cpu", language="bash")
+        st.code("engineroom worker --device cpu", language=None)
         return
     for column, worker in zip(_columns(workers), workers, strict=True):
         with column.container(border=True):

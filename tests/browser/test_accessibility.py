@@ -20,6 +20,11 @@ PAGES = (
     "/build?model={model}",
     "/jobs",
     "/engine?build={build}",
+    "/engine?build={build}&section=Source+nodes",
+    "/engine?build={build}&section=Findings",
+    "/engine?build={build}&section=Precision",
+    "/engine?build={build}&section=Measurement",
+    "/engine?build={build}&section=Build",
     "/compare?model={model}",
     "/system",
 )
