@@ -14,7 +14,7 @@ from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Tensors, Variant, folder_bytes
 from core.backends.openvino._layers import APPENDABLE_KINDS, RuntimeGraph, Shape, is_quantized, mean_times, nodes_of_model
 from core.backends.openvino._reading import Ports, dtype_of, find_ports, imported, narrow_shapes, read_model, refusal, told
-from core.backends.openvino._sessions import HINTS, OpenVinoSession, compile_properties
+from core.backends.openvino._sessions import AS_TYPED, HINTS, OpenVinoSession, compile_properties, is_typed
 from core.errors import BuildFailed, EngineRoomError, RunFailed
 from core.graph.engine_graph import EngineGraph
 from core.graph.mapping import with_sources
@@ -80,15 +80,16 @@ class OpenVino:
         report(Progress(message="Compiling", fraction=0.5))
         (folder / _ARTIFACT).mkdir(parents=True, exist_ok=True)
         try:
-            compiled = core.compile_model(model, "CPU", compile_properties(config, options))
-            imported().save_model(model, os.fspath(folder / _MODEL), compress_to_fp16=config.precision is Precision.FP16)
+            compiled = core.compile_model(model, "CPU", compile_properties(model, config, options))
+            narrows = config.precision is Precision.FP16 and not is_typed(model, config.precision)
+            imported().save_model(model, os.fspath(folder / _MODEL), compress_to_fp16=narrows)
         except Exception as error:
             raise BuildFailed(
                 f"OpenVINO could not compile {source.path.name}: {told(error)}",
                 hint="Try another precision, or ONNX Runtime.",
                 detail=str(error),
             ) from error
-        _check_precision(compiled, config)
+        _check_precision(core, compiled, config)
         return Engine(
             folder=folder,
             backend=self.name,
@@ -147,7 +148,8 @@ class OpenVino:
     def _compile(self, model: Any, engine: Engine, *, profiled: bool = False) -> Any:
         options = checked_options(self, engine.config, self.availability().devices)
         try:
-            return imported().Core().compile_model(model, "CPU", compile_properties(engine.config, options, profiled=profiled))
+            properties = compile_properties(model, engine.config, options, profiled=profiled)
+            return imported().Core().compile_model(model, "CPU", properties)
         except Exception as error:
             raise RunFailed(
                 f"OpenVINO could not load the engine: {told(error)}", hint="Build it again on this machine.", detail=str(error)
@@ -177,14 +179,21 @@ def _check_dtypes(source: Source) -> None:
         raise BuildFailed(f"OpenVINO cannot carry text, which {', '.join(text)} is.", hint="Try ONNX Runtime or TensorFlow.")
 
 
-def _check_precision(compiled: Any, config: BuildConfig) -> None:
+def _check_precision(core: Any, compiled: Any, config: BuildConfig) -> None:
     """OpenVINO falls back without a word where the processor lacks a type."""
     got = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    if got == AS_TYPED:
+        got = HINTS[config.precision if config.precision.value.upper() in _capabilities(core) else Precision.FP32]
     if got != HINTS[config.precision]:
         raise BuildFailed(
             f"This processor computes in {dtype_of(got)} where {config.precision.value} was asked.",
             hint="Ask for fp32, or build on a processor with that type.",
         )
+
+
+def _capabilities(core: Any) -> list[str]:
+    found: list[str] = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return found
 
 
 def _notes(source: Source) -> tuple[str, ...]:

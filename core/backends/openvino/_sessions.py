@@ -17,12 +17,18 @@ from core.precision.kinds import Precision
 
 # What layers compute in where nothing else is said. An INT8 graph says it itself, layer by layer.
 HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", Precision.INT8: "f32"}
+# Each layer as the graph types it: a hint of one type would narrow the nodes that were kept in FP32 too.
+AS_TYPED = "dynamic"
+_NARROW_TYPES = {Precision.FP16: "f16", Precision.BF16: "bf16"}
+_WEIGHTS = ("Constant", "Convert")
 
 
-def compile_properties(config: BuildConfig, options: Mapping[str, OptionValue], *, profiled: bool = False) -> dict[str, Any]:
+def compile_properties(
+    model: Any, config: BuildConfig, options: Mapping[str, OptionValue], *, profiled: bool = False
+) -> dict[str, Any]:
     """Every property that decides what a compiled model does; no cache, so that each load does the same."""
     return {
-        "INFERENCE_PRECISION_HINT": HINTS[config.precision],
+        "INFERENCE_PRECISION_HINT": AS_TYPED if is_typed(model, config.precision) else HINTS[config.precision],
         "PERFORMANCE_HINT": str(options["performance_hint"]).upper(),
         "NUM_STREAMS": str(options["streams"]),
         "PERF_COUNT": profiled,
@@ -30,12 +36,24 @@ def compile_properties(config: BuildConfig, options: Mapping[str, OptionValue], 
     }
 
 
+def is_typed(model: Any, precision: Precision) -> bool:
+    """Whether the graph itself computes in FP16 or BF16 somewhere; weights that are only stored so do not count."""
+    narrow = _NARROW_TYPES.get(precision)
+    return narrow is not None and any(
+        output.get_element_type().get_type_name() == narrow
+        for op in model.get_ops()
+        if op.get_type_name() not in _WEIGHTS
+        for output in op.outputs()
+    )
+
+
 def told_settings(compiled: Any) -> dict[str, str]:
     """Properties of a compiled model as people read them."""
+    hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     return {
         "threads": str(compiled.get_property("INFERENCE_NUM_THREADS")),
         "streams": str(compiled.get_property("NUM_STREAMS")),
-        "inference precision": dtype_of(compiled.get_property("INFERENCE_PRECISION_HINT")),
+        "inference precision": "as the graph is typed" if hint == AS_TYPED else dtype_of(hint),
         "performance hint": str(compiled.get_property("PERFORMANCE_HINT")).lower(),
     }
 

@@ -17,6 +17,8 @@ from core.models.model import Format, Source
 from core.models.profile import AxisRange, ShapeProfile
 from core.onnxfile import graph_signature, read_onnx
 from core.precision.kinds import Precision
+from core.precision.prepare import ENTRY, PrecisionOptions, prepare
+from core.precision.target import parse_target
 from core.progress import silent
 from sample_models.make_models import sample
 
@@ -109,6 +111,32 @@ def test_computes_in_the_precision_that_was_asked(product: Path, tmp_path: Path,
     assert layer.source_nodes == ("product", "relu")
     assert layer.precision == {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}[precision.value]
     assert layer.kernel
+
+
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.BF16])
+def test_nodes_kept_in_fp32_run_in_fp32(tmp_path: Path, precision: Precision) -> None:
+    weight = np.random.default_rng(0).normal(0, 0.1, size=(16, 16, 3, 3)).astype(np.float32)
+    names = ("first", "kept", "last")
+    outputs = ("a", "b", "y")
+    nodes = [
+        helper.make_node("Conv", [before, "w"], [after], name=name, pads=[1, 1, 1, 1])
+        for name, before, after in zip(names, ("x", *outputs), outputs, strict=False)
+    ]
+    ends = [VALUE("x", TensorProto.FLOAT, [1, 16, 8, 8])], [VALUE("y", TensorProto.FLOAT, [1, 16, 8, 8])]
+    source = saved(tmp_path / "three.onnx", nodes, *ends, (numpy_helper.from_array(weight, "w"),))
+    (tmp_path / "lowered").mkdir()
+    options = PrecisionOptions(keep_nodes=("kept",))
+    prepare(source, tmp_path / "lowered", precision, target=parse_target("openvino"), options=options)
+    try:
+        engine = built(tmp_path / "lowered" / ENTRY, tmp_path / "engine", BuildConfig(precision=precision))
+    except BuildFailed as refused:
+        assert "This processor computes in" in refused.message  # noqa: PT017
+        pytest.skip(refused.message)
+    ran = {name: layer.precision for layer in BACKEND.describe(engine).layers for name in layer.source_nodes if name in names}
+    narrow = {Precision.FP16: "float16", Precision.BF16: "bfloat16"}[precision]
+    assert ran == {"first": narrow, "kept": "float32", "last": narrow}
+    with BACKEND.open(engine) as session:
+        assert session.settings["inference precision"] == "as the graph is typed"
 
 
 def test_refuses_int8_of_a_graph_that_is_not_quantized(product: Path, tmp_path: Path) -> None:
