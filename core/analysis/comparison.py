@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from core.analysis.payoff import Payoff, conditions, payoff, ratio_of
+from core.analysis.realized import compare_precisions
 from core.benchmark.measurement import Measurement
 from core.benchmark.statistics import MedianRatio, Winner
 from core.builds import Outcome
@@ -94,6 +95,7 @@ class ComparisonRow:
         notes: What makes the figures weak.
         accuracy, reference_accuracy: Top-1 on the user's labels, of this build and of the source model on the same inputs.
         payoff: Whether its precision paid; None in FP32, and where the same path was not measured in FP32.
+        disagreements: Sentences on layers that ran in another precision than was asked of them.
     """
 
     key: str
@@ -131,6 +133,7 @@ class ComparisonRow:
     accuracy: float | None = None
     reference_accuracy: float | None = None
     payoff: Payoff | None = None
+    disagreements: tuple[str, ...] = ()
 
 
 def compare_candidates(
@@ -174,6 +177,7 @@ def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidat
     measured, parity, graph = candidate.measurement, candidate.parity, candidate.graph
     latency = measured.latency if measured else None
     worst = _worst(parity)
+    realized = compare_precisions(graph, candidate.precision) if graph else None
     return ComparisonRow(
         key=candidate.key,
         title=candidate.title,
@@ -210,6 +214,7 @@ def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidat
         accuracy=parity.accuracy.top1 if parity and parity.accuracy else None,
         reference_accuracy=parity.reference_accuracy.top1 if parity and parity.reference_accuracy else None,
         payoff=paid,
+        disagreements=tuple(pair.warning for pair in realized.disagreements) if realized else (),
     )
 
 

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from core.analysis.comparison import ComparisonRow, candidate_from, compare_candidates, percent, summary
-from core.analysis.realized import PrecisionPair, compare_precisions
 from core.builds import Outcome
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
@@ -67,16 +66,12 @@ def compare_command(
         stdout.print(summary(rows), highlight=False)
         stdout.print(_conditions(outcomes), style="dim", highlight=False)
         print_notes([f"{row.title}: {row.payoff.text}" for row in rows if row.payoff])
-        print_notes([f"{outcome.build.request.path}: {pair.warning}" for outcome in outcomes for pair in _disagreements(outcome)])
+        print_notes([f"{row.title} in {row.precision.value}: {text}" for row in rows for text in row.disagreements])
         print_notes([f"{row.title}: {' '.join(row.notes)}" for row in rows if row.notes])
         for line in skipped:
             stderr.print(line, style="yellow", highlight=False)
     codes = [exit_code(outcome) for outcome in outcomes]
     raise typer.Exit(next((code for code in codes if code), 0))
-
-
-def _disagreements(outcome: Outcome) -> tuple[PrecisionPair, ...]:
-    return compare_precisions(outcome.graph, outcome.build.request.precision).disagreements if outcome.graph else ()
 
 
 def _cells(row: ComparisonRow) -> tuple[object, ...]:
