@@ -45,7 +45,7 @@ try:
         profile = choose_profile(signature, key)
     with st.expander("Data", expanded=quantized):
         inputs = data_uploader(
-            "Inputs for parity, .npz", "Keyed by input name; `labels` in it give the accuracy.", f"{key}-inputs"
+            "Inputs for parity, .npz", "Keyed by input name; an array named labels gives the accuracy.", f"{key}-inputs"
         )
         calibration = data_uploader("Calibration data, .npz", "100 to 500 samples, for INT8 and FP8.", f"{key}-calibration")
         if quantized and not calibration:

@@ -10,6 +10,7 @@ from core.backends.base import Option, OptionValue, backend_named
 from core.benchmark.measurement import Protocol
 from core.models.model import Signature
 from core.models.profile import AxisRange, ShapeProfile, default_range
+from dashboard.formatting import plural
 
 
 def choose_profile(signature: Signature, key: str) -> ShapeProfile:
@@ -41,7 +42,7 @@ def choose_options(backends: Iterable[str], key: str) -> dict[str, dict[str, Opt
     for name in dict.fromkeys(backends):
         backend = backend_named(name)
         if backend.options:
-            with st.expander(f"{backend.title}: {len(backend.options)} options"):
+            with st.expander(f"{backend.title}: {plural(len(backend.options), 'option')}"):
                 chosen[name] = {option.name: _knob(option, f"{key}-{name}") for option in backend.options}
     return chosen
 
