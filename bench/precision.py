@@ -231,7 +231,7 @@ def on_onnxruntime(folder: Path, precision: Precision, _: str) -> Callable[[Arra
 def on_openvino(folder: Path, precision: Precision, _: str) -> Callable[[Arrays], Arrays]:
     import openvino
 
-    hint = {Precision.FP16: "f16", Precision.BF16: "bf16"}.get(precision, "f32")
+    hint = "dynamic" if precision in (Precision.FP16, Precision.BF16) else "f32"  # as the graph is typed
     compiled = openvino.Core().compile_model(folder / "model.onnx", "CPU", {"INFERENCE_PRECISION_HINT": hint})
     request = compiled.create_infer_request()
     names = [output.get_any_name() for output in compiled.outputs]
