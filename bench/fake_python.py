@@ -60,7 +60,7 @@ def read(path, default):
 
 def describe():
     version = ".".join(map(str, sys.version_info[:3]))
-    here = {"available": True, "version": "0", "devices": ["cpu"], "reason": "", "hint": ""}
+    here = {"available": True, "version": "0", "devices": ["cpu", "cuda"], "reason": "", "hint": ""}
     backends = dict.fromkeys(("onnxruntime", "openvino", "tensorflow"), here)
     backends["tensorrt"] = {"available": False, "reason": "No GPU is here.", "hint": "Get one."}
     print(json.dumps({"name": "fake", "python": "fake", "version": version, "backends": backends, "conversions": {}}))

@@ -153,9 +153,24 @@ class Worker:
     job: str | None = None
 
     def offers(self, backend: str) -> Availability | None:
-        """The backend's availability in the first toolchain where it works, else in the worker's own; None if unknown there."""
-        found = [chain.backends[backend] for chain in self.card.toolchains if backend in chain.backends]
+        """The backend's availability for the worker's device, in the first toolchain where it works, else in the worker's own.
+
+        None if it is unknown there.
+        """
+        chains = [chain for chain in self.card.toolchains if backend in chain.backends]
+        found = [_for_device(chain.backends[backend], self.card.device_type) for chain in chains]
         return next((one for one in found if one.available), found[0] if found else None)
+
+
+def _for_device(offer: Availability, device_type: str) -> Availability:
+    if not offer.available or not offer.devices or device_type in offer.devices:
+        return offer
+    return Availability(
+        available=False,
+        version=offer.version,
+        reason=f"As it is installed there, it runs on {' and '.join(offer.devices)} alone.",
+        hint=f"Choose the device {offer.devices[0]}.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

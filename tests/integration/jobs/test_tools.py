@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bench.shop import Shop
@@ -35,4 +37,15 @@ def test_a_worker_without_the_tools_gets_no_job_that_needs_them(shop: Shop) -> N
     beats.join(card("full", HERE))
     told = shop.queue.submit(shop.request(precision=Precision.INT8))
     assert "Worker bare on gpu-host cannot carry this out" in told.note
+    beats.close()
+
+
+def test_a_backend_for_another_device_is_not_offered(shop: Shop) -> None:
+    prepare(shop.queue.url)
+    beats = Heartbeats(shop.queue.url)
+    worker = card("gpu", HERE)
+    only_cpu = replace(worker.toolchains[0], backends={"onnxruntime": replace(HERE, devices=("cpu",))})
+    beats.join(replace(worker, device="cuda:0", device_type="cuda", toolchains=(only_cpu,)))
+    with pytest.raises(Unavailable, match="it runs on cpu alone"):
+        shop.queue.submit(shop.request(device="cuda"))
     beats.close()
