@@ -39,8 +39,7 @@ def bars_data(rows: Sequence[LayerRow], colouring: Colouring, selected: int, spa
                 "first": bar.first,
                 "last": bar.last,
                 "heaviest": bar.heaviest,
-                "category": bar.category,
-                "value": (bar.time_ms or 0.0) if timed else bar.nodes,
+                "parts": _parts(drawn[bar.first - drawn[0].position : bar.last - drawn[0].position + 1], colouring, timed=timed),
                 "told": _told(bar),
             }
             for bar in bars
@@ -54,8 +53,17 @@ def bars_data(rows: Sequence[LayerRow], colouring: Colouring, selected: int, spa
     }
 
 
+def _parts(rows: Sequence[LayerRow], colouring: Colouring, *, timed: bool) -> dict[str, float]:
+    """What each category has of a bar."""
+    parts: dict[str, float] = {}
+    for row in rows:
+        value = (row.time_ms or 0.0) if timed else len(row.source_nodes)
+        parts[colouring.category(row)] = parts.get(colouring.category(row), 0.0) + value
+    return parts
+
+
 def _told(bar: LayerBar) -> list[str]:
     which = f"Layer {bar.first}" if bar.first == bar.last else f"Layers {bar.first} to {bar.last}, heaviest {bar.heaviest}"
     name = bar.name if len(bar.name) <= 60 else f"{bar.name[:59]}…"
     time = "not measured" if bar.time_ms is None else f"{bar.time_ms:.4g} ms, {100 * (bar.share or 0):.1f} % of the time"
-    return [which, name, time, f"{bar.nodes} source nodes", bar.category]
+    return [which, name, time, f"{bar.nodes} source nodes", bar.category if bar.first == bar.last else f"mostly {bar.category}"]

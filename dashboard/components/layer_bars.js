@@ -59,7 +59,8 @@ class LayerBars {
     const top = this.drawLegend(drawing, legend);
     this.frame = { left: MARGIN.left, right: this.width - MARGIN.right, top: top + 22, bottom: height - MARGIN.bottom };
     const { left, right, bottom } = this.frame;
-    const most = Math.max(...bars.map((bar) => bar.value));
+    const most = Math.max(...bars.map((bar) => Object.values(bar.parts).reduce((sum, part) => sum + part, 0)));
+    const stacked = bars.map(() => 0);
     const y = (value) => bottom - ((bottom - this.frame.top) * value) / (most || 1);
     for (const tick of steps(most, 4)) {
       drawing.append(element("line", { x1: left, x2: right, y1: y(tick), y2: y(tick), stroke: "currentColor", "stroke-opacity": 0.15 }));
@@ -67,7 +68,7 @@ class LayerBars {
     }
     drawing.append(element("text", { x: left, y: top + 12, fill: "currentColor" }, unit));
     this.drawSelected(drawing);
-    for (const [category, colour] of Object.entries(legend)) drawing.append(this.drawBars(category, colour, y));
+    for (const [category, colour] of Object.entries(legend)) drawing.append(this.drawBars(category, colour, y, stacked));
     const [first, span] = [bars[0].first, this.span()];
     for (const tick of steps(span, Math.max(2, Math.floor((right - left) / 130))).map((step) => (step ? first - 1 + step : first))) {
       if (!Number.isInteger(tick) || tick >= first + span) continue;
@@ -97,12 +98,15 @@ class LayerBars {
     return y + LINE;
   }
 
-  drawBars(category, colour, y) {
-    const parts = this.data.bars.map((bar) => {
-      if (bar.category !== category) return "";
+  /** A category's part of each bar, upon what is drawn already. */
+  drawBars(category, colour, y, stacked) {
+    const parts = this.data.bars.map((bar, index) => {
+      if (!bar.parts[category]) return "";
+      const base = stacked[index];
+      const top = (stacked[index] += bar.parts[category]);
       const [start, end] = [this.x(bar.first), this.x(bar.last + 1)];
       const gap = end - start > 3 ? Math.min(2, 0.14 * (end - start)) : 0;
-      return `M${(start + gap / 2).toFixed(2)} ${y(0)}V${y(bar.value).toFixed(2)}H${(end - gap / 2).toFixed(2)}V${y(0)}Z`;
+      return `M${(start + gap / 2).toFixed(2)} ${y(base).toFixed(2)}V${y(top).toFixed(2)}H${(end - gap / 2).toFixed(2)}V${y(base).toFixed(2)}Z`;
     });
     return element("path", { d: parts.join(""), fill: colour });
   }

@@ -37,10 +37,9 @@ def bars(graph: EngineGraph, by: ColourBy = ColourBy.PRECISION, selected: int = 
 def test_a_bar_for_each_layer_in_its_colour() -> None:
     graph = resnet("fp16")
     data = bars(graph)
-    assert {bar["first"]: bar["value"] for bar in data["bars"]} == {
-        n: pytest.approx(layer.time_ms) for n, layer in enumerate(graph.layers, 1)
+    assert {bar["first"]: bar["parts"] for bar in data["bars"]} == {
+        n: {layer.precision or "not told": pytest.approx(layer.time_ms)} for n, layer in enumerate(graph.layers, 1)
     }
-    assert {bar["category"] for bar in data["bars"]} == set(data["legend"])
     assert set(data["legend"]) == {layer.precision or "not told" for layer in graph.layers}
 
 
@@ -49,6 +48,10 @@ def test_ten_thousand_layers_are_drawn_as_some_hundred_bars() -> None:
     assert len(data["bars"]) <= 600
     assert data["unit"] == "ms a run, 17 layers a bar"
     assert data["total"] == 10_000
+    assert data["bars"][0]["parts"].keys() == {"float16", "float32"}
+    assert sum(sum(bar["parts"].values()) for bar in data["bars"]) == pytest.approx(
+        sum(row.time_ms for row in chain(10_000).layers)
+    )
 
 
 def test_a_part_is_drawn_layer_by_layer() -> None:
@@ -62,7 +65,7 @@ def test_untimed_layers_are_drawn_by_their_source_nodes(shelf: Shelf) -> None:
     assert graph
     data = bars(graph)
     assert data["unit"] == "source nodes"
-    assert sum(bar["value"] for bar in data["bars"]) == sum(len(layer.source_nodes) for layer in graph.layers)
+    assert sum(sum(bar["parts"].values()) for bar in data["bars"]) == sum(len(layer.source_nodes) for layer in graph.layers)
     assert all("not measured" in bar["told"] for bar in data["bars"])
 
 
