@@ -1,7 +1,7 @@
 // Draws layers in execution order as bars. `data` comes from layer_bars.py; what the user does goes back as triggers `layer`
 // (the position of a layer) and `range` (positions to draw alone; none for all).
 
-const MARGIN = { left: 54, right: 6, bottom: 38 };
+const MARGIN = { left: 54, right: 6, bottom: 42 };
 const LINE = 20; // of the legend
 const CLICK = 6; // pixels that a click may move
 
@@ -74,7 +74,7 @@ class LayerBars {
       if (!Number.isInteger(tick) || tick >= first + span) continue;
       const x = (this.x(tick) + this.x(tick + 1)) / 2;
       const anchor = x > right - 24 ? "end" : "middle";
-      drawing.append(element("text", { x: anchor === "end" ? right : x, y: bottom + 16, "text-anchor": anchor, fill: "currentColor" }, tick.toLocaleString("en")));
+      drawing.append(element("text", { x: anchor === "end" ? right : x, y: bottom + 20, "text-anchor": anchor, fill: "currentColor" }, tick.toLocaleString("en")));
     }
     drawing.append(element("text", { x: (left + right) / 2, y: height - 4, "text-anchor": "middle", fill: "currentColor" }, axis));
     this.mark = element("rect", { y: this.frame.top, height: bottom - this.frame.top, fill: "currentColor", "fill-opacity": 0.12, "data-live": "", visibility: "hidden" });
