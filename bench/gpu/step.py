@@ -129,6 +129,7 @@ def measured(row: Row, out: Path, seconds: float) -> dict[str, Any]:
         write_json(out / "graphs" / f"{row.id}.json", graph)
         result["layers"] = accounting(graph)
     if row.backend == "tensorrt":
+        result["layers"]["weighted"] = weighted(graph)
         result |= _tensorrt(engine, first, protocol, batch)
         (out / "inspector").mkdir(exist_ok=True)
         shutil.copy(folder / "inspector.json", out / "inspector" / f"{row.id}.inspector.json")
@@ -174,7 +175,6 @@ def accounting(graph: EngineGraph) -> dict[str, Any]:
         "loose": {
             fate: sum(node.fate.value == fate for node in graph.loose_nodes) for fate in ("folded", "eliminated", "unmapped")
         },
-        "weighted": weighted(graph),
         "layer_ms": round(total, 4),
         "reformat_share": round(moving / total, 4) if total else None,
         "notes": list(graph.notes),

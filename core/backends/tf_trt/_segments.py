@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LayerTensor, LooseNode, SourceNode
@@ -20,6 +21,7 @@ _NEVER_CONVERTED = {
     "Const": "It is a constant that an op outside the engines needs.",
     "Identity": "It passes a tensor to an output.",
 }
+_PASSING = ("Identity", "NoOp", "StopGradient", "PreventGradient", "Snapshot", "ReadVariableOp")
 _REPORTED = re.compile(r"^\s*- (\w+) -> (\d+)x\s*$")
 _REASON = re.compile(r"^\s*- \[Count: \d+x\] (.+?)\s*$")
 
@@ -67,9 +69,15 @@ def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Mappin
             layers.append(_engine_layer(node, nodes, Counter(inner.op for inner in inside[node.name])))
         elif node.op != "Const":
             layers.append(_outside_layer(node, order, reasons))
+    homes = {name: index for index, layer in enumerate(layers) for name in layer.source_nodes}
+    absorbed = _absorbed(source, homes)
+    layers = [_with_nodes(layer, absorbed.get(index, ()), order) for index, layer in enumerate(layers)]
     placed = {name for layer in layers for name in layer.source_nodes}
     kept = {node.name for node in converted.node}
-    loose = tuple(_loose(node, node.name in kept) for node in source if node.name not in placed)
+    constant = _constants(source)
+    loose = tuple(
+        _loose(node, kept=node.name in kept, constant=node.name in constant) for node in source if node.name not in placed
+    )
     engines = [layer for layer in layers if layer.kind == ENGINE_OP]
     notes = (
         f"{sum(len(e.source_nodes) for e in engines)} of {len(source)} TensorFlow nodes run in {len(engines)} TensorRT engines.",
@@ -119,12 +127,54 @@ def _outside_layer(node: Any, order: Mapping[str, int], reasons: Mapping[str, tu
     )
 
 
-def _loose(node: SourceNode, kept: bool) -> LooseNode:
+def _absorbed(source: tuple[SourceNode, ...], homes: Mapping[str, int]) -> dict[int, tuple[str, ...]]:
+    """The nodes that lost their names, by the layer that computes them now.
+
+    TensorFlow's optimizer folds a batch normalization into the convolution before it, and keeps the last name of the chain. So a
+    node without a name left is computed where everything that its output flows into, through other such nodes, is computed.
+    """
+    consumers: dict[str, list[SourceNode]] = {}
+    for node in source:
+        for name in node.inputs:
+            consumers.setdefault(name, []).append(node)
+    constant = _constants(source)
+    reached: dict[str, frozenset[int]] = {}
+    found: dict[int, list[str]] = {}
+    for node in reversed(source):
+        if node.name in homes:
+            reached[node.name] = frozenset((homes[node.name],))
+            continue
+        ends = frozenset(index for user in consumers.get(node.name, ()) for index in reached.get(user.name, ()))
+        reached[node.name] = ends
+        if len(ends) == 1 and node.name not in constant and node.op not in _PASSING:
+            found.setdefault(next(iter(ends)), []).append(node.name)
+    return {index: tuple(names) for index, names in found.items()}
+
+
+def _constants(source: tuple[SourceNode, ...]) -> frozenset[str]:
+    """Constants, and what follows from constants alone."""
+    found: set[str] = set()
+    for node in source:
+        if node.op == "Const" or (node.inputs and found.issuperset(node.inputs)):
+            found.add(node.name)
+    return frozenset(found)
+
+
+def _with_nodes(layer: Layer, names: tuple[str, ...], order: Mapping[str, int]) -> Layer:
+    if not names or layer.kind != ENGINE_OP:
+        return layer
+    return replace(layer, source_nodes=tuple(sorted({*layer.source_nodes, *names}, key=order.__getitem__)))
+
+
+def _loose(node: SourceNode, *, kept: bool, constant: bool) -> LooseNode:
     if node.op == "Const":
         reason = "A constant outside the engines." if kept else "A constant: it became a weight of an engine."
         return LooseNode(name=node.name, op=node.op, fate=Fate.FOLDED, reason=reason)
-    if node.op in ("Identity", "NoOp", "StopGradient", "PreventGradient", "Snapshot", "ReadVariableOp"):
+    if node.op in _PASSING:
         return LooseNode(name=node.name, op=node.op, fate=Fate.ELIMINATED, reason="It passes a tensor on unchanged.")
+    if constant:
+        reason = "It follows from constants alone: TensorFlow's optimizer computed it."
+        return LooseNode(name=node.name, op=node.op, fate=Fate.FOLDED, reason=reason)
     return LooseNode(
         name=node.name,
         op=node.op,

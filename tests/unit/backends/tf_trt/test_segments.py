@@ -81,6 +81,39 @@ def test_every_node_is_in_an_engine_outside_or_accounted_for(graphs):
     assert graph.notes == ("3 of 7 TensorFlow nodes run in 1 TensorRT engines.",)
 
 
+def test_what_the_optimizer_folded_is_found_where_its_result_is_computed():
+    """A convolution's scale goes into its weights, and the convolution takes the multiplication's name."""
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    before, after = GraphDef(), GraphDef()
+    nodes = {
+        "x": "Placeholder",
+        "w": "Const",
+        "variance": "Const",
+        "root": "Rsqrt",
+        "conv": "Conv2D",
+        "pass": "Identity",
+        "scaled": "Mul",
+    }
+    inputs = {"root": ["variance"], "conv": ["x", "w"], "pass": ["conv"], "scaled": ["pass", "root"]}
+    for name, op in nodes.items():
+        before.node.add(name=name, op=op).input.extend(inputs.get(name, []))
+    after.node.add(name="x", op="Placeholder")
+    engine = after.node.add(name="TRTEngineOp_000_000", op=ENGINE_OP)
+    engine.attr["segment_func"].func.name = "native"
+    function = after.library.function.add()
+    function.signature.name = "native"
+    function.node_def.add(name="scaled", op="Conv2D")
+    graph = engine_graph(source_nodes(before), after, {})
+    assert next(layer for layer in graph.layers if layer.kind == ENGINE_OP).source_nodes == ("conv", "scaled")
+    assert {node.name: node.fate for node in graph.loose_nodes} == {
+        "w": Fate.FOLDED,
+        "variance": Fate.FOLDED,
+        "root": Fate.FOLDED,
+        "pass": Fate.ELIMINATED,
+    }
+
+
 def test_control_inputs_are_no_tensors(graphs):
     assert next(node for node in graphs[0] if node.name == "Identity").inputs == ("unique",)
 
