@@ -70,6 +70,8 @@ def test_a_real_resnet_is_accounted_for_to_the_last_node(precision):
     [
         ("tensorrt-8.5.3.1-h100/sample-resnet50-int8", 65, 288, 54),
         ("tensorrt-8.5.3.1-h100/sample-bert-fp16", 1, 614, 285),
+        ("tensorrt-8.5.3.1-h100/sample-mobilenetv2-int8", 59, 262, 53),
+        ("tensorrt-8.5.3.1-h100/sample-efficientnetb0-fp16", 173, 277, 0),
         ("tensorrt-8.6.0-h100/sample-mobilenetv2-fp16", 61, 105, 0),
     ],
 )
@@ -80,6 +82,19 @@ def test_quantized_opaque_and_simplified_engines_are_accounted_for(name, layers,
     assert len(graph.loose_nodes) == folded == sum(node.fate is Fate.FOLDED for node in graph.loose_nodes)
     times = json.loads((GOLDEN / f"{name}.profile.json").read_text())
     assert set(times) <= {layer.name for layer in graph.layers}
+
+
+@pytest.mark.parametrize(("name", "count"), [("resnet50", 53), ("mobilenetv2", 52)])
+def test_a_quantized_engine_runs_every_convolution_in_int8(name, count):
+    folder = "tensorrt-8.5.3.1-h100"
+    source = recorded_source(f"{folder}/sample-{name}-int8.nodes.json")
+    graph = engine_graph(read_inspector((GOLDEN / folder / f"sample-{name}-int8.inspector.json").read_text()), source)
+    convolutions = {node.name for node in source.nodes if node.op == "Conv"}
+    assert len(convolutions) == count
+    assert (
+        convolutions
+        == {node for layer in graph.layers if layer.precision == "int8" for node in layer.source_nodes} & convolutions
+    )
 
 
 @pytest.mark.parametrize("version", [10, 11])
