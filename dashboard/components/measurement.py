@@ -9,6 +9,7 @@ from core.benchmark.measurement import Measurement
 from core.builds import Outcome
 from dashboard.charts.latency import samples_figure
 from dashboard.components.chart import show_chart
+from dashboard.components.gpu_times import gpu_times_section
 from dashboard.formatting import milliseconds, size
 
 
@@ -24,6 +25,8 @@ def measurement_section(outcome: Outcome) -> None:
     if measured.samples_ms:
         told = f"Latency of {len(measured.samples_ms):,} inferences in the order taken, and how they spread."
         show_chart(samples_figure(measured), f"latency-{outcome.build.key[:12]}", told)
+    if measured.gpu:
+        gpu_times_section(measured.gpu)
     left, right = st.columns(2, gap="large")
     with left:
         _table("Figures", _figures(measured))
