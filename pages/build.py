@@ -20,6 +20,8 @@ from dashboard.components.path_board import choose_paths
 from dashboard.components.precision_options import choose_lowering
 from dashboard.failures import show_error
 
+WIDE = (Precision.FP32, Precision.TF32)  # they take the graph as it is
+
 st.title("Build")
 model = choose_model()
 if model is None:
@@ -47,11 +49,15 @@ try:
         inputs = data_uploader(
             "Inputs for parity, .npz", "Keyed by input name; an array named labels gives the accuracy.", f"{key}-inputs"
         )
-        calibration = data_uploader("Calibration data, .npz", "100 to 500 samples, for INT8 and FP8.", f"{key}-calibration")
+        calibration = data_uploader(
+            "Calibration data, .npz",
+            "100 to 500 samples: ranges for INT8 and FP8, a check of the range for FP16 and BF16.",
+            f"{key}-calibration",
+        )
         if quantized and not calibration:
             st.warning("Without calibration data, INT8 and FP8 engines are stamped “uncalibrated, do not deploy”.")
     lowering = PrecisionSettings()
-    if any(precision not in (Precision.FP32, Precision.TF32) for _, precision in chosen):
+    if any(precision not in WIDE for _, precision in chosen):
         with st.expander("Precision"):
             lowering = choose_lowering(key)
     with st.expander("Measuring"):
@@ -66,8 +72,8 @@ try:
                 signature=signature.name,
                 profile=profile,
                 options=options.get(choice.path.backend, {}),
-                lowering=lowering if precision not in (Precision.FP32, Precision.TF32) else PrecisionSettings(),
-                calibration=calibration if precision in (Precision.INT8, Precision.FP8) else None,
+                lowering=PrecisionSettings() if precision in WIDE else lowering,
+                calibration=None if precision in WIDE else calibration,
                 inputs=inputs,
                 device=device,
                 threads=threads,

@@ -38,6 +38,7 @@ def comparison_board(model: Model) -> None:
     st.markdown(f"**{summary(rows)}**")
     _charts(rows, model)
     _table(rows, model)
+    _precisions(rows)
     st.caption(_conditions(keys))
 
 
@@ -152,6 +153,16 @@ def _table(rows: Sequence[ComparisonRow], model: Model) -> None:
         )
         keys = tuple(row.key for row in (chosen if len(chosen) > 1 else rows))
         report_button(outcomes_of(keys), f"{model.name}-comparison.html", width="content")
+
+
+def _precisions(rows: Sequence[ComparisonRow]) -> None:
+    """Whether the narrower precisions paid, and where layers ran in another one than was asked."""
+    paid = [(row, row.payoff.text) for row in rows if row.payoff]
+    otherwise = [(row, text) for row in rows for text in row.disagreements]
+    for title, told in (("Did the precision pay", paid), ("Ran in another precision than asked", otherwise)):
+        if told:
+            st.markdown(f"**{title}**")
+            st.markdown("\n".join(f"- {formatting.plain(f'{row_title(row)}: {text}')}" for row, text in told))
 
 
 def comparison_frame(rows: Sequence[ComparisonRow]) -> pd.DataFrame:

@@ -60,11 +60,11 @@ def _offers(chain: Toolchain) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "Backend": titles.get(name, name),
+                "Backend or tool": titles.get(name, name),
                 "Works": "yes" if offer.available else "no",
                 "Version": offer.version,
                 "Why not": f"{offer.reason} {offer.hint}".strip(),
             }
-            for name, offer in chain.backends.items()
+            for name, offer in {**chain.backends, **chain.tools}.items()
         ]
     )

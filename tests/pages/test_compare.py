@@ -51,6 +51,14 @@ def test_every_build_is_on_the_board_held_against_the_own_framework(shelf: Shelf
     assert "Not finished yet: 1 build" in said(app)
 
 
+def test_it_tells_whether_each_narrow_precision_paid(shelf: Shelf) -> None:
+    told = said(opened("compare", model=shelf.model.digest)).replace("\\", "")
+    assert "Did the precision pay" in told
+    assert "FP16 paid: " in told
+    assert "INT8 did not pay: " in told
+    assert "not on par" in told
+
+
 def test_the_baseline_of_the_address_counts(shelf: Shelf) -> None:
     rows = board(opened("compare", model=shelf.model.digest, baseline=shelf.fp32[:12]))
     assert rows.loc[shelf.fp32[:12], "Verdict"] == "the baseline"
