@@ -12,6 +12,7 @@ from core.conversion.base import Conversion, all_conversions
 from core.errors import InvalidRequest
 from core.models.model import Format, Model
 from core.parity.references import reference_for
+from core.precision.kinds import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +116,12 @@ def _refused(path: BuildPath, model: Model, signature: str) -> Availability | No
     if len(path.formats) > 1 or not isinstance(backend, Selective):
         return None
     return backend.refusal(model.format, signature, [known.name for known in model.signatures])
+
+
+def precisions_of(path: BuildPath) -> tuple[Precision, ...]:
+    """The precisions that a path's backend can make of what the path hands it."""
+    backend = backend_named(path.backend)
+    return backend.precisions_from(path.formats) if isinstance(backend, Selective) else tuple(backend.precisions)
 
 
 def path_named(model: Model, path_id: str, signature: str | None = None) -> BuildPath:

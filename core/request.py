@@ -9,7 +9,7 @@ from core.benchmark.measurement import Protocol
 from core.errors import InvalidRequest, Unavailable
 from core.models.model import Model
 from core.models.profile import ShapeProfile
-from core.paths import path_named
+from core.paths import path_named, precisions_of
 from core.precision.kinds import Precision
 from core.precision.settings import PrecisionSettings
 from core.precision.target import TENSORRT
@@ -108,9 +108,11 @@ def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildR
         lack = path.lacks[0]
         raise Unavailable(f"{path.id} does not work here: {lack.reason}", hint=lack.hint)
     backend = backend_named(path.backend)
-    if request.precision not in backend.precisions:
-        able = ", ".join(p.value for p in backend.precisions)
-        raise InvalidRequest(f"{backend.title} does not build {request.precision.value}.", hint=f"It builds: {able}.")
+    if request.precision not in (able := precisions_of(path)):
+        raise InvalidRequest(
+            f"{backend.title} does not build {request.precision.value} on the path {path.id}.",
+            hint=f"It builds: {', '.join(p.value for p in able)}.",
+        )
     known = {option.name: option for option in backend.options}
     for name, value in request.options.items():
         if name not in known:

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.availability import Availability
-from core.backends.base import backend_named
 from core.jobs.job import Worker
 from core.models.model import Model
 from core.parity.references import reference_for
-from core.paths import BuildPath, paths_for
+from core.paths import BuildPath, paths_for, precisions_of
 from core.precision.kinds import Precision
 
 
@@ -19,7 +18,7 @@ class PathChoice:
     """One path on one device type.
 
     Attributes:
-        precisions: Those that the path's backend can build.
+        precisions: Those that the path can build.
         lacks: What keeps it from being built now; None when nothing does.
         is_reference: It runs the source model in its own framework: the natural baseline.
     """
@@ -49,7 +48,7 @@ def path_choices(model: Model, device: str, workers: Sequence[Worker], signature
     return [
         PathChoice(
             path=path,
-            precisions=tuple(backend_named(path.backend).precisions),
+            precisions=precisions_of(path),
             lacks=path.refused or _lack(path, alive),
             is_reference=(path.backend, path.variant) == (reference.backend, reference.variant) and len(path.formats) == 1,
         )

@@ -131,7 +131,7 @@ class Backend(Protocol):
 
 @runtime_checkable
 class Selective(Protocol):
-    """What a backend adds that cannot take every signature of the formats it accepts."""
+    """What a backend adds that cannot take every signature, or make every precision, of all the formats it accepts."""
 
     def refusal(self, format: Format, signature: str, known: Sequence[str]) -> Availability | None:
         """Why it cannot take that signature straight from a model of that format; None when it can.
@@ -139,6 +139,10 @@ class Selective(Protocol):
         Args:
             known: All signatures of the model, the default one first.
         """
+        ...
+
+    def precisions_from(self, formats: Sequence[Format]) -> tuple[Precision, ...]:
+        """Those of `precisions` that it can make at the end of a chain of formats, the model's own first."""
         ...
 
 

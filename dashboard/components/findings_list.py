@@ -1,4 +1,4 @@
-"""What is worth knowing about an engine's layers, and the precision it really runs in."""
+"""What is worth knowing about an engine's layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.findings import Finding, findings
-from core.analysis.layers import LayerTotal, totals_by_kind, totals_by_precision
+from core.analysis.layers import LayerTotal, totals_by_kind
 from core.builds import Outcome
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select
@@ -28,12 +28,8 @@ def findings_section(outcome: Outcome, view: LayerView | None) -> None:
         )
     for finding in found:
         _finding(finding, view)
-    st.header("Precision")
-    asked = outcome.build.request.precision.value
-    st.markdown(f"**{asked}** was asked for. What the layers compute in, as far as the runtime tells:")
-    _totals("Precision", totals_by_precision(view.rows), timed=view.timed)
     st.header("Kinds of layers")
-    _totals("Kind", totals_by_kind(view.rows), timed=view.timed)
+    _totals(totals_by_kind(view.rows), timed=view.timed)
 
 
 def _finding(finding: Finding, view: LayerView) -> None:
@@ -63,10 +59,10 @@ def _show(position: int) -> None:
     st.session_state["section"] = "Fused layers"
 
 
-def _totals(name: str, totals: list[LayerTotal], *, timed: bool) -> None:
+def _totals(totals: list[LayerTotal], *, timed: bool) -> None:
     frame = pd.DataFrame(
         {
-            name: [total.key for total in totals],
+            "Kind": [total.key for total in totals],
             "Layers": [total.layers for total in totals],
             "Source nodes": [total.source_nodes for total in totals],
             "Time, ms": pd.array([total.time_ms for total in totals], dtype="Float64"),
@@ -80,5 +76,5 @@ def _totals(name: str, totals: list[LayerTotal], *, timed: bool) -> None:
             "Time, ms": st.column_config.NumberColumn(format="%.4f"),
             "Share": st.column_config.ProgressColumn(format="%.1f %%", min_value=0.0, max_value=100.0),
         },
-        alt=f"Layers summed by {name.lower()}",
+        alt="Layers summed by kind",
     )

@@ -60,6 +60,11 @@ class OpenVino:
     def refusal(self, format: Format, signature: str, known: Sequence[str]) -> Availability | None:
         return refusal(format, signature, known)
 
+    def precisions_from(self, formats: Sequence[Format]) -> tuple[Precision, ...]:
+        """INT8 comes from quantized ops: of an ONNX graph that was lowered, or of the user's own .tflite file."""
+        quantized = formats[-1] is Format.ONNX or tuple(formats) == (Format.TFLITE,)
+        return tuple(precision for precision in self.precisions if quantized or precision is not Precision.INT8)
+
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         options = checked_options(self, config, self.availability().devices)
         core = imported().Core()
