@@ -50,6 +50,8 @@ def expect_model(page: Page, name: str) -> None:
 
 def test_a_savedmodel_folder_becomes_a_model_page(page: Page, tmp_path: Path) -> None:
     shutil.copytree(sample("two_signatures"), tmp_path / "my classifier")
+    with (tmp_path / "my classifier/fingerprint.pb").open("ab") as file:
+        file.write(b"\x98\x3f\x01")  # a field that nobody knows: models of equal content keep their first name
     visit(page)
     choose(page, tmp_path / "my classifier")
     expect_model(page, "my classifier")
