@@ -62,7 +62,9 @@ class RequestOptions:
         ),
     ] = None
     ranges: Annotated[list[str] | None, typer.Option("--range", help="Of a random input: input_ids=0:30522 (repeatable).")] = None
-    device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu"
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu or cuda; when not given, the first that the path's backend has here.")
+    ] = None
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="Threads of the runtime; all cores when not given.")] = (
         None
     )
@@ -95,7 +97,7 @@ def make_request(
         calibration=store_data(workspace, options.calibration) if options.calibration else None,
         inputs=store_data(workspace, options.inputs) if options.inputs else None,
         ranges=parse_ranges(options.ranges or []),
-        device=options.device,
+        device=options.device or next(iter(backend_named(backend_and_variant(path)[0]).availability().devices), "cpu"),
         threads=options.threads,
         protocol=Protocol(min_seconds=options.seconds),
         seed=options.seed,

@@ -116,6 +116,23 @@ def plan(model: onnx.ModelProto, to: int, *, keep: Keep | None = None, ranges: M
     return FloatPlan(to=to, low=low, kept=kept)
 
 
+def reasons_for_fp32(
+    model: onnx.ModelProto, *, keep: Keep | None = None, ranges: Mapping[str, Range] | None = None
+) -> dict[str, str]:
+    """The nodes that FP16 would harm or that are kept by wish, each with why; for graphs whose types cannot say so.
+
+    Args:
+        model: As `prepare_graph` leaves it.
+        keep: What stays whatever its type.
+        ranges: Least and largest value of each tensor, from calibration data.
+    """
+    view, keep, beyond = GraphView(model), keep or Keep(), _beyond_range(ranges or {})
+    reasons = {
+        node.name: keep.reason(node) or _range_reason(node, view, beyond, TensorProto.FLOAT16) for node in model.graph.node
+    }
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
 def convert(model: onnx.ModelProto, decided: FloatPlan, *, keep_io_types: bool = True) -> onnx.ModelProto:
     """Writes the planned types into the model, in place, and returns it.
 

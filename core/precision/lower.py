@@ -19,8 +19,9 @@ from core.precision.kinds import Precision
 from core.precision.opset import fit_opset
 from core.precision.placement_check import Violation, check_placement
 from core.precision.ranges import Ranges
+from core.precision.requested import mark_fp32
 from core.precision.strides import spell_out_strides
-from core.precision.target import OPENVINO, Target
+from core.precision.target import OPENVINO, TENSORRT, Target
 from core.progress import Report
 from core.simplify import ENTRY, simplify
 
@@ -67,7 +68,8 @@ def load_once(source: Path, precision: Precision, report: Report) -> Callable[[]
 
 def tensors_to_calibrate(model: onnx.ModelProto, precision: Precision, target: Target) -> list[str]:
     """Tensors whose ranges `lower` asks for."""
-    if precision is Precision.FP16 or (precision in quantize.GRIDS and target.rest is Precision.FP16):
+    # TensorRT computes in FP16 between quantized nodes, by types or by its flag.
+    if precision is Precision.FP16 or (precision in quantize.GRIDS and target.runtime == TENSORRT):
         return float_tensors(model)
     if precision not in quantize.GRIDS:
         return []
@@ -123,6 +125,8 @@ def lower(
     outputs = _outputs(precision, target)
     chosen = quantize.plan(model, keep=keep, precision=precision, outputs=outputs)
     stored = target.stores_weights
+    narrowed = float16.reasons_for_fp32(model, keep=keep, ranges=ranges.bounds) if target.weakly_typed else {}
+    mark_fp32(model, (name for name in narrowed if name not in chosen.weights))
     quantize.quantize(model, chosen, ranges, precision, percentile=percentile, stored=stored, unsigned=outputs)
     violations = check_placement(model, stored_weights=stored, tensorrt=not outputs)
     if precision is Precision.INT8 and target.runtime == OPENVINO:

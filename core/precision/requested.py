@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import onnx
 
 from core.onnxfile import dtype_name
 from core.precision.quantize import WEIGHTED_OPS
 from core.precision.view import GraphView
 
+# Metadata of a graph whose types cannot say it: the names of nodes that weak typing must leave in FP32, one a line.
+FP32_NODES = "engineroom.fp32"
 # What is not here (integers for indices, booleans) is no matter of precision.
 _TYPES = frozenset({"float64", "float32", "bfloat16", "float16", "float8_e4m3fn", "int8"})
 
@@ -25,6 +29,23 @@ def requested_types(model: onnx.ModelProto) -> dict[str, str]:
         if kind in _TYPES:
             found[node.name] = kind
     return found
+
+
+def mark_fp32(model: onnx.ModelProto, names: Iterable[str]) -> None:
+    """Writes into the graph which nodes stay in FP32, in place; nothing when there are none."""
+    if text := "\n".join(names):
+        model.metadata_props.add(key=FP32_NODES, value=text)
+
+
+def nodes_to_hold_in_fp32(model: onnx.ModelProto) -> list[str]:
+    """What weak typing, which may narrow any layer, must be told to leave in FP32.
+
+    In a graph with FP16 tensors, the nodes that make FP32 ones; besides, what `mark_fp32` wrote.
+    """
+    types = requested_types(model)
+    marked = [name for prop in model.metadata_props if prop.key == FP32_NODES for name in prop.value.splitlines()]
+    mixed = [name for name, kind in types.items() if kind == "float32"] if "float16" in types.values() else []
+    return list(dict.fromkeys([*marked, *mixed]))
 
 
 def _quantized_type(tensor: str, view: GraphView) -> str:

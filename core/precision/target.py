@@ -70,12 +70,17 @@ class Target:
         """
         return Precision.FP16 if self.strongly_typed else Precision.FP32
 
+    @property
+    def weakly_typed(self) -> bool:
+        """Whether the graph's types bind nothing, and the FP16 flag lets any layer be narrowed."""
+        return self.runtime == TENSORRT and not self.strongly_typed
+
     def builder_flags(self, precision: Precision) -> tuple[str, ...]:
         """The `BuilderFlag`s that weak typing needs besides the graph; none where types are strong.
 
         A graph quantized for weak typing is FP32 between its Q/DQ nodes, and FP16 lets TensorRT narrow that.
         """
-        if self.runtime != TENSORRT or self.strongly_typed:
+        if not self.weakly_typed:
             return ()
         return {Precision.FP16: ("FP16",), Precision.INT8: ("INT8", "FP16")}.get(precision, ())
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import onnx
+
 from core.availability import Availability, installed_version
 from core.backends._config import checked_options
 from core.backends.base import BuildConfig, Engine, Option, Tensors, Variant, folder_bytes
@@ -28,6 +30,7 @@ from core.graph.tensorrt_mapping import engine_graph
 from core.models.model import Format, Source
 from core.onnxfile import read_onnx, save_onnx
 from core.precision.kinds import Precision
+from core.precision.requested import nodes_to_hold_in_fp32
 from core.progress import Progress, Report
 from core.serialization import read_json, write_json
 
@@ -56,10 +59,17 @@ class TensorRT:
         version = features(parse_version(trt.__version__))
         settings = read_settings(options, config.profile, source.signature, version)
         check_gpu(config.precision, version)
-        path, graph = named_graph(source.path, folder)
+        model = read_onnx(source.path, weights=False)
+        path, graph = named_graph(source.path, model, folder)
         write_json(folder / SOURCE, graph)
         job = Job(
-            path=path, source=graph, signature=source.signature, precision=config.precision, settings=settings, version=version
+            path=path,
+            source=graph,
+            signature=source.signature,
+            precision=config.precision,
+            settings=settings,
+            version=version,
+            fp32_nodes=frozenset(nodes_to_hold_in_fp32(model)) if version.precision_flags else frozenset(),
         )
         log = Log(folder / LOG)
         try:
@@ -112,9 +122,14 @@ class TensorRT:
             return gpu_times(trt, read, arrays, protocol, report)
 
 
-def named_graph(path: Path, folder: Path) -> tuple[Path, SourceGraph]:
-    """The model's file and graph; a copy in `folder` when nodes had to be named, so that TensorRT tells the same names."""
-    model = read_onnx(path, weights=False)
+def named_graph(path: Path, model: onnx.ModelProto, folder: Path) -> tuple[Path, SourceGraph]:
+    """The model's file and graph; a copy in `folder` when nodes had to be named, so that TensorRT tells the same names.
+
+    Args:
+        path: The model's file.
+        model: The same without its weights; its unnamed nodes get names.
+        folder: Where a copy may go.
+    """
     before = [node.name for node in model.graph.node]
     graph = nodes_of_onnx(model)
     if before == [node.name for node in model.graph.node]:
@@ -132,6 +147,8 @@ def with_notes(engine: Engine, facts: BuildFacts, memory_bytes: int) -> Engine:
         f"from {facts.network_layers} network layers.",
         f"Needs {memory_bytes / 2**20:.1f} MiB of the GPU's memory for activations.",
     ]
+    if facts.held_in_fp32:
+        notes.append(f"Held {facts.held_in_fp32} layers in FP32, as the graph asks.")
     if facts.timing_cache_bytes and facts.timing_cache_bytes[0]:
         notes.append(f"Found {facts.timing_cache_bytes[0] / 1024:.0f} KiB of kernel timings from earlier builds.")
     return replace(engine, notes=tuple(notes))

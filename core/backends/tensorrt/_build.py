@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.backends.tensorrt import _cuda, _timing_cache
+from core.backends.tensorrt._layer_types import hold_in_fp32
 from core.backends.tensorrt._log import Log, build_failure, make_logger, start_failure
 from core.backends.tensorrt._options import Settings
 from core.backends.tensorrt._parse import parse
@@ -32,6 +33,7 @@ class BuildFacts:
     Attributes:
         network_layers: Layers after parsing, before optimizing.
         flags: `BuilderFlag`s that were on.
+        held_in_fp32: Layers that weak typing was told to compute in FP32.
         timing_cache_bytes: Of timings found before the build and kept after it; None when the cache was off.
     """
 
@@ -42,12 +44,17 @@ class BuildFacts:
     parse_seconds: float
     build_seconds: float
     timing_cache_bytes: tuple[int, int] | None
+    held_in_fp32: int = 0
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to build, and from what."""
+    """What to build, and from what.
+
+    Attributes:
+        fp32_nodes: Source nodes that must compute in FP32 although the builder may narrow others; none where types are strong.
+    """
 
     path: Path
     source: SourceGraph
@@ -55,6 +62,7 @@ class Job:
     precision: Precision
     settings: Settings
     version: Features
+    fp32_nodes: frozenset[str] = frozenset()
 
 
 def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, BuildFacts]:
@@ -81,6 +89,7 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
     parsed = time.perf_counter()
     config = builder.create_builder_config()
     configure(trt, builder, network, config, job)
+    held = hold_in_fp32(trt, network, config, job.source, job.fp32_nodes)
     gpu = _cuda.device_name()
     watch = Watch()
     if job.version.progress_monitor:
@@ -101,6 +110,7 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
         parse_seconds=round(parsed - started, 3),
         build_seconds=round(time.perf_counter() - parsed, 3),
         timing_cache_bytes=(cache_bytes[0], cache_bytes[1]) if job.settings.timing_cache else None,
+        held_in_fp32=held,
         warnings=warnings,
     )
     return bytes(serialized), facts

@@ -118,7 +118,10 @@ class Execution:
             self._place(binding, shape)
             if binding.on_host:
                 np.copyto(binding.array, arrays[binding.name], casting="unsafe")
-        self.context.infer_shapes()
+        try:
+            self.context.infer_shapes()
+        except RuntimeError as error:
+            raise InvalidRequest("TensorRT finds that the inputs' shapes do not fit together.", detail=str(error)) from error
         for binding in self.outputs:
             told = tuple(self.context.get_tensor_shape(binding.name))
             if binding.allocator is None:

@@ -24,7 +24,9 @@ OPTIONS: tuple[Option, ...] = (
         choices=(0, 1, 2, 3, 4, 5),
     ),
     Option(
-        name="tactic_sources", default="", help=f"Libraries to take kernels from, comma-separated: {', '.join(_TACTIC_SOURCES)}."
+        name="tactic_sources",
+        default="",
+        help=f"Libraries to take kernels from, comma-separated: {', '.join(_TACTIC_SOURCES)}; up to 10 for the first three.",
     ),
     Option(name="timing_cache", default=True, help="Reuse kernel timings of earlier builds on this GPU.", choices=(True, False)),
     Option(name="cuda_graph", default=False, help="Launch each run as one CUDA graph.", choices=(False, True)),
@@ -37,7 +39,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="hardware_compatibility",
         default="none",
-        help="GPUs the engine runs on besides this one; from TensorRT 8.6.",
+        help="GPUs the engine runs on besides this one; from TensorRT 8.6, same_compute_capability from 10.11.",
         choices=("none", "ampere_plus", "same_compute_capability"),
     ),
     Option(
@@ -117,7 +119,7 @@ def _check_version(given: Mapping[str, OptionValue], version: Features) -> None:
         "aux_streams": (version.aux_streams, "came with 8.6"),
         "version_compatible": (version.compatibility, "came with 8.6"),
         "hardware_compatibility": (version.compatibility, "came with 8.6"),
-        "dla_core": (version.dla, "ended with 10"),
+        "dla_core": (version.dla, "is missing from 10.8 to 11.3"),
     }
     for name, (has, when) in needs.items():
         if given[name] != default[name] and not has:

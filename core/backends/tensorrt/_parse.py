@@ -63,7 +63,7 @@ def _told(error: Any, source: SourceGraph, version: Features) -> tuple[str, str]
 
 def _unsupported(parser: Any, path: Path, source: SourceGraph, version: Features) -> list[tuple[str, str]]:
     """The nodes outside every part of the graph that TensorRT could take."""
-    if version.node_errors:
+    if version.subgraphs:
         parser.supports_model_v2(path.read_bytes(), str(path))
         count = parser.num_subgraphs
         parts = [(parser.get_subgraph_nodes(index), parser.is_subgraph_supported(index)) for index in range(count)]

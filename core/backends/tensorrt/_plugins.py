@@ -22,11 +22,10 @@ def load_plugins(trt: Any, logger: Any, paths: str, version: Features) -> None:
     trt.init_libnvinfer_plugins(logger, "")
     for path in filter(None, paths.split(os.pathsep)):
         try:
-            if version.plugin_libraries:
-                trt.get_plugin_registry().load_library(path)
-            else:
+            # The registry answers None for a library that is loaded already and for one that cannot be, and says nothing more.
+            if not (version.plugin_libraries and trt.get_plugin_registry().load_library(path)):
                 ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
             raise Unavailable(
                 f"The plugin library {path} could not be loaded.",
                 hint="It must be built for this TensorRT, and lie at this path on the machine that runs.",

@@ -1,6 +1,7 @@
 """What differs between TensorRT 8.5, 8.6, 10 and 11, in one place: facts by version, without TensorRT.
 
-Sources: NVIDIA's release notes and migration guides 8.x to 10.x and 10.x to 11.x; 8.5.3.1 and 8.6.0 by their bindings.
+Sources: NVIDIA's release notes and migration guides 8.x to 10.x and 10.x to 11.x; the names each version has, from its Python
+bindings (tests/golden/tensorrt/api, which tests/unit/backends/tensorrt/test_api.py holds this package against).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Features:
         plugin_libraries: `IPluginRegistry.load_library`; before, a library registers its plugins when it is loaded.
         profile_sharing_preview: Several contexts may use one optimization profile once a preview feature is set; 10 always can.
         node_errors: A parser error names its node; before, it gives the node's place in the graph.
+        subgraphs: The parser is asked for each part of the graph it can take; before, it gives them all at once.
         dla: Deep learning accelerators of Jetson and DRIVE boards.
     """
 
@@ -44,6 +46,7 @@ class Features:
     plugin_libraries: bool
     profile_sharing_preview: bool
     node_errors: bool
+    subgraphs: bool
     dla: bool
 
     @property
@@ -73,7 +76,8 @@ def features(version: tuple[int, int]) -> Features:
         plugin_libraries=version >= (8, 6),
         profile_sharing_preview=(8, 6) <= version < (10, 0),
         node_errors=version >= (10, 0),
-        dla=version < (11, 0),
+        subgraphs=version >= (10, 1),
+        dla=version < (10, 8) or version >= (11, 4),
     )
 
 
@@ -116,12 +120,12 @@ _DTYPES = {
 
 
 def dtype_name(member: str) -> str | None:
-    """NumPy's (or ml_dtypes') name of a `DataType`; None for those below a byte, which no array holds."""
+    """NumPy's (or ml_dtypes') name of a `DataType`; None for those that no array holds: below a byte, and bare exponents."""
     return _DTYPES.get(member)
 
 
 def device_memory_bytes(engine: Any) -> int:
-    """The activation memory of one context; renamed in 10, and the old name is gone in 11."""
+    """The activation memory of one context; renamed in 10.1, and the old name is gone in 11."""
     size = getattr(engine, "device_memory_size_v2", None)
     return int(engine.device_memory_size if size is None else size)
 

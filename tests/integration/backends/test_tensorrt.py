@@ -1,5 +1,6 @@
 """TensorRT on a real GPU: building, running, measuring and inspecting tiny models. Skipped where there is none."""
 
+import json
 import os
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from bench.overflow import overflowing_model
 from core.backends.base import BuildConfig
 from core.backends.tensorrt import BACKEND
 from core.benchmark.loop import measure
@@ -15,7 +17,7 @@ from core.benchmark.measurement import Protocol
 from core.errors import BuildFailed, Cancelled, InvalidRequest, RunFailed, UnsupportedOps
 from core.models.model import Format, Source
 from core.models.profile import parse_profile
-from core.onnxfile import graph_signature, read_onnx
+from core.onnxfile import graph_signature, read_onnx, save_onnx
 from core.precision.kinds import Precision
 from core.progress import silent
 
@@ -363,6 +365,32 @@ def test_reduced_precisions_build_from_the_graph_and_run_in_it(convolutions, tmp
         inputs = images(2)
         result, expected = session.run(inputs)["y"], reference(convolutions, inputs)["y"]
     assert np.abs(result - expected).max() < 0.1 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8])
+def test_what_fp16_would_overflow_is_computed_in_fp32(tmp_path, precision):
+    from core.backends.tensorrt._versions import features, parse_version
+    from core.precision.calibration_data import DataOptions
+    from core.precision.prepare import PrecisionOptions, prepare
+    from core.precision.target import TENSORRT, Target
+
+    save_onnx(overflowing_model(), tmp_path / "source.onnx")
+    (tmp_path / "graph").mkdir()
+    version = parse_version(HERE.version or "")
+    options = PrecisionOptions(data=DataOptions(expected={"x": (-1.0, 1.0)}))
+    target = Target(runtime=TENSORRT, version=version)
+    made = prepare(tmp_path / "source.onnx", tmp_path / "graph", precision, target=target, options=options)
+    path = tmp_path / "graph" / made.entry
+    engine = built(
+        Source(path=path, format=Format.ONNX, signature=graph_signature(read_onnx(path))), tmp_path / "e", precision=precision
+    )
+    held = json.loads((engine.folder / "build.json").read_text())["held_in_fp32"]
+    assert bool(held) == (not features(version).strong_types)
+    inputs = {"x": np.random.default_rng(0).uniform(-1, 1, (2, 32)).astype(np.float32)}
+    with BACKEND.open(engine) as session:
+        result = session.run(inputs)["y"]
+    expected = reference(Source(path=tmp_path / "source.onnx", format=Format.ONNX, signature=engine.signature), inputs)["y"]
+    assert np.abs(result - expected).max() < 0.05 * np.abs(expected).max()
 
 
 def test_the_gpus_memory_can_be_too_small(convolutions, tmp_path):
