@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.backends.tensorrt import _cuda, _timing_cache
-from core.backends.tensorrt._layer_types import hold_in_fp32
+from core.backends.tensorrt._layer_types import hold_all_in_fp32, hold_in_fp32
 from core.backends.tensorrt._log import Log, build_failure, make_logger, start_failure
 from core.backends.tensorrt._options import Settings
 from core.backends.tensorrt._parse import parse
@@ -96,9 +96,20 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
         monitor = watch.monitor(trt)
         config.progress_monitor = monitor
     with _timings(config, job.settings, _timing_cache.cache_path(gpu, trt.__version__)) as cache_bytes:
-        serialized = watched(
-            lambda: builder.build_serialized_network(network, config), watch, log, report, can_stop=job.version.progress_monitor
-        )
+
+        def serialize() -> Any:
+            return watched(
+                lambda: builder.build_serialized_network(network, config),
+                watch,
+                log,
+                report,
+                can_stop=job.version.progress_monitor,
+            )
+
+        serialized = serialize()
+        if serialized is None and held and job.precision is Precision.INT8:
+            hold_all_in_fp32(trt, config)
+            serialized = serialize()
         if serialized is None:
             raise build_failure(log, job.path.name, _cuda.memory_bytes()[0])
     warnings = tuple(dict.fromkeys(log.warnings))

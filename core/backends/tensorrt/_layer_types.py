@@ -33,3 +33,9 @@ def hold_in_fp32(trt: Any, network: Any, config: Any, source: SourceGraph, nodes
     if held:
         config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
     return held
+
+
+def hold_all_in_fp32(trt: Any, config: Any) -> None:
+    """Lets no layer be narrowed but the quantized ones: 8.5 was seen to refuse single ones held in FP32 beside those."""
+    config.clear_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    config.clear_flag(trt.BuilderFlag.FP16)
