@@ -104,6 +104,12 @@ def build_failure(log: Log, name: str, free_bytes: int | None = None) -> EngineR
             hint="Allow more workspace, more tactic sources or another precision.",
             detail=log.tail(),
         )
+    if missing := re.search(r"Unable to load library: (\S+?)\)?$", text, re.MULTILINE):
+        return Unavailable(
+            f"TensorRT's library {missing.group(1)} is not installed here.",
+            hint="A version compatible engine needs the lean runtime: pip install tensorrt_lean, in TensorRT's version.",
+            detail=log.tail(),
+        )
     said = clean(log.errors[0]) if log.errors else "it gave no reason"
     return BuildFailed(f"TensorRT could not build {name}: {said}", hint="The log's end tells more.", detail=log.tail())
 

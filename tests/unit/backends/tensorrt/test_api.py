@@ -106,7 +106,7 @@ GATES = {
 # is empty without it.
 STAND_INS = {
     "compatibility": {"version_compatible", "hardware_compatibility"},
-    "precision_flags": {"nodes"},
+    "precision_flags": {"nodes", "held"},
 }
 # One or the other is there; the code asks for the first by `getattr`.
 RENAMED = {"ICudaEngine.device_memory_size_v2": "ICudaEngine.device_memory_size"}

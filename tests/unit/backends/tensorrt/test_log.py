@@ -38,6 +38,12 @@ def test_a_layer_without_a_kernel_is_named():
     assert "conv + relu" in build_failure(log_of(said), "m.onnx").message
 
 
+def test_a_library_that_is_missing_is_named():
+    error = build_failure(log_of("1: Error Code 1: Internal Error (Unable to load library: libnvinfer_lean.so.8.6.0)"), "m.onnx")
+    assert isinstance(error, Unavailable)
+    assert error.message == "TensorRT's library libnvinfer_lean.so.8.6.0 is not installed here."
+
+
 def test_other_failures_say_what_tensorrt_said():
     said = "4: [network.cpp::validate::2965] Error Code 4: Internal Error (x: dynamic input is missing dimensions in profile 0.)"
     error = build_failure(log_of(said), "m.onnx")
