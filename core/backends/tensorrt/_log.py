@@ -107,7 +107,7 @@ def build_failure(log: Log, name: str, free_bytes: int | None = None) -> EngineR
     if missing := re.search(r"Unable to load library: (\S+?)\)?$", text, re.MULTILINE):
         return Unavailable(
             f"TensorRT's library {missing.group(1)} is not installed here.",
-            hint="A version compatible engine needs the lean runtime: pip install tensorrt_lean, in TensorRT's version.",
+            hint="Install the package that brings it, in TensorRT's version; version compatible engines need tensorrt_lean.",
             detail=log.tail(),
         )
     said = clean(log.errors[0]) if log.errors else "it gave no reason"
