@@ -29,6 +29,7 @@ _BY_DTYPE = {
     "bfloat16": PRECISIONS[Precision.BF16],
     "int8": PRECISIONS[Precision.INT8],
     "uint8": "#b08d1f",
+    "int32": "#5f6a76",
     "float8_e4m3fn": PRECISIONS[Precision.FP8],
     "float8_e5m2": "#b3509e",
 }

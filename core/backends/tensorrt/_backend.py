@@ -148,7 +148,10 @@ def with_notes(engine: Engine, facts: BuildFacts, memory_bytes: int) -> Engine:
         f"Needs {memory_bytes / 2**20:.1f} MiB of the GPU's memory for activations.",
     ]
     if facts.held_in_fp32:
-        notes.append(f"Held {facts.held_in_fp32} layers in FP32, as the graph asks.")
+        others = (
+            "" if "FP16" in facts.flags else ", and with them all that is not in INT8, as TensorRT refused to hold those alone"
+        )
+        notes.append(f"Held {facts.held_in_fp32} layers in FP32, as the graph asks{others}.")
     if facts.timing_cache_bytes and facts.timing_cache_bytes[0]:
         notes.append(f"Found {facts.timing_cache_bytes[0] / 1024:.0f} KiB of kernel timings from earlier builds.")
     return replace(engine, notes=tuple(notes))
