@@ -14,7 +14,6 @@ from core.builds import BUILD_FILE, Build, StageRecord, State, engine_artifact
 from core.errors import Cancelled, EngineRoomError, error_to_dict
 from core.models.model import Format, Model
 from core.paths import path_named
-from core.precision.kinds import Precision
 from core.progress import Progress, Report
 from core.request import BuildRequest
 from core.serialization import read_json, write_json
@@ -31,7 +30,7 @@ def plan(request: BuildRequest, model: Model) -> tuple[StageName, ...]:
     path = path_named(model, request.path)
     into_onnx = path.formats[-1] is Format.ONNX
     converts = len(path.formats) > 1 or into_onnx
-    lowers = into_onnx and request.precision not in (Precision.FP32, Precision.TF32)
+    lowers = into_onnx and request.precision.in_graph
     simplifies = into_onnx and (lowers or backend_named(path.backend).simplifies)
     return tuple(
         stage

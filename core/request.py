@@ -81,12 +81,7 @@ def effective_options(request: BuildRequest) -> dict[str, OptionValue]:
 
 def aimed_at(request: BuildRequest, version: str | None) -> BuildRequest:
     """The request with the TensorRT that will build it as its precision's target: each version reads other graphs."""
-    if (
-        not version
-        or request.backend != TENSORRT
-        or request.lowering.target
-        or request.precision in (Precision.FP32, Precision.TF32)
-    ):
+    if not version or request.backend != TENSORRT or request.lowering.target or not request.precision.in_graph:
         return request
     return replace(request, lowering=replace(request.lowering, target=f"{TENSORRT}-{version}"))
 

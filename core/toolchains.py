@@ -165,7 +165,7 @@ def _lowering_tools(request: BuildRequest) -> tuple[str, ...]:
     settings = request.lowering
     studies = settings.layer_errors or settings.max_rel is not None or settings.top1_drop is not None
     tools = [ML_DTYPES]
-    if request.precision in (Precision.INT8, Precision.FP8):
+    if request.precision.quantizes:
         tools.append(ONNXSLIM)
     if request.precision is not Precision.BF16 or studies:
         tools.append(ONNXRUNTIME)

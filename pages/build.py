@@ -8,7 +8,6 @@ from core.analysis.targets import device_types, path_choices
 from core.commands import sweep_command_for
 from core.errors import EngineRoomError
 from core.jobs.job import Priority
-from core.precision.kinds import Precision
 from core.precision.settings import PrecisionSettings
 from core.request import BuildRequest, checked
 from dashboard import links, services
@@ -19,8 +18,6 @@ from dashboard.components.model_picker import choose_model
 from dashboard.components.path_board import choose_paths
 from dashboard.components.precision_options import choose_lowering
 from dashboard.failures import show_error
-
-WIDE = (Precision.FP32, Precision.TF32)  # they take the graph as it is
 
 st.title("Build")
 model = choose_model()
@@ -40,7 +37,7 @@ if not any(choice.possible for choice in choices):
     st.warning("No worker that is running can build this model.", icon=":material/warning:")
     links.link(links.SYSTEM, "See what is missing", icon=":material/monitor_heart:")
 chosen = choose_paths(choices, key)
-quantized = any(precision in (Precision.INT8, Precision.FP8) for _, precision in chosen)
+quantized = any(precision.quantizes for _, precision in chosen)
 
 try:
     with st.expander("Shapes", expanded=bool(signature.symbols)):
@@ -57,7 +54,7 @@ try:
         if quantized and not calibration:
             st.warning("Without calibration data, INT8 and FP8 engines are stamped “uncalibrated, do not deploy”.")
     lowering = PrecisionSettings()
-    if any(precision not in WIDE for _, precision in chosen):
+    if any(precision.in_graph for _, precision in chosen):
         with st.expander("Precision"):
             lowering = choose_lowering(key)
     with st.expander("Measuring"):
@@ -72,8 +69,8 @@ try:
                 signature=signature.name,
                 profile=profile,
                 options=options.get(choice.path.backend, {}),
-                lowering=PrecisionSettings() if precision in WIDE else lowering,
-                calibration=None if precision in WIDE else calibration,
+                lowering=lowering if precision.in_graph else PrecisionSettings(),
+                calibration=calibration if precision.in_graph else None,
                 inputs=inputs,
                 device=device,
                 threads=threads,

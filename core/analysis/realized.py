@@ -128,7 +128,7 @@ def compare_precisions(graph: EngineGraph, precision: Precision | None = None) -
     asked = {node.name: node.requested for node in graph.source_nodes if node.requested}
     if not asked and precision is not None:
         asked = {node.name: _ASKED[precision] for node in graph.source_nodes}
-    allowed = set(asked.values()) & _QUANTIZED_TYPES | ({"float16"} if precision in (Precision.INT8, Precision.FP8) else set())
+    allowed = set(asked.values()) & _QUANTIZED_TYPES | ({"float16"} if precision and precision.quantizes else set())
     if any(node.op in _QUANTIZERS for node in graph.source_nodes):
         allowed.add("int8")
     total = total_time_ms(graph)

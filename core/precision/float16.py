@@ -116,10 +116,8 @@ def plan(model: onnx.ModelProto, to: int, *, keep: Keep | None = None, ranges: M
     return FloatPlan(to=to, low=low, kept=kept)
 
 
-def reasons_for_fp32(
-    model: onnx.ModelProto, *, keep: Keep | None = None, ranges: Mapping[str, Range] | None = None
-) -> dict[str, str]:
-    """The nodes that FP16 would harm or that are kept by wish, each with why; for graphs whose types cannot say so.
+def nodes_for_fp32(model: onnx.ModelProto, *, keep: Keep | None = None, ranges: Mapping[str, Range] | None = None) -> list[str]:
+    """The nodes that FP16 would harm or that are kept by wish, for graphs whose types cannot say so.
 
     Args:
         model: As `prepare_graph` leaves it.
@@ -127,10 +125,7 @@ def reasons_for_fp32(
         ranges: Least and largest value of each tensor, from calibration data.
     """
     view, keep, beyond = GraphView(model), keep or Keep(), _beyond_range(ranges or {})
-    reasons = {
-        node.name: keep.reason(node) or _range_reason(node, view, beyond, TensorProto.FLOAT16) for node in model.graph.node
-    }
-    return {name: reason for name, reason in reasons.items() if reason}
+    return [n.name for n in model.graph.node if keep.reason(n) or _range_reason(n, view, beyond, TensorProto.FLOAT16)]
 
 
 def convert(model: onnx.ModelProto, decided: FloatPlan, *, keep_io_types: bool = True) -> onnx.ModelProto:

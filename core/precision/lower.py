@@ -125,8 +125,9 @@ def lower(
     outputs = _outputs(precision, target)
     chosen = quantize.plan(model, keep=keep, precision=precision, outputs=outputs)
     stored = target.stores_weights
-    narrowed = float16.reasons_for_fp32(model, keep=keep, ranges=ranges.bounds) if target.weakly_typed else {}
-    mark_fp32(model, (name for name in narrowed if name not in chosen.weights))
+    if target.weakly_typed:
+        held = float16.nodes_for_fp32(model, keep=keep, ranges=ranges.bounds)
+        mark_fp32(model, (name for name in held if name not in chosen.weights))
     quantize.quantize(model, chosen, ranges, precision, percentile=percentile, stored=stored, unsigned=outputs)
     violations = check_placement(model, stored_weights=stored, tensorrt=not outputs)
     if precision is Precision.INT8 and target.runtime == OPENVINO:

@@ -16,7 +16,7 @@ from core.onnxfile import graph_signature, name_nodes, opset, read_onnx, save_on
 from core.precision.calibration import structure_digest
 from core.precision.calibration_data import DataOptions, open_data
 from core.precision.data_check import DataCheck, InputSummary, check_data
-from core.precision.float16 import ELEMENT_TYPE, Keep
+from core.precision.float16 import Keep
 from core.precision.kinds import Precision
 from core.precision.lower import calibrate, load_for, lower
 from core.precision.placement_check import Violation
@@ -126,7 +126,7 @@ def prepare(
     options = options or PrecisionOptions()
     started = time.monotonic()
     check_target(precision, target)
-    if precision not in ELEMENT_TYPE and precision not in GRIDS:
+    if not precision.in_graph:
         result = _as_it_is(source_onnx, folder, precision, target)
     elif options.engine == MODELOPT:
         from core.precision.modelopt import prepare_with_modelopt

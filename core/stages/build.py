@@ -9,7 +9,6 @@ from pathlib import Path
 from core.backends.base import Engine, backend_named
 from core.benchmark.memory import peak_bytes
 from core.errors import NotFound
-from core.precision.kinds import Precision
 from core.serialization import content_key, read_json, write_json
 from core.stages.stage import StageContext, StageName, result_file
 
@@ -72,7 +71,7 @@ def run(context: StageContext) -> Built:
 def own_calibration(context: StageContext) -> str | None:
     """Digest of the data that the backend itself quantizes with; None where the graph has its precision already."""
     request = context.request
-    quantizes = request.precision in (Precision.INT8, Precision.FP8)
+    quantizes = request.precision.quantizes
     return request.calibration if quantizes and not result_file(context.folder, StageName.PRECISION).exists() else None
 
 

@@ -18,11 +18,11 @@ def hold_in_fp32(trt: Any, network: Any, config: Any, source: SourceGraph, nodes
     if not nodes:
         return 0
     known = {node.name for node in source.nodes}
+    floats = (trt.float32, trt.float16)
     held = 0
     for layer in (network.get_layer(index) for index in range(network.num_layers)):
         # The parser names the first layer of a node after it, further ones `NAME_0`, `NAME_1`.
         owner = layer.name if layer.name in known else re.sub(r"_\d+$", "", layer.name)
-        floats = (trt.float32, trt.float16)
         outputs = [index for index in range(layer.num_outputs) if layer.get_output(index).dtype in floats]
         if owner not in nodes or not outputs:
             continue

@@ -70,11 +70,11 @@ def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Mappin
         elif node.op != "Const":
             layers.append(_outside_layer(node, order, reasons))
     homes = {name: index for index, layer in enumerate(layers) for name in layer.source_nodes}
-    absorbed = _absorbed(source, homes)
+    constant = _constants(source)
+    absorbed = _absorbed(source, homes, constant)
     layers = [_with_nodes(layer, absorbed.get(index, ()), order) for index, layer in enumerate(layers)]
     placed = {name for layer in layers for name in layer.source_nodes}
     kept = {node.name for node in converted.node}
-    constant = _constants(source)
     loose = tuple(
         _loose(node, kept=node.name in kept, constant=node.name in constant) for node in source if node.name not in placed
     )
@@ -127,7 +127,7 @@ def _outside_layer(node: Any, order: Mapping[str, int], reasons: Mapping[str, tu
     )
 
 
-def _absorbed(source: tuple[SourceNode, ...], homes: Mapping[str, int]) -> dict[int, tuple[str, ...]]:
+def _absorbed(source: tuple[SourceNode, ...], homes: Mapping[str, int], constant: frozenset[str]) -> dict[int, tuple[str, ...]]:
     """The nodes that lost their names, by the layer that computes them now.
 
     TensorFlow's optimizer folds a batch normalization into the convolution before it, and keeps the last name of the chain. So a
@@ -137,7 +137,6 @@ def _absorbed(source: tuple[SourceNode, ...], homes: Mapping[str, int]) -> dict[
     for node in source:
         for name in node.inputs:
             consumers.setdefault(name, []).append(node)
-    constant = _constants(source)
     reached: dict[str, frozenset[int]] = {}
     found: dict[int, list[str]] = {}
     for node in reversed(source):

@@ -12,14 +12,19 @@ from onnx import TensorProto, helper, numpy_helper
 from bench.overflow import overflowing_model
 from core.backends.base import BuildConfig
 from core.backends.tensorrt import BACKEND
+from core.backends.tensorrt._versions import features, parse_version
 from core.benchmark.loop import measure
 from core.benchmark.measurement import Protocol
 from core.errors import BuildFailed, Cancelled, InvalidRequest, RunFailed, Unavailable, UnsupportedOps
 from core.models.model import Format, Source
 from core.models.profile import parse_profile
 from core.onnxfile import graph_signature, read_onnx, save_onnx
+from core.precision.calibration_data import DataOptions
 from core.precision.kinds import Precision
+from core.precision.prepare import PrecisionOptions, prepare
+from core.precision.target import TENSORRT, parse_target
 from core.progress import silent
+from core.simplify import simplify
 
 HERE = BACKEND.availability()
 pytestmark = pytest.mark.skipif(not HERE.available, reason=f"TensorRT cannot run here: {HERE.reason}")
@@ -75,6 +80,14 @@ def built(source, folder, *, precision=Precision.FP32, shapes=("batch=2",), repo
     folder.mkdir(parents=True, exist_ok=True)
     config = BuildConfig(precision=precision, profile=parse_profile(list(shapes)), options={**TACTICS, **options}, device="cuda")
     return BACKEND.build(source, replace(config, profile=config.profile.complete(source.signature)), folder, report)
+
+
+def in_precision(precision, model, folder, **options):
+    """The graph that `prepare` makes of a model for the TensorRT here."""
+    folder.mkdir()
+    made = prepare(model, folder, precision, target=parse_target(f"{TENSORRT}-{HERE.version}"), **options)
+    path = folder / made.entry
+    return Source(path=path, format=Format.ONNX, signature=graph_signature(read_onnx(path)))
 
 
 def images(batch, seed=0):
@@ -345,26 +358,17 @@ def test_engines_of_another_version_and_torn_ones_are_refused(convolutions, tmp_
 
 @pytest.mark.parametrize("precision", [Precision.TF32, Precision.FP16, Precision.INT8])
 def test_reduced_precisions_build_from_the_graph_and_run_in_it(convolutions, tmp_path, precision):
-    from core.backends.tensorrt._versions import features, parse_version
-    from core.precision.prepare import prepare
-    from core.precision.target import TENSORRT, Target
-    from core.simplify import simplify
-
     np.savez(tmp_path / "calibration.npz", **images(16))
     (tmp_path / "simple").mkdir()
-    (tmp_path / "graph").mkdir()
     simple = tmp_path / "simple" / simplify(convolutions.path, tmp_path / "simple").entry
-    version = parse_version(HERE.version or "")
-    target = Target(runtime=TENSORRT, version=version)
-    made = prepare(simple, tmp_path / "graph", precision, target=target, calibration=tmp_path / "calibration.npz")
-    source = replace(convolutions, path=tmp_path / "graph" / made.entry)
-    engine = built(source, tmp_path / "engine", precision=precision)
+    lowered = in_precision(precision, simple, tmp_path / "graph", calibration=tmp_path / "calibration.npz")
+    engine = built(replace(convolutions, path=lowered.path), tmp_path / "engine", precision=precision)
     graph = BACKEND.describe(engine)
     assert graph.unmapped == ()
     computed = {layer.precision for layer in graph.layers}
     if precision is Precision.INT8:
         assert "int8" in computed
-    elif precision is Precision.FP16 and features(version).strong_types:
+    elif precision is Precision.FP16 and features(parse_version(HERE.version or "")).strong_types:
         assert "float16" in computed  # before, TensorRT is free to find FP32 faster, as it does for so small a network
     with BACKEND.open(engine) as session:
         inputs = images(2)
@@ -374,27 +378,16 @@ def test_reduced_precisions_build_from_the_graph_and_run_in_it(convolutions, tmp
 
 @pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8])
 def test_what_fp16_would_overflow_is_computed_in_fp32(tmp_path, precision):
-    from core.backends.tensorrt._versions import features, parse_version
-    from core.precision.calibration_data import DataOptions
-    from core.precision.prepare import PrecisionOptions, prepare
-    from core.precision.target import TENSORRT, Target
-
     save_onnx(overflowing_model(), tmp_path / "source.onnx")
-    (tmp_path / "graph").mkdir()
-    version = parse_version(HERE.version or "")
     options = PrecisionOptions(data=DataOptions(expected={"x": (-1.0, 1.0)}))
-    target = Target(runtime=TENSORRT, version=version)
-    made = prepare(tmp_path / "source.onnx", tmp_path / "graph", precision, target=target, options=options)
-    path = tmp_path / "graph" / made.entry
-    engine = built(
-        Source(path=path, format=Format.ONNX, signature=graph_signature(read_onnx(path))), tmp_path / "e", precision=precision
-    )
+    source = in_precision(precision, tmp_path / "source.onnx", tmp_path / "graph", options=options)
+    engine = built(source, tmp_path / "engine", precision=precision)
     held = json.loads((engine.folder / "build.json").read_text())["held_in_fp32"]
-    assert bool(held) == (not features(version).strong_types)
+    assert bool(held) == (not features(parse_version(HERE.version or "")).strong_types)
     inputs = {"x": np.random.default_rng(0).uniform(-1, 1, (2, 32)).astype(np.float32)}
     with BACKEND.open(engine) as session:
         result = session.run(inputs)["y"]
-    expected = reference(Source(path=tmp_path / "source.onnx", format=Format.ONNX, signature=engine.signature), inputs)["y"]
+    expected = reference(replace(source, path=tmp_path / "source.onnx"), inputs)["y"]
     assert np.abs(result - expected).max() < 0.05 * np.abs(expected).max()
 
 
