@@ -71,7 +71,16 @@ def read_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
     if weights:
         check_external_files(model, path.parent)
         external_data_helper.load_external_data_for_model(model, os.fspath(path.parent))
+    _forget_placeholders(model.graph)
     return model
+
+
+def _forget_placeholders(graph: onnx.GraphProto) -> None:
+    """Clears axis names that only say "unknown": Paddle names all such axes "?", and TensorRT takes one name for one length."""
+    for value in [*graph.input, *graph.output, *graph.value_info]:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.HasField("dim_param") and dim.dim_param in _NO_SYMBOL:
+                dim.ClearField("dim_param")
 
 
 def save_onnx(model: onnx.ModelProto, path: Path, *, external_above: int = EXTERNAL_ABOVE_BYTES) -> tuple[Path, ...]:

@@ -26,7 +26,8 @@ from bench.gpu.report import write_tables
 from bench.gpu.rows import NETWORKS, Row, rows_of
 from core.backends.base import backend_named
 
-LONGEST_STEP_SECONDS = 900.0
+# TF-TRT was seen to take more than 900 s for EfficientNetB0 in INT8, beside other builds.
+LONGEST_STEP_SECONDS = 1500.0
 # A step that is not sure to end in time is not begun: what one of each kind was seen to take at most.
 PREPARE_SECONDS, MEASURE_SECONDS = 90.0, 40.0
 BUILD_SECONDS = {"tf-trt": 220.0, "tensorrt": 150.0, "tensorflow": 30.0}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from core.backends.base import Backend, BuildConfig, OptionValue
-from core.errors import EngineRoomError, InvalidRequest, Unavailable
+from core.errors import InvalidRequest, Unavailable
+
+_BOILERPLATE = re.compile(r"Graph execution error|Detected at node|<stack traces|File \"|\[\[$")
 
 
 def checked_options(backend: Backend, config: BuildConfig, devices: Sequence[str]) -> dict[str, OptionValue]:
@@ -38,9 +41,10 @@ def checked_options(backend: Backend, config: BuildConfig, devices: Sequence[str
 
 
 def first_line(error: Exception) -> str:
-    """What a runtime's error says first; the rest is for `detail`."""
-    text = error.message if isinstance(error, EngineRoomError) else str(error)
-    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    """The line of a runtime's error that tells what went wrong, without TensorFlow's stack of where; the rest is for `detail`."""
+    text = str(getattr(error, "message", "") or error)
+    lines = (re.sub(r"\{\{.*", "", line).strip() for line in text.splitlines())
+    return next((line[:400] for line in lines if line and not _BOILERPLATE.match(line)), type(error).__name__)
 
 
 def _check(what: str, value: OptionValue, choices: Sequence[OptionValue], backend: Backend) -> None:

@@ -22,3 +22,11 @@ class Precision(str, Enum):
     def quantizes(self) -> bool:
         """Whether it takes Q/DQ nodes, and so calibrated ranges."""
         return self in (Precision.INT8, Precision.FP8)
+
+
+class QuantizedOutputs(str, Enum):
+    """Which convolutions a runtime computes in INT8 only between Q/DQ on both sides."""
+
+    NONE = "none"
+    DEPTHWISE = "depthwise"
+    ALL = "all"

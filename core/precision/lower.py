@@ -15,7 +15,7 @@ from core.precision import float16, quantize
 from core.precision.calibration import collect_ranges, float_tensors
 from core.precision.calibration_data import CalibrationData
 from core.precision.float16 import ELEMENT_TYPE, Keep
-from core.precision.kinds import Precision
+from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.opset import fit_opset
 from core.precision.placement_check import Violation, check_placement
 from core.precision.ranges import Ranges
@@ -123,13 +123,14 @@ def lower(
     if ranges is None:
         raise InvalidRequest(f"{precision.value.upper()} needs calibrated ranges.", hint="Calibrate first.")
     outputs = _outputs(precision, target)
+    both_sides = outputs is QuantizedOutputs.ALL
     chosen = quantize.plan(model, keep=keep, precision=precision, outputs=outputs)
     stored = target.stores_weights
     if target.weakly_typed:
         held = float16.nodes_for_fp32(model, keep=keep, ranges=ranges.bounds)
         mark_fp32(model, (name for name in held if name not in chosen.weights))
-    quantize.quantize(model, chosen, ranges, precision, percentile=percentile, stored=stored, unsigned=outputs)
-    violations = check_placement(model, stored_weights=stored, tensorrt=not outputs)
+    quantize.quantize(model, chosen, ranges, precision, percentile=percentile, stored=stored, unsigned=both_sides)
+    violations = check_placement(model, stored_weights=stored, tensorrt=not both_sides)
     if precision is Precision.INT8 and target.runtime == OPENVINO:
         spell_out_strides(model)
     if target.rest in ELEMENT_TYPE:
@@ -138,5 +139,5 @@ def lower(
     return Lowered(model=model, converted=tuple(chosen.weights), kept=dict(chosen.kept), violations=violations)
 
 
-def _outputs(precision: Precision, target: Target) -> bool:
-    return precision is Precision.INT8 and target.quantizes_outputs
+def _outputs(precision: Precision, target: Target) -> QuantizedOutputs:
+    return target.quantized_outputs if precision is Precision.INT8 else QuantizedOutputs.NONE

@@ -9,12 +9,12 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto
 
+from core.precision.depthwise import ACTIVATIONS
 from core.precision.quantize import WEIGHTED_OPS, channel_axis
 from core.precision.view import GraphView, attribute
 
 _QUANTIZED_TYPES = (TensorProto.INT8, TensorProto.FLOAT8E4M3FN)
-# What TensorRT fuses into a convolution; of those, ONNX Runtime fuses what the Q behind it can clip.
-_ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "Elu")
+# Of what TensorRT fuses into a convolution, ONNX Runtime fuses what the Q behind it can clip.
 _CLIPPING = ("Relu", "Clip")
 
 
@@ -55,7 +55,7 @@ def check_placement(model: onnx.ModelProto, *, stored_weights: bool = True, tens
         stored_weights: Whether the target takes weights that are stored quantized; TensorRT before 10 does not.
         tensorrt: Whether the rules that only TensorRT has hold too.
     """
-    found = _Audit(GraphView(model), stored_weights, _ACTIVATIONS if tensorrt else _CLIPPING).run()
+    found = _Audit(GraphView(model), stored_weights, ACTIVATIONS if tensorrt else _CLIPPING).run()
     return tuple(one for one in found if tensorrt or one.rule not in _TENSORRT_ONLY)
 
 

@@ -18,8 +18,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from core.precision.depthwise import is_depthwise, quantized_behind
 from core.precision.float16 import Keep
-from core.precision.kinds import Precision
+from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.ranges import Ranges
 from core.precision.view import STANDARD_DOMAINS, GraphView, attribute
 
@@ -73,7 +74,11 @@ class QuantizePlan:
 
 
 def plan(
-    model: onnx.ModelProto, *, keep: Keep | None = None, precision: Precision = Precision.INT8, outputs: bool = False
+    model: onnx.ModelProto,
+    *,
+    keep: Keep | None = None,
+    precision: Precision = Precision.INT8,
+    outputs: QuantizedOutputs = QuantizedOutputs.NONE,
 ) -> QuantizePlan:
     """Chooses the tensors to quantize in a simplified model.
 
@@ -81,8 +86,7 @@ def plan(
         model: With constants folded and BatchNorm merged, as `core.simplify` leaves it.
         keep: Nodes that stay FP32.
         precision: INT8 or FP8; what FP8 quantizes is among what INT8 does.
-        outputs: Quantize what convolutions make too, and so both inputs of residual Adds. ONNX Runtime computes a convolution
-            in INT8 only between Q/DQ on both sides.
+        outputs: The convolutions whose outputs are quantized too; with all of them, so are both inputs of residual Adds.
     """
     view = GraphView(model)
     keep = keep or Keep()
@@ -106,15 +110,11 @@ def plan(
         shortcut, convolution = found_block
         if convolution in weights:
             readers.setdefault(node.input[shortcut], []).append((node.name, shortcut))
-    if outputs:
-        for node in model.graph.node:
-            if node.name in weights and node.op_type in ("Conv", "ConvTranspose"):
-                made = _activated(node.output[0], view)
-                everyone = (
-                    (reader, i) for reader in view.consumers.get(made, []) for i, n in enumerate(reader.input) if n == made
-                )
-                known = readers.setdefault(made, [])
-                known += [(r.name, i) for r, i in everyone if (r.name, i) not in known and not keep.reason(r)]
+    quantized = (node for node in model.graph.node if node.name in weights)
+    for made in (name for node in quantized for name in _quantized_behind(node, outputs, view)):
+        everyone = ((reader, i) for reader in view.consumers.get(made, []) for i, n in enumerate(reader.input) if n == made)
+        known = readers.setdefault(made, [])
+        known += [(r.name, i) for r, i in everyone if (r.name, i) not in known and not keep.reason(r)]
     return QuantizePlan(weights=weights, activations={name: tuple(found) for name, found in readers.items() if found}, kept=kept)
 
 
@@ -264,8 +264,17 @@ def _weight(node: NodeProto, view: GraphView) -> Weight | None:
     )
 
 
-def _activated(tensor: str, view: GraphView) -> str:
-    """A convolution's output behind the activation that runtimes fuse with it."""
+def _quantized_behind(node: NodeProto, outputs: QuantizedOutputs, view: GraphView) -> tuple[str, ...]:
+    """The tensors behind a quantized node that all their readers must read quantized."""
+    if outputs is QuantizedOutputs.ALL and node.op_type in ("Conv", "ConvTranspose"):
+        return (_clipped(node.output[0], view),)
+    if outputs is QuantizedOutputs.DEPTHWISE and is_depthwise(node, view):
+        return quantized_behind(node, view)
+    return ()
+
+
+def _clipped(tensor: str, view: GraphView) -> str:
+    """A convolution's output behind what the Q that follows can clip."""
     while (reader := view.only_consumer(tensor)) is not None and reader.op_type in ("Relu", "Clip", *_THROUGH):
         tensor = str(reader.output[0])
     return tensor

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from core.errors import InvalidRequest
-from core.precision.kinds import Precision
+from core.precision.kinds import Precision, QuantizedOutputs
 
 TENSORRT, ONNXRUNTIME, OPENVINO = "tensorrt", "onnxruntime", "openvino"
 NEWEST_TENSORRT = (11, 0)
@@ -58,9 +58,14 @@ class Target:
         return self.runtime != TENSORRT
 
     @property
+    def quantized_outputs(self) -> QuantizedOutputs:
+        """Which convolutions need Q/DQ behind them too in INT8."""
+        return {ONNXRUNTIME: QuantizedOutputs.ALL, TENSORRT: QuantizedOutputs.DEPTHWISE}.get(self.runtime, QuantizedOutputs.NONE)
+
+    @property
     def quantizes_outputs(self) -> bool:
-        """Whether INT8 needs Q/DQ behind convolutions too, and UINT8 activations."""
-        return self.runtime == ONNXRUNTIME
+        """Whether INT8 needs Q/DQ on both sides of everything, and UINT8 activations."""
+        return self.quantized_outputs is QuantizedOutputs.ALL
 
     @property
     def rest(self) -> Precision:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from core.availability import Availability, from_packages, installed_version
+from core.backends._config import first_line
 from core.errors import BuildFailed, EngineRoomError, RunFailed, Unavailable
-
-_BOILERPLATE = re.compile(r"Graph execution error|Detected at node|<stack traces|File \"|\[\[$")
 
 log = logging.getLogger(__name__)
 
@@ -82,13 +80,7 @@ def told_as(kind: type[BuildFailed] | type[RunFailed], doing: str) -> Iterator[N
         raise
     except Exception as error:
         text = str(getattr(error, "message", "") or error)
-        raise kind(f"{doing} failed: {_reason(text) or type(error).__name__}", hint=_hint(error, text), detail=text) from error
-
-
-def _reason(text: str) -> str:
-    """The line of an error that tells what went wrong, without TensorFlow's stack of where."""
-    lines = (re.sub(r"\{\{.*", "", line).strip() for line in text.splitlines())
-    return next((line[:400] for line in lines if line and not _BOILERPLATE.match(line)), "")
+        raise kind(f"{doing} failed: {first_line(error)}", hint=_hint(error, text), detail=text) from error
 
 
 def _hint(error: Exception, text: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from core.progress import Progress, Report
 from core.serialization import read_json, write_json
 
 _SAVED, _GRAPH, _REPORT = "saved_model", "graph.json", "report.txt"
+# TensorFlow keeps engines by their ops' names, so that a process can load each only once.
+_LOADED: WeakValueDictionary[Path, Any] = WeakValueDictionary()
 
 
 class TfTrt:
@@ -84,21 +87,12 @@ class TfTrt:
     @contextmanager
     def open(self, engine: Engine) -> Iterator[TfTrtSession]:
         tf = start(engine.config)
-        try:
-            loaded = tf.saved_model.load(str(engine.folder / engine.artifact))
-        except Exception as error:
-            raise RunFailed(
-                f"TensorFlow could not load the engine: {first_line(error)}",
-                hint="An engine runs on the GPU type and versions it was built with; build it again here.",
-                detail=str(error),
-            ) from error
-        session = TfTrtSession(tf, loaded, engine.signature)
+        session = TfTrtSession(tf, _loaded(tf, (engine.folder / engine.artifact).resolve()), engine.signature)
         try:
             yield session
         finally:
             session.close()
-            del loaded
-            gc.collect()  # TensorFlow keeps engines by name in the process, and frees them with the object that loaded them
+            gc.collect()  # frees the engines, unless another session holds them
 
     def describe(self, engine: Engine) -> EngineGraph:
         return read_json(EngineGraph, engine.folder / _GRAPH)
@@ -131,6 +125,24 @@ class TfTrtSession:
                 hint="It may need another shape than it was built for.",
                 detail=str(error),
             ) from error
+
+
+def _loaded(tf: Any, path: Path) -> Any:
+    """A converted SavedModel; sessions of one engine share it."""
+    if (known := _LOADED.get(path)) is not None:
+        return known
+    try:
+        _LOADED[path] = loaded = tf.saved_model.load(str(path))
+    except Exception as error:
+        text = str(error)
+        raise RunFailed(
+            f"TensorFlow could not load the engine: {first_line(error)}",
+            hint="Close the other TF-TRT engine in this process first."
+            if "engine cache to be empty" in text
+            else "An engine runs on the GPU type and versions it was built with; build it again here.",
+            detail=text,
+        ) from error
+    return loaded
 
 
 def _versions() -> dict[str, str]:

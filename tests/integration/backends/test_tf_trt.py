@@ -52,9 +52,9 @@ def test_each_precision_classifies_as_trained(digits, pictures, tmp_path, precis
     graph = BACKEND.describe(engine)
     placed = {name for layer in graph.layers for name in layer.source_nodes}
     assert placed | {node.name for node in graph.loose_nodes} == {node.name for node in graph.source_nodes}
-    (engine_layer,) = [layer for layer in graph.layers if layer.kind == ENGINE_OP]
-    assert engine_layer.precision == {"fp32": "float32", "fp16": "float16", "int8": "int8"}[precision.value]
-    assert "Conv2D" in engine_layer.attributes["ops inside"]
+    engines = [layer for layer in graph.layers if layer.kind == ENGINE_OP]
+    assert {layer.precision for layer in engines} == {{"fp32": "float32", "fp16": "float16", "int8": "int8"}[precision.value]}
+    assert any("Conv2D" in layer.attributes["ops inside"] for layer in engines)
     assert all(layer.attributes["why not in an engine"] for layer in graph.layers if layer.kind != ENGINE_OP)
 
 

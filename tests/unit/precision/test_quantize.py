@@ -12,7 +12,7 @@ from onnx import TensorProto, checker, numpy_helper
 from core.errors import InvalidRequest
 from core.precision.float16 import Keep, convert
 from core.precision.float16 import plan as float_plan
-from core.precision.kinds import Precision
+from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.placement_check import check_placement
 from core.precision.quantize import plan, quantize
 from core.precision.ranges import Ranges, TensorRange
@@ -105,7 +105,7 @@ def test_onnxruntime_gets_quantized_outputs_and_uint8(residual: onnx.ModelProto)
     ranges = ranges_for(residual)
     for name in ("r0", "r1", "r2", "r3"):
         ranges.tensors[name] = TensorRange(low=0.0, high=2.55)
-    model = quantize(residual, plan(residual, outputs=True), ranges, Precision.INT8, stored=True, unsigned=True)
+    model = quantize(residual, plan(residual, outputs=QuantizedOutputs.ALL), ranges, Precision.INT8, stored=True, unsigned=True)
     checker.check_model(model, full_check=True)
     read = reads_quantized(model)
     assert read["Add_a0"] == read["Add_a1"] == [0, 1]

@@ -1,0 +1,84 @@
+"""INT8 with more and less quantized behind depthwise convolutions, on TensorRT.
+
+    python -m bench.gpu.depthwise OUT/inputs/efficientnetb0
+
+The folder is what `bench.gpu.run --out OUT` prepares for a network: its FP32 graph, its inputs and its calibration data.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnx import NodeProto
+
+from bench.gpu.step import accounting, weighted
+from core.backends.base import BuildConfig
+from core.backends.tensorrt import BACKEND
+from core.benchmark.measurement import Protocol
+from core.models.model import Format, Source
+from core.models.profile import parse_profile
+from core.onnxfile import graph_signature, read_onnx
+from core.precision import quantize
+from core.precision.depthwise import is_depthwise, quantized_behind
+from core.precision.kinds import Precision
+from core.precision.prepare import PrecisionOptions, prepare
+from core.precision.target import parse_target
+from core.precision.view import GraphView
+from core.progress import silent
+
+Behind = Callable[[NodeProto, GraphView], tuple[str, ...]]
+PLACEMENTS: dict[str, Behind] = {
+    "inputs alone": lambda node, view: (),
+    "the output behind the activation too": lambda node, view: quantized_behind(node, view)[:1],
+    "and the gate that scales it": quantized_behind,
+}
+LEFT_OUT = "depthwise ones left out"
+PROTOCOL = Protocol(warmup_seconds=0.3, min_seconds=1.0, min_samples=100)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("network", type=Path)
+    network: Path = parser.parse_args().network
+    graph = network / "onnx" / "fp32" / "model.onnx"
+    feed = {name: array[:1] for name, array in np.load(network / "inputs.npz").items()}
+    print(f"TensorRT {BACKEND.availability().version}\n")
+    print("| quantized | convolutions | layers | moving data | GPU compute by CUDA graph, ms |\n|---|---|---|---|---|")
+    for name in (*PLACEMENTS, LEFT_OUT):
+        quantize.quantized_behind = PLACEMENTS.get(name, quantized_behind)
+        keep = _depthwise(graph) if name == LEFT_OUT else ()
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"| {name} | " + _built(graph, network / "calibration.npz", feed, Path(folder), keep) + " |", flush=True)
+
+
+def _depthwise(graph: Path) -> tuple[str, ...]:
+    view = GraphView(read_onnx(graph))
+    return tuple(node.name for node in view.model.graph.node if is_depthwise(node, view))
+
+
+def _built(graph: Path, calibration: Path, feed: dict[str, Any], folder: Path, keep: tuple[str, ...]) -> str:
+    """One row: the INT8 engine's figures."""
+    target = parse_target(f"tensorrt-{BACKEND.availability().version}")
+    options = PrecisionOptions(keep_nodes=keep)
+    made = prepare(graph, folder, Precision.INT8, target=target, calibration=calibration, options=options)
+    signature = graph_signature(read_onnx(folder / made.entry, weights=False))
+    source = Source(path=folder / made.entry, format=Format.ONNX, signature=signature)
+    config = BuildConfig(precision=Precision.INT8, profile=parse_profile(["batch=1"]).complete(signature), device="cuda")
+    (folder / "engine").mkdir()
+    engine = BACKEND.build(source, config, folder / "engine", silent)
+    described, times = BACKEND.describe(engine), BACKEND.layer_times(engine, feed, runs=30)
+    timed = replace(described, layers=tuple(replace(layer, time_ms=times.get(layer.name)) for layer in described.layers))
+    by_graph = next(run for run in BACKEND.gpu_times(engine, feed, PROTOCOL, silent).runs if run.graph and not run.transfers)
+    counts = ", ".join(f"{count} {precision}" for precision, count in weighted(timed)["Conv"].items())
+    share = accounting(timed)["reformat_share"]
+    return f"{counts} | {len(timed.layers)} | {share:.0%} | {by_graph.compute.median_ms:.3f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What is quantized behind depthwise convolutions for TensorRT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+
+from core.precision.depthwise import is_depthwise, quantized_behind
+from core.precision.float16 import Keep
+from core.precision.kinds import Precision, QuantizedOutputs
+from core.precision.placement_check import check_placement
+from core.precision.quantize import plan, quantize
+from core.precision.ranges import Ranges, TensorRange
+from core.precision.target import parse_target
+from core.precision.view import GraphView
+
+Make = Callable[..., onnx.ModelProto]
+Readers = dict[str, set[tuple[str, int]]]
+
+# Squeeze-and-excite as EfficientNet has it.
+SQUEEZE = """
+    squeezed = GlobalAveragePool (made)
+    reduced = Conv (squeezed, reduce)
+    expanded = Conv (reduced, expand)
+    gate = Sigmoid (expanded)
+    excited = Mul (made, gate)
+    y = Conv (excited, project)
+"""
+
+
+def block(make_network: Make, behind: str) -> onnx.ModelProto:
+    """A depthwise convolution `d` of 4 channels, and what is behind it."""
+    shapes = {"depth": (4, 1, 3, 3), "reduce": (2, 4, 1, 1), "expand": (4, 2, 1, 1), "project": (3, 4, 1, 1)}
+    rng = np.random.default_rng(0)
+    weights = {name: rng.normal(size=shape) for name, shape in shapes.items() if name == "depth" or name in behind}
+    weights |= {name: np.array(value, np.float32) for name, value in {"three": 3, "six": 6, "zero": 0}.items() if name in behind}
+    body = "d = Conv <group = 4, pads = [1,1,1,1]> (x, depth)" + behind
+    return make_network(body, inputs="float[batch,4,8,8] x", outputs="float[batch,c,h,w] y", weights=weights)
+
+
+def readers(model: onnx.ModelProto, outputs: QuantizedOutputs, keep: Keep | None = None) -> Readers:
+    decided = plan(model, outputs=outputs, keep=keep)
+    return {tensor: set(found) for tensor, found in decided.activations.items()}
+
+
+def added(model: onnx.ModelProto, keep: Keep | None = None) -> Readers:
+    """What is quantized for the sake of depthwise convolutions alone."""
+    plain, more = readers(model, QuantizedOutputs.NONE, keep), readers(model, QuantizedOutputs.DEPTHWISE, keep)
+    assert all(plain[tensor] <= more[tensor] for tensor in plain)
+    left = {tensor: found - plain.get(tensor, set()) for tensor, found in more.items()}
+    return {tensor: found for tensor, found in left.items() if found}
+
+
+def test_everyone_reads_a_swish_quantized_and_the_gate_that_scales_it_too(make_network: Make) -> None:
+    model = block(make_network, f"s = Sigmoid (d) made = Mul (d, s) {SQUEEZE}")
+    assert added(model) == {
+        "made": {("GlobalAveragePool_squeezed", 0), ("Mul_excited", 0)},
+        "gate": {("Mul_excited", 1)},
+    }
+    ranges = {name: TensorRange(low=-1.0, high=1.0) for name in GraphView(model).dtypes}
+    found = Ranges(model="", data="test", samples=1, calibrated=True, tensors=ranges)
+    quantize(model, plan(model, outputs=QuantizedOutputs.DEPTHWISE), found, Precision.INT8)
+    assert check_placement(model, stored_weights=False) == ()
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        "made = Relu (d)",
+        "made = HardSwish (d)",
+        "scaled = Mul (d, six) shifted = Add (scaled, three) made = Clip (shifted, zero, six)",
+        "s = HardSigmoid (d) made = Mul (s, d)",
+        "a = Add (d, three) c = Clip (a, zero, six) p = Mul (d, c) made = Div (p, six)",
+    ],
+)
+def test_the_activation_stays_with_its_convolution(make_network: Make, activation: str) -> None:
+    assert added(block(make_network, f"{activation} {SQUEEZE}")).keys() == {"made", "gate"}
+
+
+def test_where_the_next_convolution_reads_it_nothing_changes(make_network: Make) -> None:
+    assert added(block(make_network, "made = Relu (d) y = Conv (made, project)")) == {}
+
+
+def test_of_a_sum_one_input_stays_as_it_is(make_network: Make) -> None:
+    assert added(block(make_network, "r = Relu (d) y = Add (r, x)")) == {}
+
+
+def test_kept_readers_and_kept_convolutions_stay(make_network: Make) -> None:
+    model = block(make_network, f"made = Relu (d) {SQUEEZE}")
+    assert added(model, Keep(ops=frozenset({"GlobalAveragePool"})))["made"] == {("Mul_excited", 0)}
+    assert added(model, Keep(nodes=("Conv_d",))) == {}
+
+
+def test_two_readers_that_meet_elsewhere_are_no_activation(make_network: Make) -> None:
+    model = block(make_network, "s = Sigmoid (d) q = GlobalAveragePool (s) y = Mul (d, q)")
+    view = GraphView(model)
+    convolution = view.producer["d"]
+    assert is_depthwise(convolution, view)
+    assert quantized_behind(convolution, view) == ("d", "q")
+
+
+def test_only_tensorrt_asks_for_it() -> None:
+    asked = {name: parse_target(name).quantized_outputs for name in ("tensorrt-8.5", "tensorrt", "onnxruntime", "openvino")}
+    assert asked == {
+        "tensorrt-8.5": QuantizedOutputs.DEPTHWISE,
+        "tensorrt": QuantizedOutputs.DEPTHWISE,
+        "onnxruntime": QuantizedOutputs.ALL,
+        "openvino": QuantizedOutputs.NONE,
+    }
