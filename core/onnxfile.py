@@ -6,6 +6,7 @@ The layout of external data: https://onnx.ai/onnx/repo-docs/ExternalData.html
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -29,7 +30,8 @@ _LONGEST_MESSAGE = (1 << 31) - 1
 SIGNATURE_NAME = "main"
 
 _DTYPES = {"FLOAT": "float32", "DOUBLE": "float64", "UNDEFINED": "unknown"}
-_NO_SYMBOL = ("", "?", "-1", "None", "none", "unk")
+# Names that exporters give to axes of unknown length, tf2onnx and Paddle a new one for each.
+_PLACEHOLDER = re.compile(r"\??|-1|[Nn]one|unk(__\d+)?|p2o\.DynamicDimension\.\d+")
 
 
 def dtype_name(element_type: int) -> str:
@@ -76,10 +78,10 @@ def read_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
 
 
 def _forget_placeholders(graph: onnx.GraphProto) -> None:
-    """Clears axis names that only say "unknown": Paddle names all such axes "?", and TensorRT takes one name for one length."""
+    """Clears axis names that only say "unknown": Paddle names several axes "?", and TensorRT takes one name for one length."""
     for value in [*graph.input, *graph.output, *graph.value_info]:
         for dim in value.type.tensor_type.shape.dim:
-            if dim.HasField("dim_param") and dim.dim_param in _NO_SYMBOL:
+            if dim.HasField("dim_param") and _PLACEHOLDER.fullmatch(dim.dim_param):
                 dim.ClearField("dim_param")
 
 
@@ -279,7 +281,7 @@ def _raw(info: onnx.ValueInfoProto) -> RawTensor:
 def _axis(dim: Any) -> Axis | None:
     if dim.HasField("dim_value"):
         return int(dim.dim_value) if dim.dim_value >= 0 else None
-    return None if dim.dim_param in _NO_SYMBOL else str(dim.dim_param)
+    return None if _PLACEHOLDER.fullmatch(dim.dim_param) else str(dim.dim_param)
 
 
 def _stored_bytes(model: onnx.ModelProto) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.errors import ConversionFailed
 from core.models.model import Source
+from core.models.optimizer_slots import without_optimizer_slots
 
 
 def load_signature(source: Source) -> tuple[Any, Any]:
@@ -17,7 +18,8 @@ def load_signature(source: Source) -> tuple[Any, Any]:
     """
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(source.path), tags=tags(source.path))
+    with without_optimizer_slots(source.path) as folder:
+        loaded = tf.saved_model.load(str(folder), tags=tags(folder))
     name = source.signature.name
     if name not in loaded.signatures:
         raise ConversionFailed(

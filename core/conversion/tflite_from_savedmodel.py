@@ -11,6 +11,7 @@ from core.conversion._failures import explained, unsupported
 from core.conversion._savedmodel import tags
 from core.conversion.base import Converted
 from core.models.model import Format, Source
+from core.models.optimizer_slots import without_optimizer_slots
 from core.models.tflite import read_tflite
 from core.progress import Progress, Report
 
@@ -68,11 +69,12 @@ class TfliteFromSavedModel:
 def _converted(source: Source, ops: list[Any]) -> bytes:
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(source.path), signature_keys=[source.signature.name], tags=set(tags(source.path))
-    )
-    converter.target_spec.supported_ops = ops
-    content: bytes = converter.convert()
+    with without_optimizer_slots(source.path) as folder:
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            str(folder), signature_keys=[source.signature.name], tags=set(tags(folder))
+        )
+        converter.target_spec.supported_ops = ops
+        content: bytes = converter.convert()
     return content
 
 

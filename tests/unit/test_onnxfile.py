@@ -145,13 +145,20 @@ def test_dynamic_axes_keep_their_names_and_others_get_their_own() -> None:
 
 
 def test_axis_names_that_only_say_unknown_are_forgotten(tmp_path: Path) -> None:
-    axes = ("N", 3, "?", "?")
+    axes = ("N", 3, "?", "?", "unk__12", "p2o.DynamicDimension.1")
     value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, axes) for name in "xy"]
     model = helper.make_model(helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", value[:1], value[1:]))
     onnx.save(model, tmp_path / "m.onnx")
     graph = read_onnx(tmp_path / "m.onnx").graph
     for told in (graph.input[0], graph.output[0]):
-        assert [dim.WhichOneof("value") for dim in told.type.tensor_type.shape.dim] == ["dim_param", "dim_value", None, None]
+        assert [dim.WhichOneof("value") for dim in told.type.tensor_type.shape.dim] == [
+            "dim_param",
+            "dim_value",
+            None,
+            None,
+            None,
+            None,
+        ]
 
 
 @pytest.mark.parametrize("data", [b"", b"not a model", b"\x08\x07\x12\xff"])

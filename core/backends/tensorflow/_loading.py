@@ -9,6 +9,7 @@ from typing import Any
 
 from core.errors import BuildFailed, InvalidRequest
 from core.models.model import Format, Signature, Source, TensorSpec
+from core.models.optimizer_slots import without_optimizer_slots
 
 # Takes the signature's inputs in their order, gives its outputs in theirs.
 Flat = Callable[..., list[Any]]
@@ -57,7 +58,8 @@ def format_of(path: Path) -> Format:
 
 def _savedmodel(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
     serving = _serving_graph(source.path)
-    loaded = tf.saved_model.load(str(source.path), tags=list(serving.meta_info_def.tags))
+    with without_optimizer_slots(source.path) as folder:
+        loaded = tf.saved_model.load(str(folder), tags=list(serving.meta_info_def.tags))
     name = source.signature.name
     if name not in loaded.signatures:
         known = ", ".join(loaded.signatures) or "none"

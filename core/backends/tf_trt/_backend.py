@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -20,6 +21,7 @@ from core.backends.tf_trt._convert import convert, start
 from core.errors import BuildFailed, EngineRoomError, RunFailed
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Signature, Source
+from core.models.optimizer_slots import without_optimizer_slots
 from core.precision.kinds import Precision
 from core.progress import Progress, Report
 from core.serialization import read_json, write_json
@@ -62,7 +64,8 @@ class TfTrt:
         report(Progress(message="Starting TensorFlow"))
         tf = start(config)
         try:
-            found = convert(tf, source, config, options, folder / _SAVED, report)
+            with without_optimizer_slots(source.path) as path:
+                found = convert(tf, replace(source, path=path), config, options, folder / _SAVED, report)
         except EngineRoomError:
             raise
         except Exception as error:
