@@ -280,7 +280,7 @@ def _raw(info: onnx.ValueInfoProto) -> RawTensor:
 
 def _axis(dim: Any) -> Axis | None:
     if dim.HasField("dim_value"):
-        return int(dim.dim_value) if dim.dim_value >= 0 else None
+        return int(dim.dim_value) if dim.dim_value > 0 else None  # 0 is how some exporters write "unknown"
     return None if _PLACEHOLDER.fullmatch(dim.dim_param) else str(dim.dim_param)
 
 

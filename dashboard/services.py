@@ -119,7 +119,7 @@ def figures(build: Build) -> Figures:
     return Figures(
         size_bytes=built.engine.size_bytes if built else None,
         median_ms=measured.latency.median_ms if measured else None,
-        on_par=parity.passed if parity else None,
+        on_par=parity.on_par if parity else None,
     )
 
 

@@ -40,7 +40,7 @@ def default_baseline(outcomes: Sequence[Outcome]) -> str | None:
         for outcome in measured:
             if f".{end}." in f".{outcome.build.request.path}.":
                 return outcome.build.key
-    right = [one for one in measured if one.measurement and (one.parity is None or one.parity.passed)]
+    right = [one for one in measured if one.measurement and (one.parity is None or one.parity.on_par is not False)]
     slowest = max(right, key=lambda one: one.measurement.latency.median_ms if one.measurement else 0.0, default=None)
     return slowest.build.key if slowest else None
 

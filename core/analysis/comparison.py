@@ -158,7 +158,8 @@ def summary(rows: Sequence[ComparisonRow]) -> str:
     if not better:
         return f"Nothing here is worth more than {_named(base)}: no other path is faster and right."
     best = max(better, key=lambda row: row.speedup or 0.0)
-    return f"{_named(best)} is the fastest that is right: {best.verdict}, held against {_named(base)}."
+    standing = "the fastest that is right" if best.parity_passed else "the fastest, though nothing tells whether it is right"
+    return f"{_named(best)} is {standing}: {best.verdict}, held against {_named(base)}."
 
 
 def _baseline(candidates: Sequence[Candidate], key: str | None) -> Candidate | None:
@@ -168,7 +169,7 @@ def _baseline(candidates: Sequence[Candidate], key: str | None) -> Candidate | N
 
 
 def _wrong(candidate: Candidate) -> bool:
-    return candidate.parity is not None and not candidate.parity.passed
+    return candidate.parity is not None and candidate.parity.on_par is False
 
 
 def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidate], frozen_bytes: int | None) -> ComparisonRow:
@@ -197,7 +198,7 @@ def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidat
         size_bytes=candidate.size_bytes,
         size_ratio=candidate.size_bytes / frozen_bytes if candidate.size_bytes is not None and frozen_bytes else None,
         build_seconds=candidate.build_seconds,
-        parity_passed=parity.passed if parity else None,
+        parity_passed=parity.on_par if parity else None,
         worst_output=worst.name if worst else None,
         max_rel=worst.max_rel if worst else None,
         cosine=worst.cosine if worst else None,

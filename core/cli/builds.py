@@ -94,7 +94,7 @@ def show_outcome(outcome: Outcome) -> None:
         ]
     if parity := outcome.parity:
         worst = next((output for output in parity.outputs if output.name == parity.worst), None)
-        verdict = "on par" if parity.passed else "NOT on par"
+        verdict = "NOT on par" if parity.on_par is False else parity.verdict
         fields.append(
             ("parity", f"{verdict} with {parity.reference}" + (f": worst is {worst.name}, {parity_text(worst)}" if worst else ""))
         )

@@ -149,7 +149,7 @@ def exit_code(outcome: Outcome) -> int:
         return 9
     if outcome.build.state is State.FAILED and outcome.build.error:
         return error_from_dict(outcome.build.error).exit_code
-    return 0 if outcome.parity is None or outcome.parity.passed else PARITY_FAILED
+    return 0 if outcome.parity is None or outcome.parity.on_par is not False else PARITY_FAILED
 
 
 def require(found: T | None) -> T:

@@ -82,7 +82,8 @@ class OutputComparison:
         return bool(self._mismatch)
 
     def _add_floats(self, reference: Array, candidate: Array) -> None:
-        self._max_abs = self._max_abs or 0.0
+        if reference.size:
+            self._max_abs = self._max_abs or 0.0
         if reference.ndim == 2 and reference.shape[1] >= 2 and reference.dtype.kind != "c":
             self._add_classes(reference, candidate)
         for expected, got in zip(_pieces(reference), _pieces(candidate), strict=True):

@@ -68,3 +68,13 @@ class Parity:
     notes: tuple[str, ...] = ()
     accuracy: Accuracy | None = None
     reference_accuracy: Accuracy | None = None
+
+    @property
+    def on_par(self) -> bool | None:
+        """Whether it passed; None where all outputs were empty, as a detector's are on pictures of nothing."""
+        empty = all(not output.elements and not output.mismatch for output in self.outputs)
+        return None if self.outputs and empty else self.passed
+
+    @property
+    def verdict(self) -> str:
+        return {True: "on par", False: "not on par", None: "nothing to compare"}[self.on_par]

@@ -58,7 +58,7 @@ def _figures(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
         )
     worst = next((output for output in parity.outputs if output.name == parity.worst), None) if parity else None
     error = f"relative error {worst.max_rel:.1e}" if worst and worst.max_rel is not None else ""
-    yield "Parity", ("on par" if parity.passed else "not on par") if parity else "not checked", error
+    yield "Parity", parity.verdict if parity else "not checked", error
     if graph:
         nodes = f"from {len(graph.source_nodes):,} source nodes, {len(graph.fused_layers):,} fused"
         yield "Layers", f"{len(graph.layers):,}", nodes
@@ -135,8 +135,8 @@ def _parity(parity: Parity) -> str:
         )
         for output in parity.outputs
     ]
-    verdict = "On par" if parity.passed else "Not on par"
-    told = f"{verdict} with {parity.reference}, on {parity.inputs}; a relative error up to {parity.tolerance:g} passes."
+    passes = f"a relative error up to {parity.tolerance:g} passes."
+    told = f"{parity.verdict.capitalize()} with {parity.reference}, on {parity.inputs}; {passes}"
     accuracy = {"top-1 accuracy on your labels": f"{parity.accuracy.top1:.2%}"} if parity.accuracy else {}
     if parity.reference_accuracy:
         accuracy["the source model's"] = f"{parity.reference_accuracy.top1:.2%}"

@@ -159,7 +159,7 @@ def _parity(parity: Parity | None) -> None:
     error = f"relative error {worst.max_rel:.1e}" if worst and worst.max_rel is not None else ""
     agreement = f"top-1 agrees {formatting.percent(worst.top1)}" if worst and worst.top1 is not None else ""
     told = "  \n".join(part for part in (error, agreement) if part) or f"against {parity.reference}"
-    _figure("Parity", "on par" if parity.passed else "not on par", told, help=f"Against {parity.reference}, on {parity.inputs}.")
+    _figure("Parity", parity.verdict, told, help=f"Against {parity.reference}, on {parity.inputs}.")
 
 
 def _precision(outcome: Outcome) -> None:

@@ -14,7 +14,9 @@ def parity_section(outcome: Outcome) -> None:
     if parity is None:
         st.info("Parity was not checked: the stage has not run or failed, so nothing tells whether its outputs are right.")
         return
-    if parity.passed:
+    if parity.on_par is None:
+        st.warning("Nothing to compare: all outputs were empty for these inputs.", icon=":material/help:")
+    elif parity.passed:
         st.success(f"On par with {parity.reference}, on {parity.inputs}.", icon=":material/check_circle:")
     else:
         st.error(f"Not on par with {parity.reference}, on {parity.inputs}.", icon=":material/error:")

@@ -67,14 +67,15 @@ def test_scalars_and_empty_outputs() -> None:
     found, parity = one(np.float32(2.0), np.float32(2.0))
     assert (found.elements, found.max_abs, parity.passed) == (1, 0.0, True)
     found, parity = one(np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32))
-    assert (found.elements, found.max_abs, found.max_rel, found.cosine, found.top1, parity.passed) == (
-        0,
-        0.0,
-        0.0,
-        None,
-        None,
-        True,
-    )
+    assert (found.elements, found.max_abs, found.max_rel, found.cosine, found.top1) == (0, None, None, None, None)
+    assert (parity.on_par, parity.verdict) == (None, "nothing to compare")
+    assert parity.notes[0].startswith("Nothing is told of outputs that were empty for all inputs: y.")
+
+
+def test_one_empty_output_among_others_is_told_of() -> None:
+    outputs = {"boxes": np.zeros((0, 4), np.float32), "scores": np.ones(3, np.float32)}
+    found = compare([outputs], [outputs], 1e-3)
+    assert (found.on_par, found.worst, len(found.notes)) == (True, "scores", 1)
 
 
 def test_all_zeros() -> None:
@@ -215,7 +216,7 @@ def test_unequal_counts_of_sets_and_none_at_all_are_refused() -> None:
 
 def test_a_model_without_outputs_does_not_pass() -> None:
     found = compare([{}], [{}], 1e-3)
-    assert (found.worst, found.passed) == ("", False)
+    assert (found.worst, found.passed, found.on_par) == ("", False, False)
 
 
 def test_parity_survives_json() -> None:
