@@ -77,4 +77,4 @@ class Parity:
 
     @property
     def verdict(self) -> str:
-        return {True: "on par", False: "not on par", None: "nothing to compare"}[self.on_par]
+        return {True: "on par", False: "not on par", None: "uncompared"}[self.on_par]

@@ -159,6 +159,7 @@ def _parity(parity: Parity | None) -> None:
     error = f"relative error {worst.max_rel:.1e}" if worst and worst.max_rel is not None else ""
     agreement = f"top-1 agrees {formatting.percent(worst.top1)}" if worst and worst.top1 is not None else ""
     told = "  \n".join(part for part in (error, agreement) if part) or f"against {parity.reference}"
+    told = "all outputs were empty" if parity.on_par is None else told
     _figure("Parity", parity.verdict, told, help=f"Against {parity.reference}, on {parity.inputs}.")
 
 

@@ -15,6 +15,7 @@ from core.models.profile import Point, ShapeProfile
 
 _DEFAULT_SIGNATURE = "serving_default"
 # What OpenVINO puts before the sentence that tells something.
+_UNCONVERTED = re.compile(r"ONNX node '<Node\((\w+)\): ([^>]+)>'")
 _NOISE = re.compile(r"^(Exception from |Check '|FrontEnd API failed|Summary:|\[ ?(GENERAL_ERROR|ERROR)|While validating|$)")
 # Words of OpenVINO's element types that are not NumPy's.
 _DTYPES = {
@@ -56,6 +57,11 @@ def dtype_of(element_type: Any) -> str:
 
 def told(error: Exception) -> str:
     """The sentence in an OpenVINO error that says what is wrong."""
+    first = str(error).partition(" with a message:\n")[2].partition("\n\n")[0]
+    if first and (nodes := _UNCONVERTED.findall(str(error))):
+        (op, name), others = nodes[0], len(nodes) - 1
+        more = f" and {others} more" if others else ""
+        return f"it cannot convert the {op} node {name}{more}: {first.splitlines()[-1]}"[:400]
     lines = [line.strip(" -") for line in str(error).splitlines()]
     telling = [line for line in lines if not _NOISE.match(line)] or lines or [type(error).__name__]
     return next((line for line in telling if line.startswith("No conversion rule")), telling[0])[:400]

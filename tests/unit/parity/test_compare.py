@@ -68,7 +68,7 @@ def test_scalars_and_empty_outputs() -> None:
     assert (found.elements, found.max_abs, parity.passed) == (1, 0.0, True)
     found, parity = one(np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32))
     assert (found.elements, found.max_abs, found.max_rel, found.cosine, found.top1) == (0, None, None, None, None)
-    assert (parity.on_par, parity.verdict) == (None, "nothing to compare")
+    assert (parity.on_par, parity.verdict) == (None, "uncompared")
     assert parity.notes[0].startswith("Nothing is told of outputs that were empty for all inputs: y.")
 
 
