@@ -31,7 +31,7 @@ SIGNATURE_NAME = "main"
 
 _DTYPES = {"FLOAT": "float32", "DOUBLE": "float64", "UNDEFINED": "unknown"}
 # Names that exporters give to axes of unknown length, tf2onnx and Paddle a new one for each.
-_PLACEHOLDER = re.compile(r"\??|-1|[Nn]one|unk(__\d+)?|p2o\.DynamicDimension\.\d+")
+_PLACEHOLDER = re.compile(r"\??|-1|[Nn]one|unk(__\d+)?|(p2o\.)?DynamicDimension\.\d+")
 
 
 def dtype_name(element_type: int) -> str:
@@ -280,7 +280,7 @@ def _raw(info: onnx.ValueInfoProto) -> RawTensor:
 
 def _axis(dim: Any) -> Axis | None:
     if dim.HasField("dim_value"):
-        return int(dim.dim_value) if dim.dim_value > 0 else None  # 0 is how some exporters write "unknown"
+        return int(dim.dim_value) if dim.dim_value >= 0 else None
     return None if _PLACEHOLDER.fullmatch(dim.dim_param) else str(dim.dim_param)
 
 

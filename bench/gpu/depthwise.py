@@ -25,17 +25,17 @@ from core.models.model import Format, Source
 from core.models.profile import parse_profile
 from core.onnxfile import graph_signature, read_onnx
 from core.precision import quantize
-from core.precision.depthwise import is_depthwise, quantized_behind
+from core.precision.depthwise import Readers, is_depthwise, quantized_behind
 from core.precision.kinds import Precision
 from core.precision.prepare import PrecisionOptions, prepare
 from core.precision.target import parse_target
 from core.precision.view import GraphView
 from core.progress import silent
 
-Behind = Callable[[NodeProto, GraphView], tuple[str, ...]]
+Behind = Callable[[NodeProto, GraphView], Readers]
 PLACEMENTS: dict[str, Behind] = {
-    "inputs alone": lambda node, view: (),
-    "the output behind the activation too": lambda node, view: quantized_behind(node, view)[:1],
+    "inputs alone": lambda node, view: {},
+    "the output behind the activation too": lambda node, view: dict(list(quantized_behind(node, view).items())[:1]),
     "and the gate that scales it": quantized_behind,
 }
 LEFT_OUT = "depthwise ones left out"

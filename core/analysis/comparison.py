@@ -239,7 +239,9 @@ def _judged(candidate: Candidate, base: Candidate | None, ratio: MedianRatio | N
         against = f"on other shapes than {base.title}" if base else "with no baseline"
         return Standing.NOT_COMPARABLE, f"not comparable: measured {against}"
     standing, verdict = _judged_by_speed(base, ratio, paid)
-    return standing, verdict if candidate.parity else f"{verdict}, parity not checked"
+    if candidate.parity is None:
+        return standing, f"{verdict}, parity not checked"
+    return standing, verdict if candidate.parity.on_par is not None else f"{verdict}, all outputs empty"
 
 
 def _judged_by_speed(base: Candidate, ratio: MedianRatio, paid: Payoff | None) -> tuple[Standing, str]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from core.backends.base import Backend, BuildConfig, OptionValue
 from core.errors import InvalidRequest, Unavailable
 
+_NODES = re.compile(r"\{\{(function_)?node .*")
 _BOILERPLATE = re.compile(r"Graph execution error|Detected at node|<stack traces|File \"|\[\[$")
 
 
@@ -43,8 +44,9 @@ def checked_options(backend: Backend, config: BuildConfig, devices: Sequence[str
 def first_line(error: Exception) -> str:
     """The line of a runtime's error that tells what went wrong, without TensorFlow's stack of where; the rest is for `detail`."""
     text = str(getattr(error, "message", "") or error)
-    lines = (re.sub(r"\{\{.*", "", line).strip() for line in text.splitlines())
-    return next((line[:400] for line in lines if line and not _BOILERPLATE.match(line)), type(error).__name__)
+    lines = [stripped for line in text.splitlines() if (stripped := _NODES.sub("", line).strip())]
+    telling = [line for line in lines if not _BOILERPLATE.match(line)] or lines or [type(error).__name__]
+    return telling[0][:400]
 
 
 def _check(what: str, value: OptionValue, choices: Sequence[OptionValue], backend: Backend) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +30,7 @@ from core.precision.prepare import PrecisionOptions, PrecisionResult, prepare
 from core.precision.quantize import GRIDS
 from core.precision.ranges import UNCALIBRATED, load_ranges, save_ranges
 from core.precision.remedy import Goal, Remedy, find_remedy
-from core.precision.sensitivity import TRIAL_TARGET, Sensitivity, layer_errors, make_trial
+from core.precision.sensitivity import Sensitivity, layer_errors, make_trial
 from core.precision.settings import LIGHT, ImageOptions
 from core.precision.target import Device, advise, parse_target
 
@@ -237,7 +237,7 @@ def sensitivity_command(
     many = chosen.options(CALIBRATION_SAMPLES)
     keep = Keep(ops=frozenset(lowering.keep_op or ()), nodes=tuple(lowering.keep or ()))
     percentile = lowering.percentile
-    tried = parse_target(target) if parse_target(target).quantizes_outputs else TRIAL_TARGET
+    tried = replace(parse_target(target), emulated=True)
     with progress_bar("sensitivity") as report:
         load = load_once(model, precision, report)
         loaded = load()

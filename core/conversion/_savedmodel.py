@@ -18,8 +18,8 @@ def load_signature(source: Source) -> tuple[Any, Any]:
     """
     import tensorflow as tf
 
-    with without_optimizer_slots(source.path) as folder:
-        loaded = tf.saved_model.load(str(folder), tags=tags(folder))
+    folder = without_optimizer_slots(source.path)
+    loaded = tf.saved_model.load(str(folder), tags=tags(folder))
     name = source.signature.name
     if name not in loaded.signatures:
         raise ConversionFailed(

@@ -69,12 +69,12 @@ class TfliteFromSavedModel:
 def _converted(source: Source, ops: list[Any]) -> bytes:
     import tensorflow as tf
 
-    with without_optimizer_slots(source.path) as folder:
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            str(folder), signature_keys=[source.signature.name], tags=set(tags(folder))
-        )
-        converter.target_spec.supported_ops = ops
-        content: bytes = converter.convert()
+    folder = without_optimizer_slots(source.path)
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(folder), signature_keys=[source.signature.name], tags=set(tags(folder))
+    )
+    converter.target_spec.supported_ops = ops
+    content: bytes = converter.convert()
     return content
 
 

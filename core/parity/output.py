@@ -77,7 +77,7 @@ class OutputComparison:
             self._mismatch = f"Its shape is {list(candidate.shape)} here and {list(reference.shape)} in the source model."
         elif _family(reference.dtype) != _family(candidate.dtype):
             self._mismatch = f"Its type is {here} here and {there} in the source model."
-        elif here != there and not self._elements:
+        elif here != there and not self.notes:
             self.notes.append(f"Output {self.name} is {here} here and {there} in the source model; values are compared.")
         return bool(self._mismatch)
 
@@ -119,12 +119,12 @@ class OutputComparison:
         differ = np.asarray(reference != candidate)
         count = int(np.count_nonzero(differ))
         self._unequal = (self._unequal or 0) + count
-        self._max_abs = self._max_abs or 0.0
         if reference.size:
+            self._max_abs = self._max_abs or 0.0
             self._reference_max = max(self._reference_max, float(np.abs(reference.astype(np.float64)).max()))
         if count:
             distance = np.abs(reference[differ].astype(np.float64) - candidate[differ].astype(np.float64)).max()
-            self._max_abs = max(self._max_abs, float(distance), 1.0)  # neighbours above 2^53 are the same double
+            self._max_abs = max(self._max_abs or 0.0, float(distance), 1.0)  # neighbours above 2^53 are the same double
 
     def _add_text(self, reference: Array, candidate: Array) -> None:
         pairs = zip(reference.ravel(), candidate.ravel(), strict=True)

@@ -11,8 +11,14 @@ from core.precision.view import GraphView, attribute
 
 # What TensorRT fuses into the convolution before it.
 ACTIVATIONS = ("Relu", "Clip", "LeakyRelu", "PRelu", "Sigmoid", "Elu")
-_POINTWISE = (*ACTIVATIONS, "HardSigmoid", "HardSwish", "BatchNormalization")
+# What activations and gates are written with.
+_POINTWISE = (
+    *ACTIVATIONS, "BatchNormalization", "Celu", "Erf", "Gelu", "HardSigmoid", "HardSwish", "Mish", "Selu", "Softplus", "Swish",
+    "Tanh",
+)  # fmt: skip
 _AFFINE = ("Mul", "Div", "Add", "Sub")
+
+Readers = dict[str, list[tuple[str, int]]]
 
 
 def is_depthwise(node: NodeProto, view: GraphView) -> bool:
@@ -20,20 +26,29 @@ def is_depthwise(node: NodeProto, view: GraphView) -> bool:
     return node.op_type == "Conv" and attribute(node, "group", 1) > 1 and view.shape(node.input[1])[1] == 1
 
 
-def quantized_behind(convolution: NodeProto, view: GraphView) -> tuple[str, ...]:
-    """The tensors behind a depthwise convolution that all their readers must read quantized.
+def quantized_behind(convolution: NodeProto, view: GraphView) -> Readers:
+    """Tensors behind a depthwise convolution with the (node, input position) pairs that must read them quantized.
 
-    That is its output behind the activation, and where a gate scales that (squeeze-and-excite), the gate too, so that their
-    product is computed in INT8 and nothing changes its type on the way. None where a sum reads it: of a sum's inputs one
-    stays as it is.
+    These are all readers of its output, behind the activation. Where a gate scales that (squeeze-and-excite), the product reads
+    the gate quantized too, so that it is computed in INT8 and nothing changes its type on the way. There are none where a sum
+    reads the output, as of a sum's inputs one stays as it is, or where an activation is only one of the convolution's readers.
     """
     made = _activated(str(convolution.output[0]), view)
     readers = view.consumers.get(made, [])
-    if any(reader.op_type == "Add" for reader in readers):
-        return ()
-    products = [reader for reader in readers if reader.op_type == "Mul"]
-    gates = (str(name) for product in products for name in product.input if name != made and name not in view.constants)
-    return (made, *(gate for gate in dict.fromkeys(gates) if view.is_float(gate)))
+    apart = made == convolution.output[0] and any(_is_pointwise(reader, view) for reader in readers)
+    if apart or any(reader.op_type == "Add" for reader in readers):
+        return {}
+    found: Readers = {made: [(reader.name, i) for reader in readers for i, name in enumerate(reader.input) if name == made]}
+    for product in (reader for reader in readers if reader.op_type == "Mul"):
+        for position, gate in enumerate(product.input):
+            if gate != made and _is_gate(str(gate), view):
+                found.setdefault(str(gate), []).append((product.name, position))
+    return found
+
+
+def _is_gate(tensor: str, view: GraphView) -> bool:
+    """Whether a tensor can be quantized for the one product that it scales: no constant, and fused with nothing else."""
+    return tensor not in view.constants and view.is_float(tensor) and view.only_consumer(tensor) is not None
 
 
 def _activated(tensor: str, view: GraphView) -> str:
@@ -51,7 +66,7 @@ def _activated(tensor: str, view: GraphView) -> str:
 def _self_gated(tensor: str, view: GraphView) -> str:
     """The product of a tensor with a function of itself, as swish and hard swish are written; "" where there is none."""
     readers = view.consumers.get(tensor, [])
-    product = next((reader for reader in readers if reader.op_type == "Mul"), None)
+    product = next((reader for reader in readers if reader.op_type == "Mul" and not _is_pointwise(reader, view)), None)
     gate = next((reader for reader in readers if reader is not product), None)
     if product is None or len(readers) != 2 or tensor in view.outputs:
         return ""

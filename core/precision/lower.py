@@ -69,7 +69,7 @@ def load_once(source: Path, precision: Precision, report: Report) -> Callable[[]
 def tensors_to_calibrate(model: onnx.ModelProto, precision: Precision, target: Target) -> list[str]:
     """Tensors whose ranges `lower` asks for."""
     # TensorRT computes in FP16 between quantized nodes, by types or by its flag.
-    if precision is Precision.FP16 or (precision in quantize.GRIDS and target.runtime == TENSORRT):
+    if precision is Precision.FP16 or (precision in quantize.GRIDS and target.runtime == TENSORRT and not target.emulated):
         return float_tensors(model)
     if precision not in quantize.GRIDS:
         return []

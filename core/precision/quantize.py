@@ -2,7 +2,8 @@
 
 The inputs of weighted ops are quantized, weights per output channel, activations per tensor and symmetric, so every zero
 point is 0. Nothing is quantized between a convolution and its BatchNorm or activation, no bias is, and of an Add that
-ends a residual block only the shortcut is. A tensor has one Q/DQ pair, which all its quantized readers share.
+ends a residual block only the shortcut is. Behind depthwise convolutions their outputs are too. A tensor has one Q/DQ pair,
+which all its quantized readers share.
 
 Source: https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html
 """
@@ -18,7 +19,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from core.precision.depthwise import is_depthwise, quantized_behind
+from core.precision.depthwise import Readers, is_depthwise, quantized_behind
 from core.precision.float16 import Keep
 from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.ranges import Ranges
@@ -110,11 +111,11 @@ def plan(
         shortcut, convolution = found_block
         if convolution in weights:
             readers.setdefault(node.input[shortcut], []).append((node.name, shortcut))
-    quantized = (node for node in model.graph.node if node.name in weights)
-    for made in (name for node in quantized for name in _quantized_behind(node, outputs, view)):
-        everyone = ((reader, i) for reader in view.consumers.get(made, []) for i, n in enumerate(reader.input) if n == made)
-        known = readers.setdefault(made, [])
-        known += [(r.name, i) for r, i in everyone if (r.name, i) not in known and not keep.reason(r)]
+    left = {node.name for node in model.graph.node if keep.reason(node) or node.name in kept}
+    for node in (node for node in model.graph.node if node.name in weights):
+        for tensor, pairs in _quantized_behind(node, outputs, view).items():
+            known = readers.setdefault(tensor, [])
+            known += [pair for pair in pairs if pair not in known and pair[0] not in left]
     return QuantizePlan(weights=weights, activations={name: tuple(found) for name, found in readers.items() if found}, kept=kept)
 
 
@@ -264,13 +265,15 @@ def _weight(node: NodeProto, view: GraphView) -> Weight | None:
     )
 
 
-def _quantized_behind(node: NodeProto, outputs: QuantizedOutputs, view: GraphView) -> tuple[str, ...]:
-    """The tensors behind a quantized node that all their readers must read quantized."""
+def _quantized_behind(node: NodeProto, outputs: QuantizedOutputs, view: GraphView) -> Readers:
+    """The tensors behind a quantized node with the (node, input position) pairs that must read them quantized."""
     if outputs is QuantizedOutputs.ALL and node.op_type in ("Conv", "ConvTranspose"):
-        return (_clipped(node.output[0], view),)
+        made = _clipped(node.output[0], view)
+        readers = view.consumers.get(made, [])
+        return {made: [(reader.name, i) for reader in readers for i, name in enumerate(reader.input) if name == made]}
     if outputs is QuantizedOutputs.DEPTHWISE and is_depthwise(node, view):
         return quantized_behind(node, view)
-    return ()
+    return {}
 
 
 def _clipped(tensor: str, view: GraphView) -> str:

@@ -68,8 +68,10 @@ class Remedy:
 
 
 def is_met(goal: Goal, parity: Parity, accuracy: Accuracy | None, reference: Accuracy | None) -> bool:
-    """Whether outputs and accuracy are as the goal wants them, and nothing became infinite or NaN."""
+    """Whether outputs and accuracy are as the goal wants them, and nothing became infinite or NaN; empty outputs tell nothing."""
     if any(output.non_finite for output in parity.outputs):
+        return False
+    if goal.max_rel is not None and parity.on_par is None:
         return False
     if goal.max_rel is not None and not all(within(output, goal.max_rel) for output in parity.outputs):
         return False

@@ -19,7 +19,7 @@ from core.precision.opset import fit_opset
 from core.precision.overflow import emulate
 from core.precision.ranges import Ranges
 from core.precision.record import LayerError
-from core.precision.target import OPENVINO, Target
+from core.precision.target import NEWEST_TENSORRT, TENSORRT, Target
 from core.precision.view import GraphView
 from core.progress import Progress, Report, silent
 
@@ -63,9 +63,8 @@ class Trial:
     exact: bool = True
 
 
-# What trials are lowered for when nobody says: the placement of TensorRT, with FP32 between quantized ops, so that only the
-# precision in question is seen.
-TRIAL_TARGET = Target(runtime=OPENVINO)
+# What trials are lowered for when nobody says.
+TRIAL_TARGET = Target(runtime=TENSORRT, version=NEWEST_TENSORRT, emulated=True)
 
 
 def make_trial(
@@ -85,7 +84,7 @@ def make_trial(
         ranges: As `lower` takes them.
         keep: What stays in FP32.
         percentile: As `lower` takes it.
-        target: Whose placement of Q/DQ to try; one with FP32 between quantized ops.
+        target: Whose placement of Q/DQ to try, emulated, so that only the precision in question is seen.
     """
     if precision in ELEMENT_TYPE:
         model = load()

@@ -22,7 +22,7 @@ from core.precision.record import AccuracyCost, RemedyRecord
 from core.precision.remedy import Goal, find_remedy, is_met
 from core.precision.sensitivity import TRIAL_TARGET, Sensitivity, Trial, layer_errors, make_trial
 from core.precision.settings import LIGHT
-from core.precision.target import ONNXRUNTIME, Target
+from core.precision.target import Target
 from core.progress import Report, silent
 
 COMPARED_SAMPLES = 8
@@ -77,7 +77,7 @@ class Study:
         signature = graph_signature(reference)
         few = open_data(self.calibration, signature, replace(self.options.data, limit=COMPARED_SAMPLES))
         labelled = self._labelled(signature, needed=goal is not None and goal.top1_drop is not None)
-        target = self.target if self._by_us and self.target.runtime == ONNXRUNTIME else TRIAL_TARGET
+        target = replace(self.target, emulated=True) if self._by_us else TRIAL_TARGET
         ranges = self._ranges(reference, signature, target)
         if goal is None:
             trial = self._made() or make_trial(

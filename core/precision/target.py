@@ -32,10 +32,12 @@ class Target:
     Attributes:
         runtime: "tensorrt", "onnxruntime" or "openvino".
         version: Major and minor, for TensorRT.
+        emulated: Only the placement of Q/DQ is the target's, with FP32 in between and in any opset, for runs on a CPU.
     """
 
     runtime: str
     version: tuple[int, int] = (0, 0)
+    emulated: bool = False
 
     @property
     def name(self) -> str:
@@ -43,19 +45,19 @@ class Target:
 
     @property
     def max_opset(self) -> int:
-        if self.runtime != TENSORRT:
+        if self.runtime != TENSORRT or self.emulated:
             return _CPU_OPSET
         return next(opset for since, opset in reversed(_TENSORRT_OPSETS) if self.version >= since)
 
     @property
     def strongly_typed(self) -> bool:
         """Whether every tensor's type in the graph is what the engine computes in; else FP16 and INT8 flags allow it."""
-        return self.runtime == TENSORRT and self.version >= (10, 0)
+        return self.runtime == TENSORRT and self.version >= (10, 0) and not self.emulated
 
     @property
     def stores_weights(self) -> bool:
         """Whether quantized weights may be stored quantized. TensorRT before 10 wants FP32 weights behind Q and DQ."""
-        return self.runtime != TENSORRT
+        return self.runtime != TENSORRT or self.emulated
 
     @property
     def quantized_outputs(self) -> QuantizedOutputs:
@@ -78,7 +80,7 @@ class Target:
     @property
     def weakly_typed(self) -> bool:
         """Whether the graph's types bind nothing, and the FP16 flag lets any layer be narrowed."""
-        return self.runtime == TENSORRT and not self.strongly_typed
+        return self.runtime == TENSORRT and not self.strongly_typed and not self.emulated
 
     def builder_flags(self, precision: Precision) -> tuple[str, ...]:
         """The `BuilderFlag`s that weak typing needs besides the graph; none where types are strong.

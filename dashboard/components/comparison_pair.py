@@ -79,7 +79,7 @@ def _figures(found: Sequence[Outcome], rows: Sequence[ComparisonRow]) -> None:
             formatting.UNKNOWN if row.low_ms is None else f"{row.low_ms:.4g} to {row.high_ms:.4g} ms" for row in rows
         ],
         "engine size": [formatting.size(row.size_bytes) for row in rows],
-        "parity": [{True: "on par", False: "not on par", None: "not checked"}[row.parity_passed] for row in rows],
+        "parity": [{True: "on par", False: "not on par", None: "not known"}[row.parity_passed] for row in rows],
         "relative error": [formatting.UNKNOWN if row.max_rel is None else f"{row.max_rel:.1e}" for row in rows],
         "accuracy": [formatting.percent(row.accuracy) for row in rows],
         "memory": [

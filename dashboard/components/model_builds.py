@@ -37,9 +37,7 @@ def _figures(build: Build) -> str:
         reason = f" {formatting.plain(build.error['message'])}" if build.error else ""
         return f":{_COLOURS[build.state]}-badge[{build.state.value}] :gray[{when}]{reason}"
     found = services.figures(build)
-    parity = {True: ":green-badge[on par]", False: ":red-badge[not on par]", None: ":gray-badge[parity not checked]"}[
-        found.on_par
-    ]
+    parity = {True: ":green-badge[on par]", False: ":red-badge[not on par]", None: ":gray-badge[parity not known]"}[found.on_par]
     return f"**{formatting.milliseconds(found.median_ms)}** · {formatting.size(found.size_bytes)} · {parity} :gray[{when}]"
 
 

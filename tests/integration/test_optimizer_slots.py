@@ -72,6 +72,6 @@ def test_it_converts(source: Source, tmp_path: Path, convert: Callable[..., obje
 
 
 def test_one_without_an_optimizer_is_loaded_from_where_it_lies(saved: Path) -> None:
-    with without_optimizer_slots(saved) as clean, without_optimizer_slots(clean) as same:
-        assert clean != saved
-        assert same == clean
+    clean = without_optimizer_slots(saved)
+    assert clean != saved
+    assert without_optimizer_slots(clean) == clean

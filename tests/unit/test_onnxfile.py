@@ -137,7 +137,7 @@ def test_dynamic_axes_keep_their_names_and_others_get_their_own() -> None:
         return helper.make_tensor_value_info(name, TensorProto.INT64, shape)
 
     node = helper.make_node("Max", ["a", "b"], ["c"])
-    graph = helper.make_graph([node], "g", [info("a", "N", -1, None), info("b", 0, "seq", None)], [info("c", None, None)])
+    graph = helper.make_graph([node], "g", [info("a", "N", -1, None), info("b", None, "seq", None)], [info("c", None, None)])
     found = graph_signature(helper.make_model(graph))
     assert found.inputs[0].shape == ("N", "a_1", "a_2")
     assert found.inputs[1].shape == ("b_0", "seq", "b_2")

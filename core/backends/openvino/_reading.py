@@ -15,8 +15,8 @@ from core.models.profile import Point, ShapeProfile
 
 _DEFAULT_SIGNATURE = "serving_default"
 # What OpenVINO puts before the sentence that tells something.
-_UNCONVERTED = re.compile(r"ONNX node '<Node\((\w+)\): ([^>]+)>'")
 _NOISE = re.compile(r"^(Exception from |Check '|FrontEnd API failed|Summary:|\[ ?(GENERAL_ERROR|ERROR)|While validating|$)")
+_UNCONVERTED = re.compile(r"ONNX node '<Node\((\w+)\): ([^>]+)>'")
 # Words of OpenVINO's element types that are not NumPy's.
 _DTYPES = {
     "f16": "float16", "f32": "float32", "f64": "float64", "bf16": "bfloat16", "boolean": "bool",
@@ -57,14 +57,14 @@ def dtype_of(element_type: Any) -> str:
 
 def told(error: Exception) -> str:
     """The sentence in an OpenVINO error that says what is wrong."""
-    first = str(error).partition(" with a message:\n")[2].partition("\n\n")[0]
-    if first and (nodes := _UNCONVERTED.findall(str(error))):
-        (op, name), others = nodes[0], len(nodes) - 1
-        more = f" and {others} more" if others else ""
-        return f"it cannot convert the {op} node {name}{more}: {first.splitlines()[-1]}"[:400]
     lines = [line.strip(" -") for line in str(error).splitlines()]
     telling = [line for line in lines if not _NOISE.match(line)] or lines or [type(error).__name__]
-    return next((line for line in telling if line.startswith("No conversion rule")), telling[0])[:400]
+    if missing := next((line for line in telling if line.startswith("No conversion rule")), ""):
+        return missing[:400]
+    first = re.split(r"\n\n|\nSummary:|\n-- ", str(error).partition(" with a message:\n")[2])[0]
+    if found := _UNCONVERTED.search(first):
+        return f"it cannot convert the {found[1]} that makes {found[2]}: {first.splitlines()[-1]}"[:400]
+    return telling[0][:400]
 
 
 def read_model(core: Any, source: Source) -> Any:

@@ -58,8 +58,7 @@ def format_of(path: Path) -> Format:
 
 def _savedmodel(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
     serving = _serving_graph(source.path)
-    with without_optimizer_slots(source.path) as folder:
-        loaded = tf.saved_model.load(str(folder), tags=list(serving.meta_info_def.tags))
+    loaded = tf.saved_model.load(str(without_optimizer_slots(source.path)), tags=list(serving.meta_info_def.tags))
     name = source.signature.name
     if name not in loaded.signatures:
         known = ", ".join(loaded.signatures) or "none"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,6 +30,7 @@ from core.serialization import read_json, write_json
 _SAVED, _GRAPH, _REPORT = "saved_model", "graph.json", "report.txt"
 # TensorFlow keeps engines by their ops' names, so that a process can load each only once.
 _LOADED: WeakValueDictionary[Path, Any] = WeakValueDictionary()
+_LOADING = threading.Lock()
 
 
 class TfTrt:
@@ -64,8 +66,8 @@ class TfTrt:
         report(Progress(message="Starting TensorFlow"))
         tf = start(config)
         try:
-            with without_optimizer_slots(source.path) as path:
-                found = convert(tf, replace(source, path=path), config, options, folder / _SAVED, report)
+            loadable = replace(source, path=without_optimizer_slots(source.path))
+            found = convert(tf, loadable, config, options, folder / _SAVED, report)
         except EngineRoomError:
             raise
         except Exception as error:
@@ -131,11 +133,12 @@ class TfTrtSession:
 
 
 def _loaded(tf: Any, path: Path) -> Any:
-    """A converted SavedModel; sessions of one engine share it."""
-    if (known := _LOADED.get(path)) is not None:
-        return known
+    """A converted SavedModel; sessions of one engine, whose folder never changes, share it."""
     try:
-        _LOADED[path] = loaded = tf.saved_model.load(str(path))
+        with _LOADING:
+            loaded = _LOADED.get(path)
+            if loaded is None:
+                _LOADED[path] = loaded = tf.saved_model.load(str(path))
     except Exception as error:
         text = str(error)
         raise RunFailed(

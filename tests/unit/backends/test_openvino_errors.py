@@ -21,10 +21,20 @@ Summary:
 """
 
 
-def test_nodes_that_cannot_be_converted_are_named() -> None:
+def test_what_cannot_be_converted_is_named() -> None:
     assert told(RuntimeError(UNCONVERTED)) == (
-        "it cannot convert the Conv node /decoder/Conv_output_0 and 1 more: The input data tensor's rank has to be known (static)"
+        "it cannot convert the Conv that makes /decoder/Conv_output_0: The input data tensor's rank has to be known (static)"
     )
+
+
+def test_an_op_without_a_rule_comes_before_what_follows_from_it() -> None:
+    text = UNCONVERTED.replace("Summary:", "No conversion rule found for operations: foo.Mystery\n\nSummary:")
+    assert told(RuntimeError(text)) == "No conversion rule found for operations: foo.Mystery"
+
+
+def test_the_summary_may_follow_without_a_blank_line() -> None:
+    text = UNCONVERTED.replace("(static)\n\n", "(static)\n")
+    assert told(RuntimeError(text)).endswith("has to be known (static)")
 
 
 def test_other_errors_give_the_line_that_tells() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ import pytest
 from core.precision.depthwise import is_depthwise, quantized_behind
 from core.precision.float16 import Keep
 from core.precision.kinds import Precision, QuantizedOutputs
+from core.precision.lower import lower
 from core.precision.placement_check import check_placement
 from core.precision.quantize import plan, quantize
 from core.precision.ranges import Ranges, TensorRange
@@ -74,6 +76,8 @@ def test_everyone_reads_a_swish_quantized_and_the_gate_that_scales_it_too(make_n
         "scaled = Mul (d, six) shifted = Add (scaled, three) made = Clip (shifted, zero, six)",
         "s = HardSigmoid (d) made = Mul (s, d)",
         "a = Add (d, three) c = Clip (a, zero, six) p = Mul (d, c) made = Div (p, six)",
+        "m = Mul (d, six) a = Add (m, three) c = Clip (a, zero, six) made = Mul (d, c)",
+        "s = Softplus (d) t = Tanh (s) made = Mul (d, t)",
     ],
 )
 def test_the_activation_stays_with_its_convolution(make_network: Make, activation: str) -> None:
@@ -94,12 +98,37 @@ def test_kept_readers_and_kept_convolutions_stay(make_network: Make) -> None:
     assert added(model, Keep(nodes=("Conv_d",))) == {}
 
 
-def test_two_readers_that_meet_elsewhere_are_no_activation(make_network: Make) -> None:
-    model = block(make_network, "s = Sigmoid (d) q = GlobalAveragePool (s) y = Mul (d, q)")
+@pytest.mark.parametrize(
+    "behind",
+    [
+        "s = Sigmoid (d) q = GlobalAveragePool (s) y = Mul (d, q)",
+        "r = Relu (d) n = Neg (d) y = Concat <axis = 1> (r, n)",
+    ],
+)
+def test_an_activation_among_other_readers_stays_with_its_convolution(make_network: Make, behind: str) -> None:
+    model = block(make_network, behind)
     view = GraphView(model)
-    convolution = view.producer["d"]
-    assert is_depthwise(convolution, view)
-    assert quantized_behind(convolution, view) == ("d", "q")
+    assert is_depthwise(view.producer["d"], view)
+    assert quantized_behind(view.producer["d"], view) == {}
+
+
+def test_a_gate_that_others_read_too_stays_as_it_is(make_network: Make) -> None:
+    behind = "made = Relu (d) p = GlobalAveragePool (made) g = Sigmoid (p) e = Mul (made, g) f = Add (e, g) y = Conv (f, project)"
+    assert added(block(make_network, behind)).keys() == {"made"}
+
+
+def test_a_product_of_two_computed_tensors_keeps_both_as_they_are(make_network: Make) -> None:
+    assert added(block(make_network, "r = Relu (d) y = MatMul (r, x)")) == {}
+
+
+def test_trials_on_a_cpu_have_the_placement_with_fp32_in_between(make_network: Make) -> None:
+    model = block(make_network, f"made = Relu (d) {SQUEEZE}")
+    ranges = {name: TensorRange(low=-1.0, high=1.0) for name in GraphView(model).dtypes}
+    found = Ranges(model="", data="test", samples=1, calibrated=True, tensors=ranges)
+    tried = lower(model, Precision.INT8, replace(parse_target("tensorrt-11.0"), emulated=True), ranges=found).model
+    quantized = {node.input[0] for node in tried.graph.node if node.op_type == "QuantizeLinear"}
+    assert {"x", "made", "gate"} <= quantized
+    assert "Cast" not in {node.op_type for node in tried.graph.node}
 
 
 def test_only_tensorrt_asks_for_it() -> None:
