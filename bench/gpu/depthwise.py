@@ -10,14 +10,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnx import NodeProto
 
-from bench.gpu.step import accounting, weighted
+from bench.gpu.step import LAYER_RUNS, accounting, weighted
 from core.backends.base import BuildConfig
 from core.backends.tensorrt import BACKEND
 from core.benchmark.measurement import Protocol
@@ -72,8 +71,7 @@ def _built(graph: Path, calibration: Path, feed: dict[str, Any], folder: Path, k
     config = BuildConfig(precision=Precision.INT8, profile=parse_profile(["batch=1"]).complete(signature), device="cuda")
     (folder / "engine").mkdir()
     engine = BACKEND.build(source, config, folder / "engine", silent)
-    described, times = BACKEND.describe(engine), BACKEND.layer_times(engine, feed, runs=30)
-    timed = replace(described, layers=tuple(replace(layer, time_ms=times.get(layer.name)) for layer in described.layers))
+    timed = BACKEND.describe(engine).with_times(BACKEND.layer_times(engine, feed, LAYER_RUNS))
     by_graph = next(run for run in BACKEND.gpu_times(engine, feed, PROTOCOL, silent).runs if run.graph and not run.transfers)
     counts = ", ".join(f"{count} {precision}" for precision, count in weighted(timed)["Conv"].items())
     share = accounting(timed)["reformat_share"]

@@ -124,7 +124,7 @@ def measured(row: Row, out: Path, seconds: float) -> dict[str, Any]:
     if row.backend in ("tensorrt", "tf-trt"):
         graph = backend.describe(engine)
         times = backend.layer_times(engine, first, LAYER_RUNS)
-        graph = replace(graph, layers=tuple(replace(layer, time_ms=times.get(layer.name)) for layer in graph.layers))
+        graph = graph.with_times(times)
         (out / "graphs").mkdir(exist_ok=True)
         write_json(out / "graphs" / f"{row.id}.json", graph)
         result["layers"] = accounting(graph)

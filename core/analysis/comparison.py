@@ -293,7 +293,7 @@ def _worst(parity: Parity | None) -> OutputParity | None:
     """The output farthest off, one that fails before one that passes."""
     if parity is None:
         return None
-    worst = next((output for output in parity.outputs if output.name == parity.worst), None)
+    worst = parity.worst_output
     if worst is not None and not parity.passed and within(worst, parity.tolerance):
         return next((output for output in parity.outputs if not within(output, parity.tolerance)), worst)
     return worst

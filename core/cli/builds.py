@@ -93,7 +93,7 @@ def show_outcome(outcome: Outcome) -> None:
             *gpu_fields(measured.gpu),
         ]
     if parity := outcome.parity:
-        worst = next((output for output in parity.outputs if output.name == parity.worst), None)
+        worst = parity.worst_output
         verdict = "NOT on par" if parity.on_par is False else parity.verdict
         fields.append(
             ("parity", f"{verdict} with {parity.reference}" + (f": worst is {worst.name}, {parity_text(worst)}" if worst else ""))

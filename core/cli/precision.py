@@ -22,7 +22,7 @@ from core.precision.calibration_data import DataOptions, open_data
 from core.precision.data_check import check_data
 from core.precision.device import parse_capability, this_device
 from core.precision.float16 import Keep
-from core.precision.kinds import Precision
+from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.labelled import open_labelled
 from core.precision.lower import calibrate, load_for, load_once
 from core.precision.placement_check import check_placement
@@ -206,7 +206,7 @@ def check_command(model: Model, target: For = "tensorrt", json: AsJson = False) 
     name_nodes(loaded)
     wanted = parse_target(target)
     stored = wanted.stores_weights or wanted.strongly_typed
-    found = check_placement(loaded, stored_weights=stored, tensorrt=not wanted.quantizes_outputs)
+    found = check_placement(loaded, stored_weights=stored, tensorrt=wanted.quantized_outputs is not QuantizedOutputs.ALL)
     if json:
         print_json(list(found))
     elif found:

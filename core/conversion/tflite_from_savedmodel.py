@@ -8,10 +8,9 @@ from typing import Any
 
 from core.availability import Availability, from_packages, installed_version
 from core.conversion._failures import explained, unsupported
-from core.conversion._savedmodel import tags
 from core.conversion.base import Converted
 from core.models.model import Format, Source
-from core.models.optimizer_slots import without_optimizer_slots
+from core.models.tf_loadable import loadable
 from core.models.tflite import read_tflite
 from core.progress import Progress, Report
 
@@ -69,9 +68,9 @@ class TfliteFromSavedModel:
 def _converted(source: Source, ops: list[Any]) -> bytes:
     import tensorflow as tf
 
-    folder = without_optimizer_slots(source.path)
+    found = loadable(source.path)
     converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(folder), signature_keys=[source.signature.name], tags=set(tags(folder))
+        str(found.folder), signature_keys=[source.signature.name], tags=set(found.tags)
     )
     converter.target_spec.supported_ops = ops
     content: bytes = converter.convert()

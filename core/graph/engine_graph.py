@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 
@@ -89,6 +90,10 @@ class EngineGraph:
     source_nodes: tuple[SourceNode, ...]
     loose_nodes: tuple[LooseNode, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def with_times(self, times: Mapping[str, float]) -> EngineGraph:
+        """The same graph with each layer's milliseconds by its name."""
+        return replace(self, layers=tuple(replace(layer, time_ms=times.get(layer.name)) for layer in self.layers))
 
     @property
     def fused_layers(self) -> tuple[Layer, ...]:

@@ -43,7 +43,7 @@ def compare(
         raise InvalidRequest("There are no outputs to compare.", hint="Give at least one set of inputs.")
     outputs = tuple(comparison.result() for comparison in comparisons.values())
     notes = [note for comparison in comparisons.values() for note in comparison.notes]
-    if empty := [output.name for output in outputs if not output.elements and not output.mismatch]:
+    if empty := [output.name for output in outputs if output.is_empty]:
         told = "Nothing is told of outputs that were empty for all inputs"
         notes.append(f"{told}: {', '.join(empty)}. Give inputs on which the model finds something.")
     if extra:

@@ -32,6 +32,11 @@ class OutputParity:
     elements: int = 0
     unequal: int | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it had no elements for any input, so that nothing of it was compared."""
+        return not self.elements and not self.mismatch
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
@@ -72,8 +77,12 @@ class Parity:
     @property
     def on_par(self) -> bool | None:
         """Whether it passed; None where all outputs were empty, as a detector's are on pictures of nothing."""
-        empty = all(not output.elements and not output.mismatch for output in self.outputs)
-        return None if self.outputs and empty else self.passed
+        return None if self.outputs and all(output.is_empty for output in self.outputs) else self.passed
+
+    @property
+    def worst_output(self) -> OutputParity | None:
+        """The output called `worst`; None of a model without outputs."""
+        return next((output for output in self.outputs if output.name == self.worst), None)
 
     @property
     def verdict(self) -> str:

@@ -38,7 +38,7 @@ def quantized_behind(convolution: NodeProto, view: GraphView) -> Readers:
     apart = made == convolution.output[0] and any(_is_pointwise(reader, view) for reader in readers)
     if apart or any(reader.op_type == "Add" for reader in readers):
         return {}
-    found: Readers = {made: [(reader.name, i) for reader in readers for i, name in enumerate(reader.input) if name == made]}
+    found: Readers = {made: view.reads(made)}
     for product in (reader for reader in readers if reader.op_type == "Mul"):
         for position, gate in enumerate(product.input):
             if gate != made and _is_gate(str(gate), view):

@@ -21,7 +21,7 @@ from core.precision.placement_check import Violation, check_placement
 from core.precision.ranges import Ranges
 from core.precision.requested import mark_fp32
 from core.precision.strides import spell_out_strides
-from core.precision.target import OPENVINO, TENSORRT, Target
+from core.precision.target import OPENVINO, Target
 from core.progress import Report
 from core.simplify import ENTRY, simplify
 
@@ -69,7 +69,7 @@ def load_once(source: Path, precision: Precision, report: Report) -> Callable[[]
 def tensors_to_calibrate(model: onnx.ModelProto, precision: Precision, target: Target) -> list[str]:
     """Tensors whose ranges `lower` asks for."""
     # TensorRT computes in FP16 between quantized nodes, by types or by its flag.
-    if precision is Precision.FP16 or (precision in quantize.GRIDS and target.runtime == TENSORRT and not target.emulated):
+    if precision is Precision.FP16 or (precision in quantize.GRIDS and target.for_tensorrt):
         return float_tensors(model)
     if precision not in quantize.GRIDS:
         return []

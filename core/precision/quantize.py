@@ -92,7 +92,7 @@ def plan(
     view = GraphView(model)
     keep = keep or Keep()
     weights: dict[str, Weight] = {}
-    readers: dict[str, list[tuple[str, int]]] = {}
+    readers: Readers = {}
     kept: dict[str, str] = {}
     for node in model.graph.node:
         if node.op_type not in WEIGHTED_OPS or node.domain not in STANDARD_DOMAINS:
@@ -269,8 +269,7 @@ def _quantized_behind(node: NodeProto, outputs: QuantizedOutputs, view: GraphVie
     """The tensors behind a quantized node with the (node, input position) pairs that must read them quantized."""
     if outputs is QuantizedOutputs.ALL and node.op_type in ("Conv", "ConvTranspose"):
         made = _clipped(node.output[0], view)
-        readers = view.consumers.get(made, [])
-        return {made: [(reader.name, i) for reader in readers for i, name in enumerate(reader.input) if name == made]}
+        return {made: view.reads(made)}
     if outputs is QuantizedOutputs.DEPTHWISE and is_depthwise(node, view):
         return quantized_behind(node, view)
     return {}

@@ -15,7 +15,7 @@ from core.parity.result import Accuracy, Parity
 from core.precision.calibration import Runner
 from core.precision.calibration_data import CalibrationData, Sample
 from core.precision.float16 import Keep
-from core.precision.kinds import Precision
+from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.labelled import Labelled, labelled_accuracy
 from core.precision.quantize import GRIDS
 from core.precision.ranges import Ranges
@@ -220,7 +220,7 @@ class _Search:
 
     @property
     def _computes_here(self) -> bool:
-        return self.precision is Precision.INT8 and self.target.quantizes_outputs
+        return self.precision is Precision.INT8 and self.target.quantized_outputs is QuantizedOutputs.ALL
 
     def _latency(self, model: onnx.ModelProto) -> float:
         runner = Runner(model, [value.name for value in model.graph.output])

@@ -44,30 +44,30 @@ class Target:
         return self.runtime if self.runtime != TENSORRT else f"{self.runtime}-{self.version[0]}.{self.version[1]}"
 
     @property
+    def for_tensorrt(self) -> bool:
+        """Whether TensorRT itself reads the graph."""
+        return self.runtime == TENSORRT and not self.emulated
+
+    @property
     def max_opset(self) -> int:
-        if self.runtime != TENSORRT or self.emulated:
+        if not self.for_tensorrt:
             return _CPU_OPSET
         return next(opset for since, opset in reversed(_TENSORRT_OPSETS) if self.version >= since)
 
     @property
     def strongly_typed(self) -> bool:
         """Whether every tensor's type in the graph is what the engine computes in; else FP16 and INT8 flags allow it."""
-        return self.runtime == TENSORRT and self.version >= (10, 0) and not self.emulated
+        return self.for_tensorrt and self.version >= (10, 0)
 
     @property
     def stores_weights(self) -> bool:
         """Whether quantized weights may be stored quantized. TensorRT before 10 wants FP32 weights behind Q and DQ."""
-        return self.runtime != TENSORRT or self.emulated
+        return not self.for_tensorrt
 
     @property
     def quantized_outputs(self) -> QuantizedOutputs:
-        """Which convolutions need Q/DQ behind them too in INT8."""
+        """Which convolutions need Q/DQ behind them too in INT8; with all of them, activations are UINT8."""
         return {ONNXRUNTIME: QuantizedOutputs.ALL, TENSORRT: QuantizedOutputs.DEPTHWISE}.get(self.runtime, QuantizedOutputs.NONE)
-
-    @property
-    def quantizes_outputs(self) -> bool:
-        """Whether INT8 needs Q/DQ on both sides of everything, and UINT8 activations."""
-        return self.quantized_outputs is QuantizedOutputs.ALL
 
     @property
     def rest(self) -> Precision:
@@ -80,7 +80,7 @@ class Target:
     @property
     def weakly_typed(self) -> bool:
         """Whether the graph's types bind nothing, and the FP16 flag lets any layer be narrowed."""
-        return self.runtime == TENSORRT and not self.strongly_typed and not self.emulated
+        return self.for_tensorrt and not self.strongly_typed
 
     def builder_flags(self, precision: Precision) -> tuple[str, ...]:
         """The `BuilderFlag`s that weak typing needs besides the graph; none where types are strong.

@@ -42,6 +42,10 @@ class GraphView:
                     self.consumers[name].append(node)
         self.dtypes = _dtypes(model)
 
+    def reads(self, name: str) -> list[tuple[str, int]]:
+        """The (node, input position) pairs that read a tensor."""
+        return [(node.name, i) for node in self.consumers.get(name, []) for i, given in enumerate(node.input) if given == name]
+
     def is_float(self, name: str) -> bool:
         return self.dtypes.get(name) == TensorProto.FLOAT
 

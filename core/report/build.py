@@ -56,7 +56,7 @@ def _figures(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
             size(measured.peak_memory_bytes - measured.baseline_memory_bytes) or "0 B",
             "above the process before loading",
         )
-    worst = next((output for output in parity.outputs if output.name == parity.worst), None) if parity else None
+    worst = parity.worst_output if parity else None
     error = f"relative error {worst.max_rel:.1e}" if worst and worst.max_rel is not None else ""
     yield "Parity", parity.verdict if parity else "not checked", error
     if graph:

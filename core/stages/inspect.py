@@ -21,8 +21,7 @@ def run(context: StageContext) -> EngineGraph:
     graph = backend.describe(engine)
     context.report(Progress(message="Timing the layers", fraction=0.5))
     times = backend.layer_times(engine, input_sets(context)[0][0], PROFILED_RUNS)
-    layers = tuple(replace(layer, time_ms=times.get(layer.name)) for layer in graph.layers)
-    return replace(graph, layers=layers, source_nodes=_with_requested_types(context, graph))
+    return replace(graph.with_times(times), source_nodes=_with_requested_types(context, graph))
 
 
 def _with_requested_types(context: StageContext, graph: EngineGraph) -> tuple[SourceNode, ...]:

@@ -155,11 +155,12 @@ def _parity(parity: Parity | None) -> None:
     if parity is None:
         _figure("Parity", "not checked", "Nothing tells whether its outputs are right.")
         return
-    worst = next((output for output in parity.outputs if output.name == parity.worst), None)
+    worst = parity.worst_output
     error = f"relative error {worst.max_rel:.1e}" if worst and worst.max_rel is not None else ""
     agreement = f"top-1 agrees {formatting.percent(worst.top1)}" if worst and worst.top1 is not None else ""
-    told = "  \n".join(part for part in (error, agreement) if part) or f"against {parity.reference}"
-    told = "all outputs were empty" if parity.on_par is None else told
+    told = "  \n".join(part for part in (error, agreement) if part) or (
+        "all outputs were empty" if parity.on_par is None else f"against {parity.reference}"
+    )
     _figure("Parity", parity.verdict, told, help=f"Against {parity.reference}, on {parity.inputs}.")
 
 

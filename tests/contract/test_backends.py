@@ -169,8 +169,9 @@ def test_two_sessions_work_at_once(built: Built) -> None:
         one, other = (both.enter_context(built.backend.open(built.engine)) for _ in range(2))
         results = [one.run(built.inputs(1)), other.run(built.inputs(4)), one.run(built.inputs(1))]
     for name in results[0]:
-        # TF-TRT then answers the batch of 1 with the engine that it made for the batch of 4.
-        np.testing.assert_allclose(results[0][name], results[2][name], rtol=1e-5)
+        # TF-TRT then answers the batch of 1 with the engine that it made for the batch of 4; everyone else gives the same bits.
+        rounding = 1e-5 if built.backend.name == "tf-trt" else 0
+        np.testing.assert_allclose(results[0][name], results[2][name], rtol=rounding)
         np.testing.assert_allclose(results[1][name], built.case.outputs[4][name], rtol=1e-3, atol=1e-4)
 
 

@@ -13,8 +13,8 @@ from core.backends.tensorflow import BACKEND
 from core.conversion.onnx_from_savedmodel import CONVERSION as TO_ONNX
 from core.conversion.tflite_from_savedmodel import CONVERSION as TO_TFLITE
 from core.models.model import Format, Source
-from core.models.optimizer_slots import without_optimizer_slots
 from core.models.savedmodel import read_savedmodel
+from core.models.tf_loadable import loadable
 from core.progress import silent
 
 KERNEL = np.arange(8, dtype=np.float32).reshape(4, 2)
@@ -72,6 +72,6 @@ def test_it_converts(source: Source, tmp_path: Path, convert: Callable[..., obje
 
 
 def test_one_without_an_optimizer_is_loaded_from_where_it_lies(saved: Path) -> None:
-    clean = without_optimizer_slots(saved)
+    clean = loadable(saved).folder
     assert clean != saved
-    assert without_optimizer_slots(clean) == clean
+    assert loadable(clean).folder == clean

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.errors import BuildFailed, InvalidRequest
 from core.models.model import Format, Signature, Source, TensorSpec
-from core.models.optimizer_slots import without_optimizer_slots
+from core.models.tf_loadable import loadable
 
 # Takes the signature's inputs in their order, gives its outputs in theirs.
 Flat = Callable[..., list[Any]]
@@ -57,8 +57,8 @@ def format_of(path: Path) -> Format:
 
 
 def _savedmodel(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
-    serving = _serving_graph(source.path)
-    loaded = tf.saved_model.load(str(without_optimizer_slots(source.path)), tags=list(serving.meta_info_def.tags))
+    found = loadable(source.path)
+    loaded = tf.saved_model.load(str(found.folder), tags=list(found.tags))
     name = source.signature.name
     if name not in loaded.signatures:
         known = ", ".join(loaded.signatures) or "none"
@@ -67,7 +67,7 @@ def _savedmodel(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
     _require("inputs", [spec.name for spec in source.signature.inputs], function.structured_input_signature[1])
     _require("outputs", [spec.name for spec in source.signature.outputs], function.structured_outputs)
     if not as_loaded and any(node.op in _REFERENCE_VARIABLES for node in function.graph.as_graph_def().node):
-        return _without_references(tf, source.signature, function, serving.signature_def[name])
+        return _without_references(tf, source.signature, function, found.signatures[name])
 
     def call(*tensors: Any) -> list[Any]:
         fed = {spec.name: tensor for spec, tensor in zip(source.signature.inputs, tensors, strict=True)}
@@ -75,14 +75,6 @@ def _savedmodel(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
         return [results[spec.name] for spec in source.signature.outputs]
 
     return call
-
-
-def _serving_graph(path: Path) -> Any:
-    """The `MetaGraphDef` for serving, of the several that a SavedModel can hold."""
-    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
-
-    graphs = SavedModel.FromString((path / "saved_model.pb").read_bytes()).meta_graphs
-    return min(graphs, key=lambda graph: ("serve" not in graph.meta_info_def.tags, len(graph.meta_info_def.tags)))
 
 
 def _without_references(tf: Any, signature: Signature, function: Any, definition: Any) -> Flat:

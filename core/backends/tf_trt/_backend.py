@@ -22,7 +22,7 @@ from core.backends.tf_trt._convert import convert, start
 from core.errors import BuildFailed, EngineRoomError, RunFailed
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Signature, Source
-from core.models.optimizer_slots import without_optimizer_slots
+from core.models.tf_loadable import loadable
 from core.precision.kinds import Precision
 from core.progress import Progress, Report
 from core.serialization import read_json, write_json
@@ -66,8 +66,7 @@ class TfTrt:
         report(Progress(message="Starting TensorFlow"))
         tf = start(config)
         try:
-            loadable = replace(source, path=without_optimizer_slots(source.path))
-            found = convert(tf, loadable, config, options, folder / _SAVED, report)
+            found = convert(tf, replace(source, path=loadable(source.path).folder), config, options, folder / _SAVED, report)
         except EngineRoomError:
             raise
         except Exception as error:

@@ -43,6 +43,11 @@ def block(make_network: Make, behind: str) -> onnx.ModelProto:
     return make_network(body, inputs="float[batch,4,8,8] x", outputs="float[batch,c,h,w] y", weights=weights)
 
 
+def ranges_of(model: onnx.ModelProto) -> Ranges:
+    tensors = {name: TensorRange(low=-1.0, high=1.0) for name in GraphView(model).dtypes}
+    return Ranges(model="", data="test", samples=1, calibrated=True, tensors=tensors)
+
+
 def readers(model: onnx.ModelProto, outputs: QuantizedOutputs, keep: Keep | None = None) -> Readers:
     decided = plan(model, outputs=outputs, keep=keep)
     return {tensor: set(found) for tensor, found in decided.activations.items()}
@@ -62,9 +67,7 @@ def test_everyone_reads_a_swish_quantized_and_the_gate_that_scales_it_too(make_n
         "made": {("GlobalAveragePool_squeezed", 0), ("Mul_excited", 0)},
         "gate": {("Mul_excited", 1)},
     }
-    ranges = {name: TensorRange(low=-1.0, high=1.0) for name in GraphView(model).dtypes}
-    found = Ranges(model="", data="test", samples=1, calibrated=True, tensors=ranges)
-    quantize(model, plan(model, outputs=QuantizedOutputs.DEPTHWISE), found, Precision.INT8)
+    quantize(model, plan(model, outputs=QuantizedOutputs.DEPTHWISE), ranges_of(model), Precision.INT8)
     assert check_placement(model, stored_weights=False) == ()
 
 
@@ -123,9 +126,7 @@ def test_a_product_of_two_computed_tensors_keeps_both_as_they_are(make_network: 
 
 def test_trials_on_a_cpu_have_the_placement_with_fp32_in_between(make_network: Make) -> None:
     model = block(make_network, f"made = Relu (d) {SQUEEZE}")
-    ranges = {name: TensorRange(low=-1.0, high=1.0) for name in GraphView(model).dtypes}
-    found = Ranges(model="", data="test", samples=1, calibrated=True, tensors=ranges)
-    tried = lower(model, Precision.INT8, replace(parse_target("tensorrt-11.0"), emulated=True), ranges=found).model
+    tried = lower(model, Precision.INT8, replace(parse_target("tensorrt-11.0"), emulated=True), ranges=ranges_of(model)).model
     quantized = {node.input[0] for node in tried.graph.node if node.op_type == "QuantizeLinear"}
     assert {"x", "made", "gate"} <= quantized
     assert "Cast" not in {node.op_type for node in tried.graph.node}
