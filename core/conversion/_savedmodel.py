@@ -17,8 +17,8 @@ def load_signature(source: Source) -> tuple[Any, Any]:
     """
     import tensorflow as tf
 
-    found = loadable(source.path)
-    loaded = tf.saved_model.load(str(found.folder), tags=list(found.tags))
+    with loadable(source.path) as found:
+        loaded = tf.saved_model.load(str(found.folder), tags=list(found.tags))
     name = source.signature.name
     if name not in loaded.signatures:
         raise ConversionFailed(

@@ -68,12 +68,12 @@ class TfliteFromSavedModel:
 def _converted(source: Source, ops: list[Any]) -> bytes:
     import tensorflow as tf
 
-    found = loadable(source.path)
-    converter = tf.lite.TFLiteConverter.from_saved_model(
-        str(found.folder), signature_keys=[source.signature.name], tags=set(found.tags)
-    )
-    converter.target_spec.supported_ops = ops
-    content: bytes = converter.convert()
+    with loadable(source.path) as found:
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            str(found.folder), signature_keys=[source.signature.name], tags=set(found.tags)
+        )
+        converter.target_spec.supported_ops = ops
+        content: bytes = converter.convert()
     return content
 
 

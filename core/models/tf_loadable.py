@@ -6,10 +6,9 @@ Of a Keras 2 optimizer TensorFlow revives the state with the Keras that wrote it
 
 from __future__ import annotations
 
-import atexit
-import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,7 @@ class Loadable:
     """What to give to TensorFlow's loaders.
 
     Attributes:
-        folder: The SavedModel itself, or one that links to its files beside a graph without an optimizer's slots. That one
-            stays until the process ends, as a graph may read its assets whenever it runs.
+        folder: The SavedModel itself, or one that links to its files beside a graph without an optimizer's slots.
         tags: Of the graph for serving: that tagged "serve" alone if there is one, like the reader of SavedModels.
         signatures: That graph's `SignatureDef`s by name.
     """
@@ -33,29 +31,34 @@ class Loadable:
     signatures: Mapping[str, Any]
 
 
-def loadable(folder: Path) -> Loadable:
-    """Reads a SavedModel's graphs, with TensorFlow's own messages."""
+@contextmanager
+def loadable(folder: Path) -> Iterator[Loadable]:
+    """Reads a SavedModel's graphs, with TensorFlow's own messages; load it inside.
+
+    Stages end without Python's own exit, so nothing may be left to that. A model with slots that reads an asset not while it is
+    loaded but whenever it runs does not find it afterwards.
+    """
+    tags, signatures, without_slots = _read(folder)
+    if without_slots is None:
+        yield Loadable(folder=folder, tags=tags, signatures=signatures)
+        return
+    with tempfile.TemporaryDirectory(prefix="engineroom-savedmodel-") as home:
+        for path in folder.iterdir():
+            if path.name != FILE_NAME:
+                (Path(home) / path.name).symlink_to(path.resolve())
+        (Path(home) / FILE_NAME).write_bytes(without_slots)
+        yield Loadable(folder=Path(home), tags=tags, signatures=signatures)
+
+
+def _read(folder: Path) -> tuple[tuple[str, ...], Mapping[str, Any], bytes | None]:
+    """Tags and signatures of the graph for serving, and the file without slots where it has any."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
     saved = SavedModel.FromString((folder / FILE_NAME).read_bytes())
     slotted = [node for graph in saved.meta_graphs for node in graph.object_graph_def.nodes if node.slot_variables]
     for node in slotted:
         node.ClearField("slot_variables")
-    found = min(saved.meta_graphs, key=lambda graph: ("serve" not in graph.meta_info_def.tags, len(graph.meta_info_def.tags)))
+    serving = min(saved.meta_graphs, key=lambda graph: ("serve" not in graph.meta_info_def.tags, len(graph.meta_info_def.tags)))
     # Copies, as a part of a message keeps the whole of it in memory.
-    signatures = {name: type(given).FromString(given.SerializeToString()) for name, given in found.signature_def.items()}
-    return Loadable(
-        folder=_beside_its_files(saved.SerializeToString(), folder) if slotted else folder,
-        tags=tuple(found.meta_info_def.tags),
-        signatures=signatures,
-    )
-
-
-def _beside_its_files(graphs: bytes, folder: Path) -> Path:
-    home = Path(tempfile.mkdtemp(prefix="engineroom-savedmodel-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
-    for path in folder.iterdir():
-        if path.name != FILE_NAME:
-            (home / path.name).symlink_to(path.resolve())
-    (home / FILE_NAME).write_bytes(graphs)
-    return home
+    signatures = {name: type(given).FromString(given.SerializeToString()) for name, given in serving.signature_def.items()}
+    return tuple(serving.meta_info_def.tags), signatures, saved.SerializeToString() if slotted else None

@@ -72,6 +72,7 @@ def test_it_converts(source: Source, tmp_path: Path, convert: Callable[..., obje
 
 
 def test_one_without_an_optimizer_is_loaded_from_where_it_lies(saved: Path) -> None:
-    clean = loadable(saved).folder
-    assert clean != saved
-    assert loadable(clean).folder == clean
+    with loadable(saved) as clean, loadable(clean.folder) as same:
+        assert clean.folder != saved
+        assert same.folder == clean.folder
+    assert not clean.folder.exists()

@@ -57,8 +57,8 @@ def format_of(path: Path) -> Format:
 
 
 def _savedmodel(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
-    found = loadable(source.path)
-    loaded = tf.saved_model.load(str(found.folder), tags=list(found.tags))
+    with loadable(source.path) as found:
+        loaded = tf.saved_model.load(str(found.folder), tags=list(found.tags))
     name = source.signature.name
     if name not in loaded.signatures:
         known = ", ".join(loaded.signatures) or "none"

@@ -66,7 +66,8 @@ class TfTrt:
         report(Progress(message="Starting TensorFlow"))
         tf = start(config)
         try:
-            found = convert(tf, replace(source, path=loadable(source.path).folder), config, options, folder / _SAVED, report)
+            with loadable(source.path) as given:
+                found = convert(tf, replace(source, path=given.folder), config, options, folder / _SAVED, report)
         except EngineRoomError:
             raise
         except Exception as error:
