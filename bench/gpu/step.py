@@ -136,7 +136,7 @@ def measured(row: Row, out: Path, seconds: float) -> dict[str, Any]:
         (out / "inspector" / f"{row.id}.profile.json").write_text(json.dumps(times, indent=0) + "\n")
     if row.backend == "tf-trt":
         (out / "inspector").mkdir(exist_ok=True)
-        shutil.copy(folder / "report.txt", out / "inspector" / f"{row.id}.report.txt")
+        shutil.copy(folder / "not_converted.csv", out / "inspector" / f"{row.id}.not_converted.csv")
     return result
 
 

@@ -27,7 +27,7 @@ from core.precision.kinds import Precision
 from core.progress import Progress, Report
 from core.serialization import read_json, write_json
 
-_SAVED, _GRAPH, _REPORT = "saved_model", "graph.json", "report.txt"
+_SAVED, _GRAPH, _WHY = "saved_model", "graph.json", "not_converted.csv"
 # TensorFlow keeps engines by their ops' names, so that a process can load each only once.
 _LOADED: WeakValueDictionary[Path, Any] = WeakValueDictionary()
 _LOADING = threading.Lock()
@@ -67,7 +67,7 @@ class TfTrt:
         tf = start(config)
         try:
             with loadable(source.path) as given:
-                found = convert(tf, replace(source, path=given.folder), config, options, folder / _SAVED, report)
+                found = convert(tf, replace(source, path=given.folder), config, options, folder / _SAVED, folder / _WHY, report)
         except EngineRoomError:
             raise
         except Exception as error:
@@ -77,7 +77,6 @@ class TfTrt:
                 detail=str(error),
             ) from error
         write_json(folder / _GRAPH, found.graph)
-        (folder / _REPORT).write_text(found.report, encoding="utf-8")
         return Engine(
             folder=folder,
             backend=self.name,

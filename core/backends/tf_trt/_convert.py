@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,8 @@ from core.progress import Progress, Report
 
 _MODES = {Precision.FP32: "FP32", Precision.TF32: "FP32", Precision.FP16: "FP16", Precision.INT8: "INT8"}
 _CALIBRATION_SAMPLES = 100
+# A path as this variable's value has TF-TRT write there why it left ops to TensorFlow (tf2tensorrt/segment/segment.cc).
+_REPORT_VARIABLE = "TF_TRT_SHOW_DETAILED_REPORT"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,12 +32,10 @@ class Converted:
     """What a conversion found besides the SavedModel it wrote.
 
     Attributes:
-        report: TF-TRT's own report of what it did not convert.
         notes: Sentences, where the calibration data came from among them.
     """
 
     graph: EngineGraph
-    report: str
     notes: tuple[str, ...]
 
 
@@ -46,8 +45,7 @@ def start(config: BuildConfig) -> Any:
     Raises:
         Unavailable: TensorFlow cannot be imported, has no TF-TRT or sees no GPU.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # TF-TRT's report is a warning
-    os.environ.setdefault("TF_TRT_SHOW_DETAILED_REPORT", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     try:
         import tensorflow as tf
         from tensorflow.python.compiler.tensorrt import trt_convert  # noqa: F401
@@ -66,9 +64,9 @@ def start(config: BuildConfig) -> Any:
 
 
 def convert(
-    tf: Any, source: Source, config: BuildConfig, options: Mapping[str, OptionValue], target: Path, report: Report
+    tf: Any, source: Source, config: BuildConfig, options: Mapping[str, OptionValue], target: Path, why: Path, report: Report
 ) -> Converted:
-    """Writes the converted SavedModel to `target`.
+    """Writes the converted SavedModel to `target`, and TF-TRT's own report of what it did not convert to `why`.
 
     Raises:
         BuildFailed: TF-TRT refused, or put nothing into TensorRT.
@@ -92,29 +90,26 @@ def convert(
     )
     before = source_nodes(_frozen(tf, source))
     report(Progress(message="Converting with TF-TRT" + (" and calibrating" if data else "")))
-    with _standard_error() as said:
+    with _environment(_REPORT_VARIABLE, str(why)):
         function = converter.convert(**({"calibration_input_fn": _feeds(tf, data.read)} if data else {}))
     graph_def = function.graph.as_graph_def(add_shapes=True)
+    told = why.read_text(encoding="utf-8") if why.exists() else ""
     if not segments(graph_def):
         raise BuildFailed(
             "TF-TRT put no part of this model into TensorRT.",
             hint="Lower minimum_segment_size, or use the path through ONNX.",
-            detail=said(),
+            detail=told,
         )
     if options["engines"] == "built":
         report(Progress(message="Building the engines", fraction=0.6))
-        with _standard_error() as said_building:
-            shapes = 3 if options["dynamic_shapes"] else int(options["maximum_cached_engines"])
-            converter.build(input_fn=_feeds(tf, lambda: profile_samples(source.signature, config.profile, shapes)))
-        told = said() + said_building()
-    else:
-        told = said()
+        shapes = 3 if options["dynamic_shapes"] else int(options["maximum_cached_engines"])
+        converter.build(input_fn=_feeds(tf, lambda: profile_samples(source.signature, config.profile, shapes)))
     report(Progress(message="Saving", fraction=0.9))
     converter.save(str(target))
     notes = [f"Calibrated with {data.description}."] if data and data.calibrated else []
     if data and not data.calibrated:
         notes.append("Uncalibrated: the INT8 ranges come from random values. Do not deploy this engine.")
-    return Converted(graph=engine_graph(before, graph_def, read_report(told)), report=told, notes=tuple(notes))
+    return Converted(graph=engine_graph(before, graph_def, read_report(told)), notes=tuple(notes))
 
 
 def _calibration(source: Source, config: BuildConfig) -> Any:
@@ -148,18 +143,13 @@ def _frozen(tf: Any, source: Source) -> Any:
 
 
 @contextmanager
-def _standard_error() -> Iterator[Any]:
-    """Gives a function that returns what native code wrote to standard error inside the block; it is passed on afterwards."""
-    kept = os.dup(2)
-    texts: list[str] = []
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
-            yield lambda: "".join(texts)
-        finally:
-            os.dup2(kept, 2)
-            file.seek(0)
-            data = file.read()
-            texts.append(data.decode(errors="replace"))
-            os.write(kept, data)
-            os.close(kept)
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -22,8 +21,10 @@ _NEVER_CONVERTED = {
     "Identity": "It passes a tensor to an output.",
 }
 _PASSING = ("Identity", "NoOp", "StopGradient", "PreventGradient", "Snapshot", "ReadVariableOp")
-_REPORTED = re.compile(r"^\s*- (\w+) -> (\d+)x\s*$")
-_REASON = re.compile(r"^\s*- \[Count: \d+x\] (.+?)\s*$")
+_CONVERTIBLE = "TF-TRT could convert it, but found too few others to go with it into one engine (minimum_segment_size)."
+_UNTOLD = "TF-TRT did not say why."
+# By op type, the reasons not to convert it, and how many ops each holds for.
+Reasons = Mapping[str, Mapping[str, int]]
 
 
 def source_nodes(graph_def: Any) -> tuple[SourceNode, ...]:
@@ -52,7 +53,7 @@ def segments(graph_def: Any) -> dict[str, tuple[Any, ...]]:
     return found
 
 
-def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Mapping[str, tuple[str, ...]]) -> EngineGraph:
+def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Reasons) -> EngineGraph:
     """The converted graph: an engine is one layer, every op outside the engines another.
 
     Args:
@@ -62,13 +63,14 @@ def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Mappin
     """
     order = {node.name: index for index, node in enumerate(source)}
     inside = segments(converted)
+    outside = Counter(node.op for node in converted.node)
     layers = []
     for node in converted.node:
         if node.op == ENGINE_OP:
             nodes = tuple(sorted({inner.name for inner in inside[node.name]} & set(order), key=order.__getitem__))
             layers.append(_engine_layer(node, nodes, Counter(inner.op for inner in inside[node.name])))
         elif node.op != "Const":
-            layers.append(_outside_layer(node, order, reasons))
+            layers.append(_outside_layer(node, order, _why(node.op, outside[node.op], reasons)))
     homes = {name: index for index, layer in enumerate(layers) for name in layer.source_nodes}
     constant = _constants(source)
     absorbed = _absorbed(source, homes, constant)
@@ -85,17 +87,22 @@ def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Mappin
     return EngineGraph(layers=tuple(layers), source_nodes=source, loose_nodes=loose, notes=notes)
 
 
-def read_report(text: str) -> dict[str, tuple[str, ...]]:
-    """TF-TRT's reasons for not converting an op type, from the report it logs (TF_TRT_SHOW_DETAILED_REPORT=1)."""
-    reasons: dict[str, list[str]] = {}
-    op = ""
-    for line in text.splitlines():
-        if told := _REPORTED.match(line):
-            op = told.group(1)
-            reasons.setdefault(op, [])
-        elif (why := _REASON.match(line)) and op and why.group(1) not in reasons[op]:
-            reasons[op].append(why.group(1))
-    return {name: tuple(found) for name, found in reasons.items()}
+def read_report(text: str) -> dict[str, dict[str, int]]:
+    """TF-TRT's reasons not to convert ops, and how many ops each holds for, by op type.
+
+    Args:
+        text: Lines of op type, reason and count after a heading that shows what is between them, as
+            `ExportNonConversionReportToCSV` in TensorFlow's tf2tensorrt/segment/segment.cc writes them.
+    """
+    heading, *lines = text.splitlines() or [""]
+    between = heading.removeprefix("OP Name")[:1] or "|"
+    reasons: dict[str, dict[str, int]] = {}
+    for line in lines:
+        op, _, rest = line.partition(between)
+        reason, _, count = rest.rpartition(between)
+        if reason and count.isdecimal() and int(count):
+            reasons.setdefault(op, {})[reason] = int(count)
+    return reasons
 
 
 def _engine_layer(node: Any, nodes: tuple[str, ...], ops: Counter[str]) -> Layer:
@@ -114,9 +121,7 @@ def _engine_layer(node: Any, nodes: tuple[str, ...], ops: Counter[str]) -> Layer
     )
 
 
-def _outside_layer(node: Any, order: Mapping[str, int], reasons: Mapping[str, tuple[str, ...]]) -> Layer:
-    why = " ".join(reasons.get(node.op, ())) or _NEVER_CONVERTED.get(node.op, "")
-    why = why or "TF-TRT left it to TensorFlow: its segment would be smaller than minimum_segment_size."
+def _outside_layer(node: Any, order: Mapping[str, int], why: str) -> Layer:
     return Layer(
         name=node.name,
         kind=node.op,
@@ -125,6 +130,22 @@ def _outside_layer(node: Any, order: Mapping[str, int], reasons: Mapping[str, tu
         source_nodes=(node.name,) if node.name in order else (),
         attributes={"why not in an engine": why},
     )
+
+
+def _why(op: str, outside: int, reasons: Reasons) -> str:
+    """Why ops of a type are outside; TF-TRT tells how many of a type a reason holds for, but not which."""
+    told = reasons.get(op, {})
+    if not told:
+        return _NEVER_CONVERTED.get(op) or (_CONVERTIBLE if reasons else _UNTOLD)
+    if len(told) == 1 and sum(told.values()) >= outside:
+        return _sentence(*told)
+    rest = outside - sum(told.values())
+    parts = [f"{count} of these {op}: {_sentence(reason)}" for reason, count in told.items()]
+    return " ".join([*parts, *([f"The other {rest}: {_CONVERTIBLE}"] if rest > 0 else [])])
+
+
+def _sentence(reason: str) -> str:
+    return reason if reason.endswith(".") else f"{reason}."
 
 
 def _absorbed(source: tuple[SourceNode, ...], homes: Mapping[str, int], constant: frozenset[str]) -> dict[int, tuple[str, ...]]:

@@ -7,7 +7,7 @@ import pytest
 
 from core.backends.base import BuildConfig
 from core.backends.tf_trt import BACKEND
-from core.backends.tf_trt._segments import ENGINE_OP
+from core.backends.tf_trt._segments import ENGINE_OP, read_report
 from core.errors import InvalidRequest
 from core.models.model import Format, Source
 from core.models.profile import parse_profile
@@ -56,6 +56,7 @@ def test_each_precision_classifies_as_trained(digits, pictures, tmp_path, precis
     assert {layer.precision for layer in engines} == {{"fp32": "float32", "fp16": "float16", "int8": "int8"}[precision.value]}
     assert any("Conv2D" in layer.attributes["ops inside"] for layer in engines)
     assert all(layer.attributes["why not in an engine"] for layer in graph.layers if layer.kind != ENGINE_OP)
+    assert read_report((engine.folder / "not_converted.csv").read_text())
 
 
 def test_without_data_an_int8_engine_carries_a_stamp(digits, tmp_path):

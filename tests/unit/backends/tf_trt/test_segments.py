@@ -8,16 +8,10 @@ from core.graph.engine_graph import Fate
 from core.models.model import Signature, TensorSpec
 from core.models.profile import parse_profile
 
-# As TensorFlow 2.14 logs it with TF_TRT_SHOW_DETAILED_REPORT=1.
-REPORT = """
-TensorRT unsupported/non-converted OP Report:
-\t- NoOp -> 2x
-\t\t- [Count: 2x] Converter for op NoOp not found.
-\t- Unique -> 1x
-\t\t- [Count: 1x] Op type Unique is not supported.
-\t\t- [Count: 1x] Op type Unique is not supported.
-\t- Total nonconverted OPs: 3
-\t- Total nonconverted OP Types: 2
+# As TensorFlow 2.14 writes it.
+REPORT = """OP Name|Reason|Count
+NoOp|Converter for op NoOp not found.|2
+Unique|Op type Unique is not supported|1
 """
 
 
@@ -119,8 +113,35 @@ def test_control_inputs_are_no_tensors(graphs):
 
 
 def test_the_report_is_read_by_op():
-    assert read_report(REPORT) == {"NoOp": ("Converter for op NoOp not found.",), "Unique": ("Op type Unique is not supported.",)}
+    assert read_report(REPORT) == {
+        "NoOp": {"Converter for op NoOp not found.": 2},
+        "Unique": {"Op type Unique is not supported": 1},
+    }
+    assert read_report("OP Name|Reason|Count\nPad|constant|mode of a|b|3\n") == {"Pad": {"constant|mode of a|b": 3}}
+    assert read_report("OP Name,Reason,Count\nPad,mode a, or b,3\n") == {"Pad": {"mode a, or b": 3}}
     assert read_report("") == {}
+
+
+@pytest.mark.parametrize(
+    ("report", "why"),
+    [
+        ("Cast|no converter|3", "no converter."),
+        ("Cast|no converter.|1", "1 of these Cast: no converter. The other 2: TF-TRT could convert it"),
+        ("Cast|no converter|1\nCast|not on the GPU|2", "1 of these Cast: no converter. 2 of these Cast: not on the GPU."),
+        ("Unique|no converter|1", "TF-TRT could convert it"),
+        ("", "TF-TRT did not say why."),
+    ],
+)
+def test_ops_outside_say_how_many_a_reason_holds_for(report, why):
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    graph = GraphDef()
+    for name in ("a", "b", "c"):
+        graph.node.add(name=name, op="Cast")
+    told = read_report(f"OP Name|Reason|Count\n{report}\n" if report else "")
+    found = {layer.attributes["why not in an engine"] for layer in engine_graph(source_nodes(graph), graph, told).layers}
+    assert len(found) == 1
+    assert found.pop().startswith(why)
 
 
 def test_engines_are_shown_each_shape_once():
