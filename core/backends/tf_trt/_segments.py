@@ -23,6 +23,8 @@ _NEVER_CONVERTED = {
 _PASSING = ("Identity", "NoOp", "StopGradient", "PreventGradient", "Snapshot", "ReadVariableOp")
 _CONVERTIBLE = "TF-TRT could convert it, but found too few others to go with it into one engine (minimum_segment_size)."
 _UNTOLD = "TF-TRT did not say why."
+_AT = ", at "
+_ONE_BATCH_AXIS = ("implicit batch mode", "explicit batch mode")
 # By op type, the reasons not to convert it, and how many ops each holds for.
 Reasons = Mapping[str, Mapping[str, int]]
 
@@ -70,7 +72,7 @@ def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Reason
             nodes = tuple(sorted({inner.name for inner in inside[node.name]} & set(order), key=order.__getitem__))
             layers.append(_engine_layer(node, nodes, Counter(inner.op for inner in inside[node.name])))
         elif node.op != "Const":
-            layers.append(_outside_layer(node, order, _why(node.op, outside[node.op], reasons)))
+            layers.append(_outside_layer(node, order, _why(node, outside[node.op], reasons)))
     homes = {name: index for index, layer in enumerate(layers) for name in layer.source_nodes}
     constant = _constants(source)
     absorbed = _absorbed(source, homes, constant)
@@ -81,10 +83,15 @@ def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Reason
         _loose(node, kept=node.name in kept, constant=node.name in constant) for node in source if node.name not in placed
     )
     engines = [layer for layer in layers if layer.kind == ENGINE_OP]
-    notes = (
-        f"{sum(len(e.source_nodes) for e in engines)} of {len(source)} TensorFlow nodes run in {len(engines)} TensorRT engines.",
-    )
-    return EngineGraph(layers=tuple(layers), source_nodes=source, loose_nodes=loose, notes=notes)
+    notes = [
+        f"{sum(len(e.source_nodes) for e in engines)} of {len(source)} TensorFlow nodes run in {len(engines)} TensorRT engines."
+    ]
+    if held := _held_by_one_batch_axis(reasons):
+        notes.append(
+            f"{held} ops stay with TensorFlow because engines for one shape have an implicit batch axis. "
+            "dynamic_shapes=true makes engines without one."
+        )
+    return EngineGraph(layers=tuple(layers), source_nodes=source, loose_nodes=loose, notes=tuple(notes))
 
 
 def read_report(text: str) -> dict[str, dict[str, int]]:
@@ -103,6 +110,12 @@ def read_report(text: str) -> dict[str, dict[str, int]]:
         if reason and count.isdecimal() and int(count):
             reasons.setdefault(op, {})[reason] = int(count)
     return reasons
+
+
+def _held_by_one_batch_axis(reasons: Reasons) -> int:
+    """How many ops TF-TRT would take if its engines had no implicit batch axis, as far as it tells."""
+    told = [(reason, count) for by_reason in reasons.values() for reason, count in by_reason.items()]
+    return sum(count for reason, count in told if any(words in reason for words in _ONE_BATCH_AXIS))
 
 
 def _engine_layer(node: Any, nodes: tuple[str, ...], ops: Counter[str]) -> Layer:
@@ -132,15 +145,25 @@ def _outside_layer(node: Any, order: Mapping[str, int], why: str) -> Layer:
     )
 
 
-def _why(op: str, outside: int, reasons: Reasons) -> str:
-    """Why ops of a type are outside; TF-TRT tells how many of a type a reason holds for, but not which."""
-    told = reasons.get(op, {})
-    if not told:
-        return _NEVER_CONVERTED.get(op) or (_CONVERTIBLE if reasons else _UNTOLD)
-    if len(told) == 1 and sum(told.values()) >= outside:
-        return _sentence(*told)
-    rest = outside - sum(told.values())
-    parts = [f"{count} of these {op}: {_sentence(reason)}" for reason, count in told.items()]
+def _why(node: Any, outside: int, reasons: Reasons) -> str:
+    """Why an op is outside. TF-TRT names the op in some reasons; of others it tells how many of a type they hold for.
+
+    Args:
+        outside: How many ops of the node's type are outside.
+    """
+    if node.op in _NEVER_CONVERTED:
+        return _NEVER_CONVERTED[node.op]
+    told = reasons.get(node.op, {})
+    named = {name: reason for reason, _, name in (text.rpartition(_AT) for text in told) if reason}
+    if node.name in named:
+        return _sentence(named[node.name])
+    others = {reason: count for reason, count in told.items() if _AT not in reason}
+    rest = outside - len(named) - sum(others.values())
+    if len(others) == 1 and rest <= 0:
+        return _sentence(*others)
+    if not others:
+        return _CONVERTIBLE if reasons else _UNTOLD
+    parts = [f"{count} of these {node.op}: {_sentence(reason)}" for reason, count in others.items()]
     return " ".join([*parts, *([f"The other {rest}: {_CONVERTIBLE}"] if rest > 0 else [])])
 
 

@@ -133,15 +133,43 @@ def test_the_report_is_read_by_op():
     ],
 )
 def test_ops_outside_say_how_many_a_reason_holds_for(report, why):
+    found = set(reasons_of(report, ("a", "b", "c")).values())
+    assert len(found) == 1
+    assert found.pop().startswith(why)
+
+
+def test_a_reason_that_names_its_op_is_told_of_that_op_alone():
+    """As TensorFlow 2.14.1 reported two of an encoder's comparisons."""
+    report = (
+        "Cast|Convertion for Binary op: 'Less' is not supported in implicit batch mode, at tokens_1/Less|1\n"
+        "Cast|implicit batch mode requires input shape with at least two dimensions|1"
+    )
+    assert reasons_of(report, ("tokens_1/Less", "Less")) == {
+        "tokens_1/Less": "Convertion for Binary op: 'Less' is not supported in implicit batch mode.",
+        "Less": "implicit batch mode requires input shape with at least two dimensions.",
+    }
+    assert reasons_of(report, ("tokens_1/Less", "Less", "x"))["x"].startswith("1 of these Cast: implicit batch mode")
+
+
+def reasons_of(report, names):
+    """What each of several ops of one type says, none of them in an engine."""
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
     graph = GraphDef()
-    for name in ("a", "b", "c"):
+    for name in names:
         graph.node.add(name=name, op="Cast")
     told = read_report(f"OP Name|Reason|Count\n{report}\n" if report else "")
-    found = {layer.attributes["why not in an engine"] for layer in engine_graph(source_nodes(graph), graph, told).layers}
-    assert len(found) == 1
-    assert found.pop().startswith(why)
+    layers = engine_graph(source_nodes(graph), graph, told).layers
+    return {layer.name: layer.attributes["why not in an engine"] for layer in layers}
+
+
+def test_what_only_an_implicit_batch_axis_keeps_out_is_counted(graphs):
+    report = (
+        "OP Name|Reason|Count\nShape|Shape is only supported for explicit batch mode.|16\nPack|implicit batch mode requires|2\n"
+    )
+    notes = engine_graph(*graphs, read_report(report)).notes
+    assert notes[1].startswith("18 ops stay with TensorFlow because engines for one shape have an implicit batch axis.")
+    assert "dynamic_shapes=true" in notes[1]
 
 
 def test_engines_are_shown_each_shape_once():
