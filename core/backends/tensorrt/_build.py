@@ -152,8 +152,7 @@ def configure(trt: Any, builder: Any, network: Any, config: Any, job: Job) -> No
     """
     settings = job.settings
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    if settings.workspace_bytes:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace_bytes)
+    _limit_memory(trt, config, job)
     flags = flags_for(job.precision, job.version)
     flags |= {"REFIT": settings.refit, "SPARSE_WEIGHTS": settings.sparsity, "VERSION_COMPATIBLE": settings.version_compatible}
     for name, wanted in flags.items():
@@ -178,6 +177,19 @@ def configure(trt: Any, builder: Any, network: Any, config: Any, job: Job) -> No
     if settings.dla_core is not None:
         _use_dla(trt, builder, config, settings.dla_core)
     _add_profiles(builder, network, config, job)
+
+
+def _limit_memory(trt: Any, config: Any, job: Job) -> None:
+    if job.settings.workspace_bytes:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, job.settings.workspace_bytes)
+    for name, limit in job.settings.memory_pools.items():
+        pool = _member(trt.MemoryPoolType, name, job.version)
+        config.set_memory_pool_limit(pool, limit)
+        if (kept := config.get_memory_pool_limit(pool)) != limit:  # it refuses a limit in its log alone
+            raise InvalidRequest(
+                f"TensorRT did not take {limit} bytes as the limit of the memory pool {name}; it stays at {kept}.",
+                hint="Give a limit that this GPU has.",
+            )
 
 
 def _use_dla(trt: Any, builder: Any, config: Any, core: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,18 @@ from core.models.model import Signature
 from core.models.profile import ShapeProfile, parse_profile
 
 _TACTIC_SOURCES = ("cublas", "cublas_lt", "cudnn", "edge_mask_convolutions", "jit_convolutions")
+_MEMORY_POOLS = ("dla_managed_sram", "dla_local_dram", "dla_global_dram", "tactic_dram", "tactic_shared_memory")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)", re.IGNORECASE)
+_UNITS = {"K": 2**10, "": 2**20, "M": 2**20, "G": 2**30}  # a bare number is in MiB, as in trtexec's --memPoolSize
 
 OPTIONS: tuple[Option, ...] = (
     Option(name="workspace_mb", default=0, help="Scratch memory a layer may use, MiB; 0 allows all of the GPU's."),
+    Option(
+        name="memory_pools",
+        default="",
+        help="Limits of other pools, comma-separated, in MiB or with K, M or G: tactic_dram:2G, tactic_shared_memory:64K. "
+        f"There are: {', '.join(_MEMORY_POOLS)}; tactic_dram from 8.6, tactic_shared_memory from 10.",
+    ),
     Option(
         name="optimization_level",
         default=3,
@@ -52,9 +62,14 @@ OPTIONS: tuple[Option, ...] = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The options, read and checked."""
+    """The options, read and checked.
+
+    Attributes:
+        memory_pools: Limits in bytes, by the lower-case names of `MemoryPoolType`'s members.
+    """
 
     workspace_bytes: int | None
+    memory_pools: Mapping[str, int]
     optimization_level: int | None
     tactic_sources: tuple[str, ...]
     timing_cache: bool
@@ -98,6 +113,7 @@ def read_settings(options: Mapping[str, OptionValue], profile: ShapeProfile, sig
         raise InvalidRequest(f"A workspace of {workspace} MiB makes no sense.", hint="Give a size in MiB, or 0 for no limit.")
     return Settings(
         workspace_bytes=workspace * 1024 * 1024 or None,
+        memory_pools=_memory_pools(str(given["memory_pools"])),
         optimization_level=level if version.optimization_level else None,
         tactic_sources=sources,
         timing_cache=bool(given["timing_cache"]),
@@ -110,6 +126,29 @@ def read_settings(options: Mapping[str, OptionValue], profile: ShapeProfile, sig
         plugins=plugins,
         dla_core=dla if dla >= 0 else None,
     )
+
+
+def _memory_pools(text: str) -> dict[str, int]:
+    """Limits in bytes by pool. The pools' rules are those of `MemoryPoolType` in NVIDIA's API reference."""
+    limits = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, size = (word.strip() for word in part.partition(":"))
+        name = name.lower()
+        if name not in _MEMORY_POOLS:
+            hint = "workspace_mb limits the workspace." if name == "workspace" else f"There are: {', '.join(_MEMORY_POOLS)}."
+            raise InvalidRequest(f"No other memory pool is called {name}.", hint=hint)
+        found = _SIZE.fullmatch(size)
+        limit = int(float(found.group(1)) * _UNITS[found.group(2).upper()]) if found else 0
+        if limit <= 0:
+            raise InvalidRequest(
+                f"Could not read the size of the memory pool in {part!r}.", hint=f"Write {name}:64 for 64 MiB, or {name}:64K."
+            )
+        if name.startswith("dla_") and (limit < 4096 or limit.bit_count() > 1):
+            raise InvalidRequest(
+                f"The memory pool {name} cannot have {limit} bytes.", hint="DLA's pools need a power of two, at least 4K."
+            )
+        limits[name] = limit
+    return limits
 
 
 def _check_version(given: Mapping[str, OptionValue], version: Features) -> None:

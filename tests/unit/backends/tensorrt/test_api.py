@@ -259,6 +259,7 @@ def test_options_offer_what_some_version_has_and_miss_nothing():
 
     choices = {option.name: option.choices for option in _options.OPTIONS}
     assert set(_options._TACTIC_SOURCES) == members("TacticSource")
+    assert {"workspace", *_options._MEMORY_POOLS} == members("MemoryPoolType")
     assert set(choices["hardware_compatibility"]) == members("HardwareCompatibilityLevel")
 
 

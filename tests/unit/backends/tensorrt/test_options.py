@@ -24,6 +24,7 @@ def test_defaults_ask_for_nothing():
     read = settings()
     assert read.workspace_bytes is None
     assert read.tactic_sources == read.plugins == ()
+    assert read.memory_pools == {}
     assert read.aux_streams is read.dla_core is read.hardware_compatibility is None
     assert read.timing_cache
     assert len(read.profiles) == 1
@@ -47,6 +48,16 @@ def test_values_are_read():
     assert read.hardware_compatibility == "ampere_plus"
 
 
+def test_memory_pools_are_read_as_trtexec_reads_them():
+    read = settings(memory_pools="tactic_dram:2.5G, TACTIC_SHARED_MEMORY:64k,dla_managed_sram:1, dla_local_dram:512M")
+    assert read.memory_pools == {
+        "tactic_dram": 5 * 2**29,
+        "tactic_shared_memory": 2**16,
+        "dla_managed_sram": 2**20,
+        "dla_local_dram": 2**29,
+    }
+
+
 @pytest.mark.parametrize(
     ("version", "options", "message"),
     [
@@ -56,13 +67,21 @@ def test_values_are_read():
         ((8, 6), {"tactic_sources": "cublas,magic"}, "No tactic source is called magic"),
         ((8, 6), {"plugins": "/no/such/plugin.so"}, "No plugin library lies at"),
         ((8, 6), {"workspace_mb": -1}, "makes no sense"),
+        ((8, 6), {"memory_pools": "magic:1"}, "No other memory pool is called magic"),
+        ((8, 6), {"memory_pools": "workspace:1"}, "workspace_mb limits the workspace"),
+        ((8, 6), {"memory_pools": "tactic_dram"}, "Could not read the size of the memory pool in 'tactic_dram'"),
+        ((8, 6), {"memory_pools": "tactic_dram:0"}, "Could not read the size"),
+        ((8, 6), {"memory_pools": "tactic_dram:1T"}, "Could not read the size"),
+        ((8, 6), {"memory_pools": "dla_managed_sram:3"}, "power of two"),
+        ((8, 6), {"memory_pools": "dla_global_dram:2K"}, "power of two"),
         ((8, 6), {"profiles": "batch=three"}, "Could not read the shape"),
         ((8, 6), {"profiles": "length=3"}, "no dynamic axis length"),
     ],
 )
 def test_what_cannot_be_is_refused(version, options, message):
-    with pytest.raises(InvalidRequest, match=message):
+    with pytest.raises(InvalidRequest) as refused:
         settings(version, **options)
+    assert message in f"{refused.value} {refused.value.hint}"
 
 
 def test_the_backend_shows_every_option_once():
