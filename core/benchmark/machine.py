@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,20 @@ def processor() -> str:
         if key.strip() in ("model name", "Model"):
             return value.strip()
     return platform.processor() or platform.machine()
+
+
+def gpu_name(which: str | None = None) -> str:
+    """An NVIDIA GPU as its driver calls it.
+
+    Args:
+        which: Its number in PCI order, or its UUID; by default the first that CUDA may use in this process.
+    """
+    which = which or os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0] or "0"
+    command = ["nvidia-smi", "-i", which, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown GPU"
 
 
 def _is_virtual() -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.benchmark.machine import processor
+from core.benchmark.machine import gpu_name, processor
 from core.errors import InvalidRequest, StoreFailed
 from core.jobs.processes import end_orphans
 
@@ -39,7 +38,7 @@ class Device:
     @property
     def title(self) -> str:
         """As the machine calls it."""
-        return _gpu_name(self.index) if self.type.startswith("cuda") else processor()
+        return gpu_name(str(self.index)) if self.type.startswith("cuda") else processor()
 
     @property
     def environment(self) -> dict[str, str]:
@@ -64,14 +63,6 @@ def parse_device(text: str) -> Device:
     if not found:
         raise InvalidRequest(f"Could not read the device {text!r}.", hint="Write cpu, cuda or cuda:1.")
     return Device(found[1], int(found[2] or 0))
-
-
-def _gpu_name(index: int) -> str:
-    command = ["nvidia-smi", "-i", str(index), "--query-gpu=name", "--format=csv,noheader"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown GPU"
 
 
 def lock_folder() -> Path:

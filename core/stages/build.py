@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from core.backends.base import Engine, backend_named
+from core.benchmark.machine import gpu_name
 from core.benchmark.memory import peak_bytes
 from core.errors import NotFound
 from core.serialization import content_key, read_json, write_json
@@ -35,16 +37,7 @@ class Built:
 def run(context: StageContext) -> Built:
     backend = backend_named(context.request.backend)
     prepared, calibration = context.prepared, own_calibration(context)
-    recipe = {
-        "step": "build",
-        "backend": backend.name,
-        "version": backend.availability().version,
-        "from": prepared.artifact or context.model.digest,
-        "signature": prepared.signature,
-        "config": context.request.config,
-        **({"calibration": calibration} if calibration else {}),
-    }
-    key = content_key(recipe)
+    key = content_key(recipe(context))
     made = False
 
     def make(folder: Path) -> None:
@@ -66,6 +59,22 @@ def run(context: StageContext) -> Built:
     folder = context.workspace.make_artifact(key, make)
     built = read_json(Built, folder / ENGINE_FILE)
     return replace(built, engine=replace(built.engine, folder=folder), reused=not made)
+
+
+def recipe(context: StageContext) -> dict[str, Any]:
+    """All that decides what the engine is; builds alike share one."""
+    backend, prepared, calibration = backend_named(context.request.backend), context.prepared, own_calibration(context)
+    return {
+        "step": "build",
+        "backend": backend.name,
+        "version": backend.availability().version,
+        "from": prepared.artifact or context.model.digest,
+        "signature": prepared.signature,
+        "config": context.request.config,
+        **({"calibration": calibration} if calibration else {}),
+        # An engine for a GPU runs on that type alone.
+        **({"gpu": gpu_name()} if context.request.device == "cuda" else {}),
+    }
 
 
 def own_calibration(context: StageContext) -> str | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 from importlib.util import find_spec
 from pathlib import Path
 
 from core.availability import Availability, installed_version
+from core.backends._nvidia import driver_hint, has_gpu, is_jetson
+from core.backends.tensorrt._versions import features, parse_version
+from core.errors import Unavailable
 
-PACKAGES = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11", "tensorrt_cu12", "tensorrt-lean")
-_GPU_SIGNS = ("/proc/driver/nvidia/gpus", "/dev/nvidia0", "/dev/dxg", "/dev/nvhost-gpu", "/dev/nvgpu")
-_JETSON = "/etc/nv_tegra_release"
+# Not tensorrt-lean nor tensorrt-dispatch, which run engines alone, under names of their own.
+PACKAGES = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11")
 
 INSTALL_PIP = (
     "pip install 'engine-room[tensorrt]' (TensorRT 9 and later gets its libraries from NVIDIA's own package index; "
@@ -28,17 +29,16 @@ def availability(root: Path = Path("/")) -> Availability:
     version = installed_version(*PACKAGES)
     if not version and not find_spec("tensorrt"):
         return _lacks("TensorRT is not installed.", install_hint(root))
+    if version:
+        try:
+            features(parse_version(version))
+        except Unavailable as error:
+            return _lacks(error.message, error.hint, version)
     if not has_gpu(root):
-        return _lacks("This machine has no NVIDIA GPU, or its driver is not loaded.", _driver_hint(root), version)
+        return _lacks("This machine has no NVIDIA GPU, or its driver is not loaded.", driver_hint(root), version)
     if not (installed_version("cuda-bindings", "cuda-python") or find_spec("cuda")):
         return _lacks("cuda-bindings is not installed, which runs the engines.", "pip install cuda-bindings", version)
     return Availability(available=True, version=version, devices=("cuda",))
-
-
-def has_gpu(root: Path = Path("/")) -> bool:
-    """Whether the system shows an NVIDIA GPU: a PCI card, one behind WSL, or a Jetson's."""
-    signs = (root / sign.lstrip("/") for sign in _GPU_SIGNS)
-    return any(any(sign.iterdir()) if sign.is_dir() else sign.exists() for sign in signs)
 
 
 def install_hint(root: Path = Path("/")) -> str:
@@ -46,24 +46,6 @@ def install_hint(root: Path = Path("/")) -> str:
     if is_jetson(root):
         return f"{INSTALL_JETSON}."
     return f"{INSTALL_PIP}, {INSTALL_CONTAINER}."
-
-
-def is_jetson(root: Path = Path("/")) -> bool:
-    return (root / _JETSON.lstrip("/")).exists()
-
-
-def in_container(root: Path = Path("/")) -> bool:
-    return any((root / sign).exists() for sign in (".dockerenv", "run/.containerenv"))
-
-
-def _driver_hint(root: Path) -> str:
-    if is_jetson(root):
-        return "Flash the board with JetPack; in a container, start it with --runtime nvidia."
-    if in_container(root):
-        return "Start the container with --gpus all (NVIDIA Container Toolkit), or build on a machine with a GPU."
-    if platform.system() != "Linux":
-        return "Build on a Linux machine with an NVIDIA GPU, or install the driver; `nvidia-smi` must list the GPU."
-    return "Install NVIDIA's driver until `nvidia-smi` lists the GPU, or use a worker on a machine that has one."
 
 
 def _lacks(reason: str, hint: str, version: str | None = None) -> Availability:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from core.availability import Availability, installed_version
+from core.backends._nvidia import driver_hint, has_gpu
 
 # Removed from TensorFlow 2.18: https://github.com/tensorflow/tensorflow/releases/tag/v2.18.0
 REMOVED_IN = (2, 18)
@@ -28,11 +29,7 @@ def availability(root: Path = Path("/")) -> Availability:
         return Availability(
             available=False, version=tensorflow, reason="TensorRT is not installed beside TensorFlow.", hint=TOOLCHAIN
         )
-    if not any((root / sign).exists() for sign in ("proc/driver/nvidia/version", "dev/nvidia0", "dev/dxg")):
-        return Availability(
-            available=False,
-            version=tensorflow,
-            reason="TF-TRT converts on a GPU, and this machine shows none.",
-            hint="Use a worker on a machine with an NVIDIA GPU; in a container, start it with --gpus all.",
-        )
+    if not has_gpu(root):
+        reason = "TF-TRT converts on a GPU, and this machine shows none."
+        return Availability(available=False, version=tensorflow, reason=reason, hint=driver_hint(root))
     return Availability(available=True, version=tensorflow, devices=("cuda",))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ _NEVER_CONVERTED = {
     "Const": "It is a constant that an op outside the engines needs.",
     "Identity": "It passes a tensor to an output.",
 }
-_PASSING = ("Identity", "NoOp", "StopGradient", "PreventGradient", "Snapshot", "ReadVariableOp")
+_PASSING = ("Identity", "IdentityN", "NoOp", "StopGradient", "PreventGradient", "Snapshot", "ReadVariableOp")
 _CONVERTIBLE = "TF-TRT could convert it, but found too few others to go with it into one engine (minimum_segment_size)."
 _UNTOLD = "TF-TRT did not say why."
 _AT = ", at "
@@ -75,12 +75,18 @@ def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Reason
             layers.append(_outside_layer(node, order, _why(node, outside[node.op], reasons)))
     homes = {name: index for index, layer in enumerate(layers) for name in layer.source_nodes}
     constant = _constants(source)
-    absorbed = _absorbed(source, homes, constant)
+    ends = _ends(source, homes)
+    absorbed = _absorbed(source, ends, homes.keys() | constant)
     layers = [_with_nodes(layer, absorbed.get(index, ()), order) for index, layer in enumerate(layers)]
     placed = {name for layer in layers for name in layer.source_nodes}
     kept = {node.name for node in converted.node}
+    engine_places = frozenset(index for index, layer in enumerate(layers) if layer.kind == ENGINE_OP)
     loose = tuple(
-        _loose(node, kept=node.name in kept, constant=node.name in constant) for node in source if node.name not in placed
+        _loose(
+            node, kept=node.name in kept, constant=node.name in constant, in_engines=not engine_places.isdisjoint(ends[node.name])
+        )
+        for node in source
+        if node.name not in placed
     )
     engines = [layer for layer in layers if layer.kind == ENGINE_OP]
     notes = [
@@ -171,26 +177,36 @@ def _sentence(reason: str) -> str:
     return reason if reason.endswith(".") else f"{reason}."
 
 
-def _absorbed(source: tuple[SourceNode, ...], homes: Mapping[str, int], constant: frozenset[str]) -> dict[int, tuple[str, ...]]:
-    """The nodes that lost their names, by the layer that computes them now.
-
-    TensorFlow's optimizer folds a batch normalization into the convolution before it, and keeps the last name of the chain. So a
-    node without a name left is computed where everything that its output flows into, through other such nodes, is computed.
-    """
+def _ends(source: tuple[SourceNode, ...], homes: Mapping[str, int]) -> dict[str, frozenset[int]]:
+    """By node, the layers that compute it or, where its name is lost, what its output flows into through other such nodes."""
     consumers: dict[str, list[SourceNode]] = {}
     for node in source:
         for name in node.inputs:
             consumers.setdefault(name, []).append(node)
-    reached: dict[str, frozenset[int]] = {}
-    found: dict[int, list[str]] = {}
+    found: dict[str, frozenset[int]] = {}
     for node in reversed(source):
         if node.name in homes:
-            reached[node.name] = frozenset((homes[node.name],))
-            continue
-        ends = frozenset(index for user in consumers.get(node.name, ()) for index in reached.get(user.name, ()))
-        reached[node.name] = ends
-        if len(ends) == 1 and node.name not in constant and node.op not in _PASSING:
-            found.setdefault(next(iter(ends)), []).append(node.name)
+            found[node.name] = frozenset((homes[node.name],))
+        else:
+            found[node.name] = frozenset(index for user in consumers.get(node.name, ()) for index in found.get(user.name, ()))
+    return found
+
+
+def _absorbed(
+    source: tuple[SourceNode, ...], ends: Mapping[str, frozenset[int]], elsewhere: Set[str]
+) -> dict[int, tuple[str, ...]]:
+    """The nodes that lost their names, by the layer that computes them now.
+
+    TensorFlow's optimizer folds a batch normalization into the convolution before it, and keeps the last name of the chain. So a
+    node without a name left is computed where everything that its output flows into is computed.
+
+    Args:
+        elsewhere: Names of nodes that kept theirs or are constant.
+    """
+    found: dict[int, list[str]] = {}
+    for node in reversed(source):
+        if len(ends[node.name]) == 1 and node.name not in elsewhere and node.op not in _PASSING:
+            found.setdefault(next(iter(ends[node.name])), []).append(node.name)
     return {index: tuple(names) for index, names in found.items()}
 
 
@@ -209,21 +225,18 @@ def _with_nodes(layer: Layer, names: tuple[str, ...], order: Mapping[str, int]) 
     return replace(layer, source_nodes=tuple(sorted({*layer.source_nodes, *names}, key=order.__getitem__)))
 
 
-def _loose(node: SourceNode, *, kept: bool, constant: bool) -> LooseNode:
+def _loose(node: SourceNode, *, kept: bool, constant: bool, in_engines: bool) -> LooseNode:
+    """A node in no layer. `in_engines`: what it makes is needed in engines, so that one of them may compute it."""
+    fate = Fate.UNMAPPED if in_engines else Fate.ELIMINATED
+    reason = "TensorFlow's optimizer rewrote it before TF-TRT: no node of this name is left."
     if node.op == "Const":
+        fate = Fate.FOLDED
         reason = "A constant outside the engines." if kept else "A constant: it became a weight of an engine."
-        return LooseNode(name=node.name, op=node.op, fate=Fate.FOLDED, reason=reason)
-    if node.op in _PASSING:
-        return LooseNode(name=node.name, op=node.op, fate=Fate.ELIMINATED, reason="It passes a tensor on unchanged.")
-    if constant:
-        reason = "It follows from constants alone: TensorFlow's optimizer computed it."
-        return LooseNode(name=node.name, op=node.op, fate=Fate.FOLDED, reason=reason)
-    return LooseNode(
-        name=node.name,
-        op=node.op,
-        fate=Fate.ELIMINATED,
-        reason="TensorFlow's optimizer rewrote it before TF-TRT: no node of this name is left.",
-    )
+    elif node.op in _PASSING:
+        fate, reason = Fate.ELIMINATED, "It passes a tensor on unchanged."
+    elif constant:
+        fate, reason = Fate.FOLDED, "It follows from constants alone: TensorFlow's optimizer computed it."
+    return LooseNode(name=node.name, op=node.op, fate=fate, reason=reason)
 
 
 def _tensors(names: Iterable[str]) -> tuple[LayerTensor, ...]:

@@ -8,12 +8,26 @@ from core.models.model import Format, Model, Signature, TensorSpec
 from core.precision.kinds import Precision
 from core.progress import silent
 from core.request import BuildRequest
-from core.stages.build import own_calibration
+from core.stages import build
+from core.stages.build import own_calibration, recipe
 from core.stages.stage import StageContext, StageName, result_file
 from core.workspace import Workspace
 
 SIGNATURE = Signature(name="main", inputs=(TensorSpec(name="x", dtype="float32", shape=(1,)),), outputs=())
 MODEL = Model(digest="m", name="m", format=Format.SAVEDMODEL, entry=".", signatures=(SIGNATURE,), size_bytes=1)
+
+
+@pytest.mark.parametrize(("device", "shared"), [("cuda", False), ("cpu", True)])
+def test_gpus_of_two_types_share_no_engine(tmp_path, monkeypatch, device, shared):
+    request = BuildRequest(model="m", path="savedmodel.tf-trt", device=device)
+    context = StageContext(
+        workspace=Workspace(tmp_path / "workspace"), folder=tmp_path, request=request, model=MODEL, report=silent
+    )
+    recipes = []
+    for gpu in ("NVIDIA H100 80GB HBM3", "NVIDIA A10"):
+        monkeypatch.setattr(build, "gpu_name", lambda gpu=gpu: gpu)
+        recipes.append(recipe(context))
+    assert (recipes[0] == recipes[1]) is shared
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from core.backends._nvidia import has_gpu
 from core.backends.tensorrt import _availability
-from core.backends.tensorrt._availability import availability, has_gpu, install_hint
+from core.backends.tensorrt._availability import availability, install_hint
 
 
 @pytest.fixture
 def installed(monkeypatch):
     """Makes packages look installed."""
 
-    def install(*names):
+    def install(*names, version="8.6.0"):
         monkeypatch.setattr(
-            _availability, "installed_version", lambda *packages: next(("8.6.0" for p in packages if p in names), None)
+            _availability, "installed_version", lambda *packages: next((version for p in packages if p in names), None)
         )
         monkeypatch.setattr(_availability, "find_spec", lambda _: None)
 
@@ -57,6 +58,20 @@ def test_cuda_bindings_are_needed_too(tmp_path, installed):
     installed("tensorrt")
     found = availability(touch(tmp_path, "dev/nvidia0"))
     assert found.hint == "pip install cuda-bindings"
+
+
+@pytest.mark.parametrize(("version", "reason"), [("8.4.3.1", "TensorRT 8.4 is too old."), ("nightly", "tells nothing")])
+def test_a_version_that_will_not_do_is_told_before_a_build(tmp_path, installed, version, reason):
+    installed("tensorrt", "cuda-bindings", version=version)
+    found = availability(touch(tmp_path, "dev/nvidia0"))
+    assert not found.available
+    assert reason in found.reason
+    assert found.hint
+
+
+def test_the_lean_runtime_alone_cannot_build(tmp_path, installed):
+    installed("tensorrt-lean", "cuda-bindings")
+    assert availability(touch(tmp_path, "dev/nvidia0")).reason == "TensorRT is not installed."
 
 
 def test_all_there_is_available(tmp_path, installed):

@@ -28,6 +28,19 @@ def test_what_is_missing_is_a_sentence_and_a_next_step(monkeypatch, tmp_path, in
     assert availability(tmp_path).available is ("tensorrt" in installed)
 
 
+def test_no_gpu_on_a_jetson_tells_of_jetpack(monkeypatch, tmp_path):
+    installed = {"tensorflow": "2.14.1", "tensorrt": "8.5.2.2"}
+    monkeypatch.setattr(
+        _availability, "installed_version", lambda *names: next((installed[n] for n in names if n in installed), None)
+    )
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nv_tegra_release").touch()
+    assert "JetPack" in availability(tmp_path).hint
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvhost-gpu").touch()
+    assert availability(tmp_path).available
+
+
 def test_here_it_tells_of_the_toolchain():
     found = BACKEND.availability()
     if not found.available:

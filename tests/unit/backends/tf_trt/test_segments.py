@@ -108,6 +108,23 @@ def test_what_the_optimizer_folded_is_found_where_its_result_is_computed():
     }
 
 
+def test_what_may_be_in_one_engine_or_another_is_in_none_for_sure():
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+    before, after = GraphDef(), GraphDef()
+    for name, op, *inputs in (("x", "Placeholder"), ("lost", "Pad", "x"), ("left", "Relu", "lost"), ("right", "Tanh", "lost")):
+        before.node.add(name=name, op=op).input.extend(inputs)
+    after.node.add(name="x", op="Placeholder")
+    for name in ("left", "right"):
+        engine = after.node.add(name=f"TRTEngineOp_{name}", op=ENGINE_OP)
+        engine.attr["segment_func"].func.name = f"{name}_segment"
+        function = after.library.function.add()
+        function.signature.name = f"{name}_segment"
+        function.node_def.add(name=name, op="Relu")
+    graph = engine_graph(source_nodes(before), after, {})
+    assert {node.name: node.fate for node in graph.loose_nodes} == {"lost": Fate.UNMAPPED}
+
+
 def test_control_inputs_are_no_tensors(graphs):
     assert next(node for node in graphs[0] if node.name == "Identity").inputs == ("unique",)
 
