@@ -29,15 +29,15 @@ _PACKAGES = (
 _ASKED = "name,driver_version,memory.total,pstate,clocks.sm,clocks.max.sm,temperature.gpu,power.limit,compute_cap"
 
 
-def record_environment(path: Path, builders: int) -> None:
+def record_environment(path: Path) -> None:
     """Writes what the host is to `path`; the commands of runs before, which this one goes on with, stay."""
     before = json.loads(path.read_text()).get("commands", []) if path.exists() else []
-    told = environment(builders)
+    told = environment()
     told["commands"] = list(dict.fromkeys([*before, told.pop("command")]))
     path.write_text(json.dumps(told, indent=1) + "\n")
 
 
-def environment(builders: int) -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """Facts for the record; `nvidia-smi`'s answer among them where it is there."""
     installed = {name: found.version for found in distributions() if (name := found.metadata["Name"]) is not None}
     wanted = {name: version for name, version in installed.items() if name.lower().startswith(("nvidia-", *_PACKAGES))}
@@ -47,7 +47,6 @@ def environment(builders: int) -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "builders": builders,
         "gpu": _ask(["nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv"]),
         "packages": dict(sorted(wanted.items())),
         "backends": {name: to_data(backend.availability()) for name, backend in all_backends().items()},

@@ -10,10 +10,10 @@ from typing import Any
 from bench.gpu.rows import NETWORKS, Row, rows_of
 
 
-def write_tables(out: Path, builders: int) -> str:
+def write_tables(out: Path) -> str:
     """Writes OUT/tables.md from what is there, and returns it."""
     results = {path.stem: json.loads(path.read_text()) for path in sorted((out / "results").glob("*.json"))}
-    parts = [_title(out, builders)]
+    parts = [_title(out)]
     for network in NETWORKS:
         rows = [row for row in rows_of(network) if f"measure-{row.id}" in results or f"build-{row.id}" in results]
         if rows:
@@ -26,7 +26,7 @@ def write_tables(out: Path, builders: int) -> str:
     return text
 
 
-def _title(out: Path, builders: int) -> str:
+def _title(out: Path) -> str:
     told = json.loads((out / "environment.json").read_text())
     gpu = told["gpu"].splitlines()[-1] if told["gpu"] else "no GPU"
     packages = told["packages"]
@@ -34,7 +34,7 @@ def _title(out: Path, builders: int) -> str:
     named = ", ".join(f"{name} {packages[name]}" for name in ("tensorflow", "tensorrt", "tf2onnx", "onnx") if name in packages)
     return (
         f"# GPU benchmark\n\n{gpu}; {told['processor']}, {told['cores']} cores; {named}.\n"
-        f"Commands: {commands}. Builds ran {builders} at a time, measurements alone.\n\n"
+        f"Commands: {commands}. Builds ran as many at a time as `--builders` says, measurements alone.\n\n"
         "Host to host: NumPy arrays in, NumPy arrays out, one inference at a time, median with its 95 % interval. GPU compute: "
         "CUDA events around the kernels, transfers out. Build: first without kernel timings, then with those of the first build. "
         "Speed-up: over TensorFlow's runtime. Parity: largest error over the reference's largest magnitude, cosine, top-1 "

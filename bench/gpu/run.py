@@ -3,8 +3,9 @@
     python -m bench.gpu.run --out OUT [--networks resnet50 bert] [--minutes 9] [--builders 4] [--savedmodels DIR]
 
 Everything that is done stays done: run it again to go on. Latencies are taken one at a time with nothing else running;
-builds run `--builders` at once, which their build times must be read with. OUT then holds tables.md, results/ (one JSON a
-step), graphs/ and inspector/ (the engines' layers), logs/ and environment.json.
+builds run `--builders` at once, which their build times must be read with. Last come the checks of bench/gpu/checks.py, unless
+`--rows` asks for some rows alone. OUT then holds tables.md, results/ (one JSON a step), graphs/ and inspector/ (the engines'
+layers), checks/, logs/ and environment.json.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.gpu.checks import checks
 from bench.gpu.environment import record_environment
 from bench.gpu.report import write_tables
 from bench.gpu.rows import NETWORKS, Row, rows_of
@@ -67,17 +69,23 @@ class Run:
             "CUDA_CACHE_PATH": str(self.out / "caches" / "cuda"),
             "CUDA_CACHE_MAXSIZE": str(CUDA_CACHE_BYTES),
         }
-        command = [sys.executable, "-m", "bench.gpu.step", kind, name, f"--out={self.out}", *self.more]
-        started = time.monotonic()
-        with (self.out / "logs" / f"{kind}-{name}.log").open("w") as log:
-            process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **caches}, start_new_session=True)
-            try:
-                code = process.wait(timeout=min(left, LONGEST_STEP_SECONDS))
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)  # whatever it started must not disturb the next measurement
-                process.wait()
-                code = -1
-        print(f"{kind:8s} {name:40s} {'ok' if code == 0 else f'FAILED ({code})'} {time.monotonic() - started:6.1f} s", flush=True)
+        command = (sys.executable, "-m", "bench.gpu.step", kind, name, f"--out={self.out}", *self.more)
+        _run(f"{kind:8s} {name:40s}", command, self.out / "logs" / f"{kind}-{name}.log", min(left, LONGEST_STEP_SECONDS), caches)
+
+    def check(self, name: str, command: Sequence[str], usual_seconds: float) -> None:
+        """Runs a command whose output is kept in checks/."""
+        kept = self.out / "checks" / f"{name}.txt"
+        if kept.exists():
+            return
+        left = self.ends - time.monotonic()
+        if left < usual_seconds:
+            self.left_out.append(f"check {name}")
+            return
+        kept.parent.mkdir(exist_ok=True)
+        partial = kept.with_suffix(".partial")
+        workspace = {"ENGINEROOM_WORKSPACE": str(self.out / "caches" / "checks")}
+        if _run(f"check    {name:40s}", command, partial, min(left, LONGEST_STEP_SECONDS), workspace) == 0:
+            partial.replace(kept)
 
     def prepare_and_build(self, rows: Sequence[Row]) -> None:
         """Builds several at once, each network's as soon as it is prepared; an engine that was lost is built again."""
@@ -121,25 +129,42 @@ def main() -> int:
     arguments = parser.parse_args()
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
-    record_environment(out / "environment.json", arguments.builders)
+    record_environment(out / "environment.json")
     run = Run(out, arguments)
-    with _tables_at_the_end(out, run):
+    with _tables_at_the_end(out):
         rows = [row for network in arguments.networks for row in rows_of(network) if arguments.rows in row.id and _possible(row)]
         rows = [row for row in rows if not run.done("measure", row.id) and not (arguments.batch1 and row.suffix)]
         run.prepare_and_build(rows)
         for row in rows:
             run.measure(row)
+    for check in () if arguments.rows else checks(out):
+        run.check(check.name, check.command, check.seconds)
     if run.left_out:
         print("Time is up; run the same command again for: " + ", ".join(run.left_out))
     return int(bool(run.left_out))
 
 
+def _run(title: str, command: Sequence[str], output: Path, seconds: float, variables: Mapping[str, str]) -> int:
+    """Runs a command for so long at most, and tells how it went; gives its exit code, -1 where time was up."""
+    started = time.monotonic()
+    with output.open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **variables}, start_new_session=True)
+        try:
+            code = process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # whatever it started must not disturb the next measurement
+            process.wait()
+            code = -1
+    print(f"{title} {'ok' if code == 0 else f'FAILED ({code})'} {time.monotonic() - started:6.1f} s", flush=True)
+    return code
+
+
 @contextmanager
-def _tables_at_the_end(out: Path, run: Run) -> Iterator[None]:
+def _tables_at_the_end(out: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        print(write_tables(out, run.builders))
+        print(write_tables(out))
 
 
 def _possible(row: Row) -> bool:

@@ -91,6 +91,9 @@ def build(row: Row, out: Path, savedmodels: Path | None, tactic_sources: str = "
         seconds.append(round(time.perf_counter() - started, 2))
     write_json(folder / "engine.json", engine)
     facts = json.loads((folder / "build.json").read_text()) if (folder / "build.json").exists() else {}
+    if (folder / "build.log").exists():
+        (out / "logs").mkdir(exist_ok=True)
+        shutil.copy(folder / "build.log", out / "logs" / f"{row.id}.build.log")
     return {
         "build_seconds": seconds[0],
         "cached_seconds": seconds[1] if len(seconds) > 1 else None,

@@ -8,7 +8,7 @@ import pytest
 from core.backends.base import BuildConfig
 from core.backends.tf_trt import BACKEND
 from core.backends.tf_trt._segments import ENGINE_OP, read_report
-from core.errors import InvalidRequest
+from core.errors import BuildFailed, InvalidRequest
 from core.models.model import Format, Source
 from core.models.profile import parse_profile
 from core.models.savedmodel import read_savedmodel
@@ -74,3 +74,35 @@ def test_one_engine_serves_a_range_of_shapes(digits, pictures, tmp_path):
             np.testing.assert_array_equal(found.argmax(1)[:1], labels[:1])
         with pytest.raises(InvalidRequest):
             session.run({"image": images[:2].astype(np.float64)})
+
+
+def test_a_segment_can_be_too_small_for_an_engine(digits, tmp_path):
+    with pytest.raises(BuildFailed, match="put no part of this model into TensorRT"):
+        built(digits, tmp_path / "engine", minimum_segment_size=1000)
+
+
+def test_the_workspace_is_limited(digits, tmp_path):
+    engine = built(digits, tmp_path / "engine", max_workspace_size_bytes=2**26, engines="at_first_run")
+    limits = {layer.attributes["workspace_size_bytes"] for layer in BACKEND.describe(engine).layers if layer.kind == ENGINE_OP}
+    assert limits == {str(2**26)}
+
+
+def test_engines_of_the_first_run_are_small_to_keep_and_right(digits, pictures, tmp_path):
+    images, labels = pictures
+    later = built(digits, tmp_path / "later", engines="at_first_run")
+    with BACKEND.open(later) as session:
+        found = session.run({"image": images[:16]})["probabilities"]
+    assert (found.argmax(1) == labels[:16]).mean() > 0.9
+    assert later.size_bytes < built(digits, tmp_path / "now").size_bytes
+
+
+def test_several_cached_engines_serve_several_shapes(digits, pictures, tmp_path):
+    images, labels = pictures
+    engine = built(digits, tmp_path / "engine", shape="batch=1:4:16", maximum_cached_engines=3)
+    cached = {
+        layer.attributes["max_cached_engines_count"] for layer in BACKEND.describe(engine).layers if layer.kind == ENGINE_OP
+    }
+    assert cached == {"3"}
+    with BACKEND.open(engine) as session:
+        for batch in (4, 16, 1):
+            np.testing.assert_array_equal(session.run({"image": images[:batch]})["probabilities"].argmax(1)[:1], labels[:1])

@@ -1,0 +1,46 @@
+"""What a GPU host can show besides the table: the doctor, whole builds, the backends' own tests, the smaller programs here."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sample_models.make_models import sample
+
+_CLI = (sys.executable, "-c", "from core.cli.app import main; main()")
+_TESTS = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--durations=15", "tests/contract")
+_OURS = "tests/integration/backends"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A command whose output is the evidence.
+
+    Attributes:
+        seconds: What it was seen to take at most; it is not begun with less time left.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    seconds: float
+
+
+def checks(out: Path) -> tuple[Check, ...]:
+    """All of them; `out` is where the benchmark prepared the networks."""
+    digits, data = str(sample("digits")), str(sample("digits_test"))
+    int8 = ("--precision", "int8", "--calibration", data)
+    through_onnx = (*_CLI, "build", digits, "--path", "savedmodel.onnx.tensorrt", *int8)
+    in_tensorflow = (*_CLI, "build", digits, "--path", "savedmodel.tf-trt", *int8)
+    tensorrt = (*_TESTS, f"{_OURS}/test_tensorrt.py", "-k", "tensorrt and not tf_trt")
+    tf_trt = (*_TESTS, f"{_OURS}/test_tf_trt.py", "-k", "tf_trt or tf-trt")
+    depthwise = (sys.executable, "-m", "bench.gpu.depthwise", str(out / "inputs" / "efficientnetb0"))
+    return (
+        Check(name="doctor", command=(*_CLI, "doctor"), seconds=30),
+        Check(name="engineroom-build", command=through_onnx, seconds=90),
+        Check(name="engineroom-build-tf-trt", command=in_tensorflow, seconds=120),
+        Check(name="pytest", command=tensorrt, seconds=150),
+        Check(name="pytest-tf-trt", command=tf_trt, seconds=240),
+        Check(name="weak-typing", command=(sys.executable, "-m", "bench.gpu.weak_typing"), seconds=60),
+        Check(name="depthwise", command=depthwise, seconds=900),
+    )
