@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
@@ -64,15 +64,40 @@ class Build:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A build with everything its stages found; None where a stage has left nothing."""
+    """A build with everything its stages found; None where a stage has left nothing.
+
+    Attributes:
+        prepared: The model as the latest preparing stage left it.
+        preparations: The same of every preparing stage, in order.
+    """
 
     build: Build
     model: Model
     prepared: Prepared | None = None
+    preparations: dict[StageName, Prepared] = field(default_factory=dict)
     built: Built | None = None
     graph: EngineGraph | None = None
     parity: Parity | None = None
     measurement: Measurement | None = None
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of the packages that prepared the model and built the engine."""
+        told = {name: version for prepared in self.preparations.values() for name, version in prepared.versions.items()}
+        return told | (self.built.engine.versions if self.built else {})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences of the preparing stages and of the engine, each once."""
+        prepared = self.prepared.notes if self.prepared else ()
+        return tuple(dict.fromkeys((*prepared, *(self.built.engine.notes if self.built else ()))))
+
+    @property
+    def stamp(self) -> str:
+        """Why nobody is to deploy it, whether the graph or the engine was quantized; empty where nothing speaks against it."""
+        record = self.prepared.precision if self.prepared else None
+        told = (record.stamp if record else "", *self.notes)
+        return next((text for text in told if text.lower().startswith("uncalibrated")), "")
 
 
 def load_outcome(workspace: Workspace, key: str) -> Outcome:
@@ -87,11 +112,13 @@ def load_outcome(workspace: Workspace, key: str) -> Outcome:
         raise NotFound(f"{what} stored as {key!r}.", hint="`engineroom builds` lists what is stored.")
     build, folder = read_json(Build, found[0]), found[0].parent
 
-    prepared = [_result(folder, stage, Prepared) for stage in PREPARING_STAGES]
+    left = {stage: _result(folder, stage, Prepared) for stage in reversed(PREPARING_STAGES)}
+    preparations = {stage: prepared for stage, prepared in left.items() if prepared}
     return Outcome(
         build=build,
         model=workspace.model(build.request.model),
-        prepared=next((result for result in prepared if result), None),
+        prepared=next(reversed(preparations.values()), None),
+        preparations=preparations,
         built=_result(folder, StageName.BUILD, Built),
         graph=_result(folder, StageName.INSPECT, EngineGraph),
         parity=_result(folder, StageName.PARITY, Parity),

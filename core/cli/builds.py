@@ -8,6 +8,7 @@ import typer
 
 from core.analysis.comparison import candidate_from, payoff_of
 from core.analysis.payoff import is_measure_for
+from core.analysis.preparation import simplified_text
 from core.analysis.realized import compare_precisions
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Measurement
@@ -70,6 +71,7 @@ def show_outcome(outcome: Outcome) -> None:
         ("state", build.state.value),
         ("precision", request.precision.value),
         ("device", request.device),
+        ("simplified", simplified_text(outcome)),
     ]
     if built := outcome.built:
         fields += [
@@ -117,8 +119,7 @@ def show_outcome(outcome: Outcome) -> None:
             )
     told = (*measured.warnings, *(measured.gpu.warnings if measured.gpu else ())) if measured else ()
     disagreements = [pair.warning for pair in realized.disagreements] if realized else []
-    prepared = outcome.prepared.notes if outcome.prepared else ()
-    print_notes([*told, *prepared, *disagreements, *(parity.notes if parity else ())])
+    print_notes(list(dict.fromkeys([*told, *outcome.notes, *disagreements, *(parity.notes if parity else ())])))
 
 
 def _show_payoff(workspace: Workspace, outcome: Outcome) -> None:

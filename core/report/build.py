@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from core.analysis.colours import ColourBy, Colouring
 from core.analysis.findings import findings
 from core.analysis.layers import LayerRow, layer_rows, totals_by_precision
+from core.analysis.preparation import StageChange, stage_changes
 from core.analysis.realized import compare_precisions
 from core.builds import Outcome
 from core.commands import command_for
@@ -19,6 +20,7 @@ from core.units import size
 
 MOST_LAYERS = 1_000
 MOST_NODES = 12
+OPS = ("op", "before", "after")
 LAYERS = ("#", "layer", "kind", "precision", "ms", "share", "source nodes", "kernel")
 
 
@@ -147,12 +149,16 @@ def _parity(parity: Parity) -> str:
 def _made(outcome: Outcome) -> str:
     build = outcome.build
     stages = [(record.stage.value, record.state.value, number(record.seconds, 3)) for record in build.stages]
-    versions = dict(outcome.prepared.versions if outcome.prepared else {})
-    versions |= outcome.built.engine.versions if outcome.built else {}
     return section(
         "How it was built",
         tag("pre", text(command_for(build.request))),
         table(("stage", "state", "seconds"), stages, caption="Stages", numbers=("seconds",)),
-        folded("Versions and options", facts(versions), facts(dict(build.request.options))),
-        notes([*(outcome.prepared.notes if outcome.prepared else ()), *(outcome.built.engine.notes if outcome.built else ())]),
+        *(_changed(change) for change in stage_changes(outcome)),
+        folded("Versions and options", facts(outcome.versions), facts(dict(build.request.options))),
+        notes(outcome.notes),
     )
+
+
+def _changed(change: StageChange) -> str:
+    ops = table(OPS, change.ops, caption=f"Ops before and after {change.stage.value}", numbers=OPS[1:]) if change.ops else ""
+    return folded(change.title, facts(change.prepared.details), ops)

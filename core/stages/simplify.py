@@ -7,7 +7,7 @@ from pathlib import Path
 from core.availability import installed_version
 from core.simplify import simplify
 from core.stages.prepare import make_prepared
-from core.stages.stage import Prepared, StageContext
+from core.stages.stage import MOST_NAMES, Prepared, StageContext
 
 
 def run(context: StageContext) -> Prepared:
@@ -24,9 +24,14 @@ def run(context: StageContext) -> Prepared:
             versions={"onnxslim": done.version} if done.version else {},
             details={
                 "nodes": f"{done.nodes_before} before, {done.nodes_after} after",
-                "folded": f"{len(done.folded)} nodes with constant inputs",
-                "removed": f"{len(done.removed)} nodes without effect, unused, repeated or merged",
-                "added": f"{len(done.added)} nodes",
+                "folded": f"{len(done.folded)} with constant inputs",
+                "removed": f"{len(done.removed)} without effect or use, repeated or merged",
+                "added": f"{len(done.added)}",
+            },
+            changed={
+                how: names[:MOST_NAMES]
+                for how, names in (("folded", done.folded), ("removed", done.removed), ("added", done.added))
+                if names
             },
             notes=done.notes,
         )

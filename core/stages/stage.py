@@ -43,6 +43,9 @@ OPTIONAL_STAGES = frozenset({StageName.INSPECT, StageName.REFERENCE, StageName.P
 # Stages that hand a model on, last first: the build starts from the latest that ran.
 PREPARING_STAGES = (StageName.PRECISION, StageName.SIMPLIFY, StageName.CONVERT)
 
+# Exported networks can have tens of thousands of folded nodes, and a build's record is read whole.
+MOST_NAMES = 500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -54,6 +57,7 @@ class Prepared:
         reused: It was there already, from an earlier build.
         made_seconds: What making it took, from the stored model on, whenever that was.
         details: What the stage changed, for people: rows of name and value.
+        changed: Names of nodes by what became of them ("folded"), at most MOST_NAMES of each kind.
         notes: Of every stage so far.
         precision: What the precision stage did; None from the others.
     """
@@ -67,6 +71,7 @@ class Prepared:
     ops: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     precision: PrecisionRecord | None = None
 

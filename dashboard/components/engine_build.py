@@ -5,10 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.analysis.preparation import StageChange, stage_changes
 from core.builds import Outcome
 from core.commands import command_for
 from core.request import effective_options
 from core.stages.child import LOG_FILE
+from core.stages.stage import MOST_NAMES
 from dashboard import formatting, services
 
 LOG_HEIGHT = 360
@@ -24,7 +26,10 @@ def build_section(outcome: Outcome) -> None:
     with right:
         _asked(outcome)
         _versions(outcome)
-    _prepared(outcome)
+    for change in stage_changes(outcome):
+        _changed(change)
+    for note in outcome.notes:
+        st.caption(formatting.plain(note))
     _log(outcome)
 
 
@@ -71,19 +76,31 @@ def _asked(outcome: Outcome) -> None:
 
 
 def _versions(outcome: Outcome) -> None:
-    versions = dict(outcome.prepared.versions if outcome.prepared else {})
-    versions |= outcome.built.engine.versions if outcome.built else {}
-    if versions:
+    if versions := outcome.versions:
         _facts("Versions", "Package", versions)
 
 
-def _prepared(outcome: Outcome) -> None:
-    if outcome.prepared is None:
+def _changed(change: StageChange) -> None:
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _facts(change.title, "What", change.prepared.details)
+        _changed_nodes(change)
+    with right:
+        if change.ops:
+            st.markdown("**Ops before and after**")
+            frame = pd.DataFrame(change.ops, columns=["Op", "Before", "After"])
+            st.dataframe(frame, hide_index=True, alt=f"Ops before and after the {change.stage.value} stage")
+
+
+def _changed_nodes(change: StageChange) -> None:
+    rows = [(node, how) for how, names in change.prepared.changed.items() for node in names]
+    if not rows:
         return
-    if outcome.prepared.details:
-        _facts("What conversion changed", "What", outcome.prepared.details)
-    for note in (*outcome.prepared.notes, *(outcome.built.engine.notes if outcome.built else ())):
-        st.caption(note)
+    with st.expander(f"{formatting.plural(len(rows), 'node')} by name"):
+        frame = pd.DataFrame(rows, columns=["Node", "What became of it"])
+        st.dataframe(frame, hide_index=True, alt=f"Nodes that the {change.stage.value} stage changed")
+        if any(len(names) == MOST_NAMES for names in change.prepared.changed.values()):
+            st.caption(f"At most {MOST_NAMES} of each kind are kept.")
 
 
 def _facts(title: str, column: str, facts: dict[str, str]) -> None:

@@ -24,8 +24,8 @@ _SHARE = st.column_config.ProgressColumn(format="percent", min_value=0.0, max_va
 def precision_section(outcome: Outcome) -> None:
     asked = outcome.build.request.precision
     record = outcome.prepared.precision if outcome.prepared else None
-    if record and record.stamp:
-        st.error(record.stamp.capitalize() + ".", icon=":material/warning:")
+    if stamp := outcome.stamp.removesuffix("."):
+        st.error(plain(f"{stamp[0].upper()}{stamp[1:]}."), icon=":material/warning:")
     if asked is not Precision.FP32:
         _payoff(payoff_against_fp32(outcome))
     if outcome.graph is None:

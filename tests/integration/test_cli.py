@@ -68,6 +68,19 @@ def test_build_shows_what_was_found(home: Path, build: dict[str, Any]) -> None:
     assert "on par with ONNX Runtime" in shown.stdout
 
 
+def test_what_simplifying_changed_is_told_in_any_precision(home: Path) -> None:
+    lowered = (str(home / "tiny.onnx"), "--path", "onnx.onnxruntime", "--precision", "fp16", *QUICK)
+    shown = engineroom(home, "build", *lowered)
+    assert shown.returncode == 0, shown.stderr
+    line = next(line for line in shown.stdout.splitlines() if line.strip().startswith("simplified"))
+    assert "nodes 6 before" in line
+    assert "by onnxslim" in line
+    assert shown.stdout.count("Runs on CPUExecutionProvider.") == 1
+    found = answer(home, "build", *lowered)
+    assert list(found["preparations"]) == ["convert", "simplify", "precision"]
+    assert found["prepared"] == found["preparations"]["precision"]
+
+
 def test_layers_and_builds(home: Path, build: dict[str, Any]) -> None:
     key = build["build"]["key"]
     graph = answer(home, "layers", key[:10])

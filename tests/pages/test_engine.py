@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.models.model import Format
+from core.serialization import read_json, write_json
+from core.stages.build import Built
+from core.stages.stage import Prepared, StageName, result_file
 from core.workspace import ENVIRONMENT_VARIABLE, Workspace
-from tests.stored_builds import Shelf, fill
+from tests.stored_builds import SIGNATURE, Shelf, fill
 
 MAIN = Path(__file__).parents[2] / "dashboard" / "main.py"
 
@@ -117,3 +122,40 @@ def test_parity_that_failed_is_told(shelf: Shelf) -> None:
     app = opened("engine", build=shelf.int8, section="Parity")
     assert figures(app)["Parity"] == "not on par"
     assert "Not on par with the source model" in said(app)
+
+
+def test_simplification_and_precision_both_tell_what_they_changed(shelf: Shelf) -> None:
+    folder = shelf.workspace.build_folder(shelf.fp16)
+    simplified = Prepared(
+        artifact="s",
+        entry="model.onnx",
+        format=Format.ONNX,
+        signature=SIGNATURE,
+        ops={"Conv": 53, "Relu": 49},
+        versions={"onnxslim": "0.1.98"},
+        details={"nodes": "214 before, 126 after"},
+        changed={"folded": ("bias/Identity",)},
+    )
+    lowered = replace(simplified, ops={"Conv": 53, "Relu": 49, "Cast": 2}, versions={}, details={"opset": "17"}, changed={})
+    write_json(result_file(folder, StageName.SIMPLIFY), simplified)
+    write_json(result_file(folder, StageName.PRECISION), lowered)
+    app = opened("engine", build=shelf.fp16, section="Build")
+    assert "**What the simplify stage changed**" in said(app)
+    assert "**What the precision stage changed**" in said(app)
+    rows = [row for frame in app.dataframe for row in frame.value.to_numpy().tolist()]
+    assert ["nodes", "214 before, 126 after"] in rows
+    assert ["opset", "17"] in rows
+    assert ["Cast", 0, 2] in rows
+    assert ["bias/Identity", "folded"] in rows
+    assert ["onnxslim", "0.1.98"] in rows
+
+
+@pytest.mark.parametrize("section", ["Build", "Precision"])
+def test_an_engine_that_was_quantized_by_its_runtime_shows_its_stamp(shelf: Shelf, section: str) -> None:
+    path = result_file(shelf.workspace.build_folder(shelf.int8), StageName.BUILD)
+    built = read_json(Built, path)
+    stamp = "Uncalibrated: the INT8 ranges come from random values. Do not deploy this engine."
+    write_json(path, replace(built, engine=replace(built.engine, notes=(stamp,))))
+    app = opened("engine", build=shelf.int8, section=section)
+    assert stamp in said(app).replace("\\", "")
+    assert bool(app.error) is (section == "Precision")

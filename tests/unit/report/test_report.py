@@ -14,11 +14,13 @@ from typer.testing import CliRunner
 from core.builds import load_outcome
 from core.cli.app import app
 from core.errors import InvalidRequest
+from core.models.model import Format
 from core.report.charts import ticks_to
 from core.report.page import report
 from core.request import BuildRequest
+from core.stages.stage import Prepared, StageName
 from core.workspace import ENVIRONMENT_VARIABLE, Workspace
-from tests.stored_builds import Shelf, chain, fill, resnet, store_build, store_model
+from tests.stored_builds import SIGNATURE, Shelf, chain, fill, resnet, store_build, store_model
 
 VOID = {"meta", "br", "link", "img"}
 
@@ -66,6 +68,22 @@ def test_a_build_with_its_charts(shelf: Shelf) -> None:
     assert "0.619 ms" in html
     assert "resnet50/conv5_block3_out/Relu" in html
     assert "engineroom build" in html
+
+
+def test_what_a_stage_changed_is_told(shelf: Shelf) -> None:
+    outcome = load_outcome(shelf.workspace, shelf.fp16)
+    prepared = Prepared(
+        artifact="s",
+        entry="model.onnx",
+        format=Format.ONNX,
+        signature=SIGNATURE,
+        ops={"Conv": 53},
+        details={"nodes": "214 before, 126 after"},
+    )
+    html = checked(report([replace(outcome, prepared=prepared, preparations={StageName.SIMPLIFY: prepared})]))
+    assert "What the simplify stage changed" in html
+    assert "214 before, 126 after" in html
+    assert "Ops before and after simplify" in html
 
 
 @pytest.mark.parametrize("which", ["failed", "running", "untimed", "int8"])
