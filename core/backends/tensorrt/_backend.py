@@ -16,7 +16,7 @@ from core.backends.tensorrt import _availability, _cuda
 from core.backends.tensorrt._build import BuildFacts, Job, build_plan, check_gpu
 from core.backends.tensorrt._execution import Execution
 from core.backends.tensorrt._inspect import inspector_json, layer_times
-from core.backends.tensorrt._log import Log
+from core.backends.tensorrt._log import Log, warning_notes
 from core.backends.tensorrt._measure import gpu_times
 from core.backends.tensorrt._options import OPTIONS, read_settings
 from core.backends.tensorrt._session import PLAN, TensorRTSession, checked_arrays, loaded, opened
@@ -119,7 +119,7 @@ class TensorRT:
         arrays = checked_arrays(engine.signature, inputs)
         _cuda.wait_by(spin=True)
         with loaded(engine) as (trt, read, _):
-            return gpu_times(trt, read, arrays, protocol, report)
+            return gpu_times(trt, read, engine.signature, arrays, protocol, report)
 
 
 def named_graph(path: Path, model: onnx.ModelProto, folder: Path) -> tuple[Path, SourceGraph]:
@@ -154,7 +154,7 @@ def with_notes(engine: Engine, facts: BuildFacts, memory_bytes: int) -> Engine:
         notes.append(f"Held {facts.held_in_fp32} layers in FP32, as the graph asks{others}.")
     if facts.timing_cache_bytes and facts.timing_cache_bytes[0]:
         notes.append(f"Found {facts.timing_cache_bytes[0] / 1024:.0f} KiB of kernel timings from earlier builds.")
-    return replace(engine, notes=tuple(notes))
+    return replace(engine, notes=(*notes, *warning_notes(facts.warnings)))
 
 
 def _versions(tensorrt: str) -> dict[str, str]:

@@ -99,7 +99,7 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
 
         def serialize() -> Any:
             return watched(
-                lambda: builder.build_serialized_network(network, config),
+                _cuda.on_this_device(lambda: builder.build_serialized_network(network, config)),
                 watch,
                 log,
                 report,

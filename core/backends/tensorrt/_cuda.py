@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.backends.tensorrt._log import CUDA_ERRORS
 from core.errors import RunFailed, Unavailable
 
-_OUT_OF_MEMORY = 2
+T = TypeVar("T")
+_OUT_OF_MEMORY, _NO_DRIVER = 2, 35
 _HOST_TO_DEVICE, _DEVICE_TO_HOST = 1, 2
 _NON_BLOCKING_STREAM = 1
 _SPIN, _BLOCKING_SYNC = 1, 4
@@ -45,23 +47,34 @@ def call(name: str, *arguments: Any) -> Any:
     """Calls a function of the runtime and returns what it gives besides its error code.
 
     Raises:
-        RunFailed: It gave an error.
+        Unavailable: There is no GPU, or no driver that works.
+        RunFailed: It gave another error.
     """
-    error, *results = getattr(runtime(), name)(*arguments)
+    try:
+        error, *results = getattr(runtime(), name)(*arguments)
+    except RuntimeError as missing:  # bindings before 12.6 raise where the driver lacks what they call
+        raise _unavailable(_NO_DRIVER, f"{name}: {missing}") from missing
     if int(error) != 0:
         raise failure(name, error)
     return results[0] if len(results) == 1 else tuple(results) or None
 
 
-def failure(name: str, error: Any) -> RunFailed:
+def failure(name: str, error: Any) -> RunFailed | Unavailable:
+    """What an error of the runtime says: of the machine, of its memory, or of the run."""
+    detail = f"{name}: {error}"
+    if int(error) in CUDA_ERRORS:
+        return _unavailable(int(error), detail)
     if int(error) == _OUT_OF_MEMORY:
-        return RunFailed(
-            "The GPU's memory is full.", hint="Stop what else uses the GPU, or lower the batch.", detail=f"{name}: {error}"
-        )
+        return RunFailed("The GPU's memory is full.", hint="Stop what else uses the GPU, or lower the batch.", detail=detail)
     return RunFailed(
         f"CUDA failed in {name}: {error}.",
         hint="The engine or its inputs broke a kernel; `nvidia-smi` must list the GPU healthy.",
     )
+
+
+def _unavailable(code: int, detail: str) -> Unavailable:
+    reason, hint = CUDA_ERRORS[code]
+    return Unavailable(reason, hint=hint, detail=detail)
 
 
 class HostBuffer:
@@ -77,7 +90,7 @@ class HostBuffer:
         if self.address:
             self.flat = np.empty(0, dtype=self.flat.dtype)
             call("cudaFreeHost", self.address)
-            self.address = 0
+            self.address = self.nbytes = 0
 
 
 class DeviceBuffer:
@@ -209,6 +222,17 @@ class Transfers:
 def wait_by(spin: bool) -> None:
     """How `synchronize` waits: a busy loop (lowest latency) or the operating system's. A GPU in use may keep what it has."""
     runtime().cudaSetDeviceFlags(_SPIN if spin else _BLOCKING_SYNC)
+
+
+def on_this_device(work: Callable[[], T]) -> Callable[[], T]:
+    """The work, for another thread, where it first makes this one's device current: a new thread has no CUDA context."""
+    device = _device()
+
+    def run() -> T:
+        call("cudaSetDevice", device)
+        return work()
+
+    return run
 
 
 def memory_bytes() -> tuple[int, int]:

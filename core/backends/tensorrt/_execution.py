@@ -50,6 +50,34 @@ class Binding:
         self.array = self.host.flat[:count].reshape(shape)
         return self.host.address if self.device is None else self.device.address
 
+    def narrows(self, dtype: np.dtype[Any]) -> bool:
+        """Whether it keeps 64-bit integers in fewer bits: before version 10, TensorRT knows no INT64."""
+        return dtype.kind in "iu" and self.dtype.kind in "iu" and self.dtype.itemsize < dtype.itemsize == 8
+
+    def check_range(self, array: Array) -> None:
+        """Refuses integers that the narrower type here would wrap.
+
+        Raises:
+            InvalidRequest: A value is beyond it.
+        """
+        limits = np.iinfo(self.dtype)
+        beyond = [end for end in (array.min(), array.max()) if not limits.min <= end <= limits.max] if array.size else []
+        if beyond:
+            raise InvalidRequest(
+                f"Input {self.name} holds {beyond[0]}, which the engine's {self.dtype.name} cannot hold.",
+                hint=f"Give values from {limits.min} to {limits.max}, or build with TensorRT 10 or later, which takes INT64.",
+            )
+
+    def take(self, array: Array) -> None:
+        """Copies an input into page-locked memory, in the engine's type.
+
+        Raises:
+            InvalidRequest: It holds an integer beyond that type.
+        """
+        if self.narrows(array.dtype):
+            self.check_range(array)
+        np.copyto(self.array, array, casting="unsafe")
+
     def free(self) -> None:
         if self.allocator is not None:
             self.allocator.free()
@@ -106,10 +134,12 @@ class Execution:
 
         Raises:
             InvalidRequest: The shapes fit no optimization profile.
+            RunFailed: The GPU has no memory for them; the next call prepares anew, whatever its shapes.
         """
         shapes = {binding.name: arrays[binding.name].shape for binding in self.inputs}
         if shapes == self.shapes and not self.values_decide_shapes:
             return False
+        self.shapes = None  # a failure below leaves buffers that belong to no shapes
         self._choose_profile(shapes)
         for binding in self.inputs:
             shape = shapes[binding.name]
@@ -117,7 +147,7 @@ class Execution:
                 raise InvalidRequest(f"TensorRT refused the shape {list(shape)} of input {binding.name}.")
             self._place(binding, shape)
             if binding.on_host:
-                np.copyto(binding.array, arrays[binding.name], casting="unsafe")
+                binding.take(arrays[binding.name])
         try:
             self.context.infer_shapes()
         except RuntimeError as error:
@@ -138,9 +168,13 @@ class Execution:
         return True
 
     def fill(self, arrays: Mapping[str, Array]) -> None:
-        """Copies the inputs into page-locked memory, in the engine's types."""
+        """Copies the inputs into page-locked memory, in the engine's types.
+
+        Raises:
+            InvalidRequest: One holds an integer beyond the engine's type.
+        """
         for binding in self.inputs:
-            np.copyto(binding.array, arrays[binding.name], casting="unsafe")
+            binding.take(arrays[binding.name])
 
     def upload(self) -> None:
         for device, host, nbytes in self._uploads:

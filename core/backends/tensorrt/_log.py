@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.errors import BuildFailed, EngineRoomError, Unavailable
 
 _LEVELS = ("internal error", "error", "warning", "info", "verbose")
-_CUDA_ERRORS = {
-    "35": (
+# What CUDA's error codes say against the machine itself: reason and hint.
+CUDA_ERRORS = {
+    35: (
         "The NVIDIA driver is missing or older than this TensorRT needs.",
         "Update the driver; `nvidia-smi` tells its version.",
     ),
-    "100": ("No NVIDIA GPU was found.", "Use a machine with a GPU; in a container, start it with --gpus all."),
-    "101": ("The GPU that was asked for does not exist.", "Check CUDA_VISIBLE_DEVICES."),
-    "999": ("The NVIDIA driver failed to start.", "Restart the machine or reload the driver; `nvidia-smi` must work first."),
+    100: ("No NVIDIA GPU was found.", "Use a machine with a GPU; in a container, start it with --gpus all."),
+    101: ("The GPU that was asked for does not exist.", "Check CUDA_VISIBLE_DEVICES."),
+    999: ("The NVIDIA driver failed to start.", "Restart the machine or reload the driver; `nvidia-smi` must work first."),
 }
 # TensorRT says how far a build is only in its log, before version 10.
 _COSTS = "Computing costs for"
 _COUNTS = re.compile(r"After .*?: (\d+) layers")
+# Warnings that tell a user nothing: of the builder's own housekeeping, of what every model is told, or pointing elsewhere.
+_NOISE = re.compile(
+    r"CUDA context changed|CUDA lazy loading|timing cache|Cache result detected as invalid"
+    r"|generated with INT64 weights|^Check verbose logs|^If this is not the desired behavior",
+    re.IGNORECASE,
+)
+_WARNINGS_TOLD = 5
 
 
 class Log:
@@ -82,7 +90,8 @@ def start_failure(log: Log, what: str) -> EngineRoomError:
     """Why TensorRT could not even start on this machine."""
     text = "\n".join(log.errors)
     if found := re.search(r"CUDA initialization failure with error: (\d+)", text):
-        reason, hint = _CUDA_ERRORS.get(found.group(1), (f"CUDA failed with error {found.group(1)}.", "Check `nvidia-smi`."))
+        code = int(found.group(1))
+        reason, hint = CUDA_ERRORS.get(code, (f"CUDA failed with error {code}.", "Check `nvidia-smi`."))
         return Unavailable(reason, hint=hint, detail=log.tail())
     return Unavailable(f"TensorRT could not {what} on this machine.", hint="The log's end may tell why.", detail=log.tail())
 
@@ -114,9 +123,18 @@ def build_failure(log: Log, name: str, free_bytes: int | None = None) -> EngineR
     return BuildFailed(f"TensorRT could not build {name}: {said}", hint="The log's end tells more.", detail=log.tail())
 
 
+def warning_notes(warnings: Iterable[str]) -> list[str]:
+    """What TensorRT warned of, as notes: each warning once, without those that tell a user nothing, and the first few of many."""
+    told = dict.fromkeys(clean(text).removeprefix("- ") for text in warnings if text.strip())
+    kept = [text for text in told if not _NOISE.search(text)]
+    more = len(kept) - _WARNINGS_TOLD
+    return [f"TensorRT warns: {text}" for text in kept[:_WARNINGS_TOLD]] + ([f"And {more} more in the log."] if more > 0 else [])
+
+
 def clean(text: str) -> str:
-    """A message without the source file and line that TensorRT puts in front."""
-    return re.sub(r"^(?:\d+: )?(?:\[[^\]]*\] )?(?:Error Code \d+: )?", "", text.strip().splitlines()[0]).strip()
+    """A message without the source file and line that TensorRT and its parser put in front."""
+    source = r"^(?:\d+: )?(?:\[[^\]]*\] )?(?:\w+\.(?:cpp|h):\d+: )?(?:Error Code \d+: )?"
+    return re.sub(source, "", text.strip().splitlines()[0]).strip()
 
 
 def _first(pattern: str, lines: Sequence[str]) -> str:

@@ -1,13 +1,15 @@
 """Times an engine on the GPU as trtexec does, both protocols, and host to host.
 
 The method of trtexec (samples/common/sampleInference.cpp): warm up, then at least 10 runs and 3 seconds, the next run queued
-before the last one is waited for, CUDA events around copies and kernels.
+before the last one is waited for, CUDA events around copies and kernels. Copies and kernels share one stream, as with its
+`--exposeDMA`; by default it overlaps them.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -30,21 +32,26 @@ from core.benchmark.gpu import (
 )
 from core.benchmark.latency import Latency
 from core.benchmark.measurement import Protocol
-from core.errors import RunFailed
+from core.errors import InvalidRequest, RunFailed
+from core.models.model import Axis, Signature, TensorSpec
 from core.progress import Progress, Report
 
 _STREAMS = (1, 2, 4)
 _QUEUED = 2
 _STREAM_SECONDS = 0.5
 _SWEEP_SECONDS = 0.3
+_SAMPLED_MS = 50.0
 _MOST_RUNS = 100_000
 
 
-def gpu_times(trt: Any, engine: Any, arrays: Mapping[str, Array], protocol: Protocol, report: Report) -> GpuTimes:
+def gpu_times(
+    trt: Any, engine: Any, signature: Signature, arrays: Mapping[str, Array], protocol: Protocol, report: Report
+) -> GpuTimes:
     """Takes every figure of `GpuTimes`.
 
     Args:
         engine: An `ICudaEngine`.
+        signature: Its model's; axes of one name are resized together.
         arrays: One set of inputs; each run gets it.
         protocol: Warm-up and the minima of each of the up to four protocols.
     """
@@ -68,14 +75,14 @@ def gpu_times(trt: Any, engine: Any, arrays: Mapping[str, Array], protocol: Prot
                         if not graph:
                             raise
                         notes.append(f"No CUDA graph {_named(transfers, graph)}: {error.message}")
-                    clocks.sample(f"during: {_named(transfers, graph)}")
+                    _sample_busy(execution, clocks, f"during: {_named(transfers, graph)}", runs[0].compute.median_ms)
             report(Progress(message="Timing host to host", fraction=0.7))
-            host_to_host = _host_to_host(execution, protocol)
-            clocks.sample("during: host to host")
+            host_to_host = _host_to_host(execution, protocol, notes)
+            _sample_busy(execution, clocks, "during: host to host", runs[0].compute.median_ms)
             report(Progress(message="Several streams", fraction=0.8))
             streams = _streams(execution, arrays, notes)
             report(Progress(message="Batch sizes", fraction=0.9))
-            batches = _sweep(execution, arrays)
+            batches = _sweep(execution, signature, arrays, notes)
             clocks.sample("after")
     finally:
         execution.close()
@@ -99,6 +106,18 @@ def gpu_times(trt: Any, engine: Any, arrays: Mapping[str, Array], protocol: Prot
 
 def _named(transfers: bool, graph: bool) -> str:
     return f"transfers {'in' if transfers else 'out'}, CUDA graph {'on' if graph else 'off'}"
+
+
+def _sample_busy(execution: Execution, clocks: _nvml.Clocks, moment: str, run_ms: float) -> None:
+    """Samples the clocks with runs queued: on an idle GPU, a power cap or the heat no longer hold them back.
+
+    Args:
+        run_ms: What a run takes; enough are queued to outlast NVML's answers.
+    """
+    for _ in range(math.ceil(_SAMPLED_MS / max(run_ms, 0.01))):
+        execution.enqueue()
+    clocks.sample(moment)
+    execution.synchronize()
 
 
 class _Slot:
@@ -208,9 +227,8 @@ def _collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def _host_to_host(execution: Execution, protocol: Protocol) -> dict[str, Latency]:
+def _host_to_host(execution: Execution, protocol: Protocol, notes: list[str]) -> dict[str, Latency]:
     """One run at a time, each waited for; the inputs lie in page-locked memory."""
-    graph = execution.capture(transfers=True) if execution.graph_possible else None
 
     def plainly() -> None:
         execution.upload()
@@ -219,16 +237,22 @@ def _host_to_host(execution: Execution, protocol: Protocol) -> dict[str, Latency
         execution.synchronize()
 
     found = {"plain": statistics.latency(_timed(plainly, protocol))}
-    if graph is not None:
+    if not execution.graph_possible:
+        return found
+    try:
+        graph = execution.capture(transfers=True)
+    except RunFailed as error:
+        notes.append(f"No CUDA graph host to host: {error.message}")
+        return found
 
-        def by_graph() -> None:
-            graph.launch(execution.stream)
-            execution.synchronize()
+    def by_graph() -> None:
+        graph.launch(execution.stream)
+        execution.synchronize()
 
-        try:
-            found["graph"] = statistics.latency(_timed(by_graph, protocol))
-        finally:
-            graph.free()
+    try:
+        found["graph"] = statistics.latency(_timed(by_graph, protocol))
+    finally:
+        graph.free()
     return found
 
 
@@ -290,21 +314,35 @@ def _together(executions: Sequence[Execution]) -> float:
             event.free()
 
 
-def _sweep(execution: Execution, arrays: Mapping[str, Array]) -> tuple[BatchPoint, ...]:
+def _sweep(execution: Execution, signature: Signature, arrays: Mapping[str, Array], notes: list[str]) -> tuple[BatchPoint, ...]:
     """Compute time by batch, where the first axis of every input has a range in the profile; else nothing."""
     limits = [execution.engine.get_tensor_profile_shape(binding.name, execution.profile) for binding in execution.inputs]
-    ranges = {(tuple(low)[:1], tuple(high)[:1]) for low, _, high in limits}
-    if len(ranges) != 1 or len({array.shape[:1] for array in arrays.values()}) != 1:
+    ranges = {(*tuple(low)[:1], *tuple(high)[:1]) for low, _, high in limits}  # a scalar's is empty
+    if len(ranges) != 1 or () in ranges or len({array.shape[:1] for array in arrays.values()}) != 1:
         return ()
-    (low, *_), (high, *_) = ranges.pop()
-    points = []
+    low, high = ranges.pop()
+    named = {spec.shape[0] for spec in signature.inputs if spec.shape}
+    points: list[BatchPoint] = []
     for batch in sweep_batches(low, high) if high > low else ():
-        resized = {name: np.resize(array, (batch, *array.shape[1:])) for name, array in arrays.items()}
-        execution.prepare(resized)
-        execution.fill(resized)
-        execution.upload()
-        short = Protocol(warmup_seconds=0.1, min_seconds=_SWEEP_SECONDS, min_samples=10)
-        run = _pipelined(execution, False, False, short)
-        compute = run.compute.median_ms
-        points.append(BatchPoint(batch=batch, compute_ms=compute, throughput=statistics.throughput(compute, batch)))
+        resized = {spec.name: _resized(spec, arrays[spec.name], batch, named) for spec in signature.inputs}
+        try:
+            points.append(_batch_point(execution, resized, batch))
+        except (InvalidRequest, RunFailed) as error:  # axes tied by more than their names, or memory
+            notes.append(f"No batch sizes from {batch} on: {error.message}")
+            break
     return tuple(points)
+
+
+def _resized(spec: TensorSpec, array: Array, batch: int, named: Collection[Axis]) -> Array:
+    """The array with so many samples, on every axis with the name of a first one too: `[n, n]` stays square."""
+    axes = enumerate(zip(spec.shape or array.shape, array.shape, strict=True))
+    return np.resize(array, [batch if index == 0 or axis in named else length for index, (axis, length) in axes])
+
+
+def _batch_point(execution: Execution, arrays: Mapping[str, Array], batch: int) -> BatchPoint:
+    execution.prepare(arrays)
+    execution.fill(arrays)
+    execution.upload()
+    short = Protocol(warmup_seconds=0.1, min_seconds=_SWEEP_SECONDS, min_samples=10)
+    compute = _pipelined(execution, False, False, short).compute.median_ms
+    return BatchPoint(batch=batch, compute_ms=compute, throughput=statistics.throughput(compute, batch))

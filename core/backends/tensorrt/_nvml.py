@@ -31,7 +31,7 @@ class Clocks:
 
     def sample(self, moment: str) -> None:
         nvml, device = self._nvml, self._device
-        if nvml is None:
+        if device is None:
             return
         milliwatts = _ask(lambda: nvml.nvmlDeviceGetPowerUsage(device))
         self.samples.append(
@@ -62,13 +62,13 @@ def clocks(bus_id: str) -> Iterator[Clocks]:
         yield Clocks(None, None)
         return
     try:
-        yield Clocks(pynvml, pynvml.nvmlDeviceGetHandleByPciBusId(bus_id.encode()))
+        yield Clocks(pynvml, _ask(lambda: pynvml.nvmlDeviceGetHandleByPciBusId(bus_id.encode())))
     finally:
-        pynvml.nvmlShutdown()
+        _ask(pynvml.nvmlShutdown)
 
 
 def _ask(question: Callable[[], Any]) -> Any:
     try:
         return question()
-    except Exception:  # NVML refuses what a GPU does not have
+    except Exception:  # NVML refuses what a GPU or a container does not have
         return None

@@ -13,11 +13,11 @@ import numpy as np
 from core.backends._inputs import check_inputs
 from core.backends.base import Array, Engine, Tensors
 from core.backends.tensorrt import _cuda
-from core.backends.tensorrt._execution import Execution, numpy_dtype
+from core.backends.tensorrt._execution import Binding, Execution, numpy_dtype
 from core.backends.tensorrt._log import Log, make_logger, start_failure
 from core.backends.tensorrt._plugins import load_plugins
 from core.backends.tensorrt._versions import features, parse_version
-from core.errors import BuildFailed, InvalidRequest, RunFailed
+from core.errors import BuildFailed, EngineRoomError, InvalidRequest, RunFailed
 from core.models.model import Signature
 
 PLAN = "engine.plan"
@@ -34,6 +34,7 @@ class TensorRTSession:
         self._graph: _cuda.Graph | None = None
         # Of the last inputs: name, type, shape and page-locked array of each; then the run itself, and how each output is copied.
         self._staged: tuple[tuple[str, Any, tuple[int, ...], Array], ...] = ()
+        self._narrowed: tuple[Binding, ...] = ()
         self._once: Callable[[], None] | None = None
         self._copies: tuple[tuple[str, Callable[[], Array]], ...] = ()
         self._dtypes = {spec.name: numpy_dtype(spec.dtype) for spec in engine.signature.outputs if spec.dtype != "unknown"}
@@ -70,6 +71,8 @@ class TensorRTSession:
             if type(array) is not np.ndarray or array.dtype != dtype or array.shape != shape:
                 return False
             staged[...] = array
+        for binding in self._narrowed:
+            binding.check_range(inputs[binding.name])
         return True
 
     def _prepare(self, inputs: Tensors) -> Tensors:
@@ -77,7 +80,12 @@ class TensorRTSession:
         self._once = None
         arrays = checked_arrays(self.signature, inputs)
         execution = self.execution
-        if execution.prepare(arrays):
+        try:
+            changed = execution.prepare(arrays)
+        except EngineRoomError:
+            self._drop_graph()  # its addresses may be given back already
+            raise
+        if changed:
             self._drop_graph()
         if execution.graph_possible:
             if self.uses_graph and self._graph is None:
@@ -85,6 +93,7 @@ class TensorRTSession:
                 self._capture()
             if not execution.values_decide_shapes:
                 self._staged = tuple((b.name, arrays[b.name].dtype, b.array.shape, b.array) for b in execution.inputs)
+                self._narrowed = tuple(b for b in execution.inputs if b.narrows(arrays[b.name].dtype))
                 self._copies = tuple((b.name, self._copy(b.name, b.array)) for b in execution.outputs)
                 self._once = execution.runner(self._graph)
         return arrays

@@ -1,8 +1,11 @@
 """What GPU figures say against themselves."""
 
+import sys
+from types import SimpleNamespace
+
 import pytest
 
-from core.backends.tensorrt._nvml import reasons
+from core.backends.tensorrt._nvml import clocks, reasons
 from core.benchmark.gpu import BatchPoint, ClockSample, GpuRun, clock_warnings, knee_of, run_warnings, sweep_batches
 from core.benchmark.statistics import latency
 
@@ -72,3 +75,23 @@ def test_sweeps_take_powers_of_two_and_both_ends(low, high, batches):
 def test_nvmls_bits_are_words_and_idle_is_none():
     assert reasons(0x1) == ()
     assert reasons(0x4 | 0x20) == ("power cap", "thermal slowdown by software")
+
+
+@pytest.mark.parametrize("broken", ["nvmlInit", "nvmlDeviceGetHandleByPciBusId"])
+def test_figures_stand_without_clocks_where_nvml_fails(monkeypatch, broken):
+    calls = []
+
+    def answer(name):
+        def call(*_):
+            calls.append(name)
+            if name == broken:
+                raise RuntimeError("NVML refused")
+
+        return call
+
+    names = ("nvmlInit", "nvmlDeviceGetHandleByPciBusId", "nvmlShutdown")
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(**{name: answer(name) for name in names}))
+    with clocks("0000:3b:00.0") as taken:
+        taken.sample("before")
+    assert taken.samples == []
+    assert ("nvmlShutdown" in calls) is (broken != "nvmlInit")

@@ -2,9 +2,12 @@
 
 import pytest
 
-from core.backends.tensorrt._log import Log, build_failure, clean, start_failure
+from core.backends.tensorrt._backend import with_notes
+from core.backends.tensorrt._build import BuildFacts
+from core.backends.tensorrt._log import Log, build_failure, clean, start_failure, warning_notes
 from core.backends.tensorrt._parse import parse_failure
 from core.errors import BuildFailed, Unavailable, UnsupportedOps
+from tests.unit.backends.tensorrt.stubs import engine_in, signature_of
 
 
 def log_of(*errors):
@@ -94,3 +97,45 @@ def test_the_log_is_kept_without_its_chatter(tmp_path):
     log.save()
     assert (tmp_path / "build.log").read_text() == "[warning] a warning\n[info] news\n"
     assert log.warnings == ["a warning"]
+
+
+def test_warnings_are_notes_once_and_without_noise():
+    """As TensorRT 8.5.3.1 and 8.6.0 worded them (docs/evidence/h100)."""
+    weights = "- 1 weights are affected by this issue: Detected finite FP32 values which would overflow in FP16."
+    told = warning_notes(
+        [
+            "The CUDA context changed between createInferBuilder and buildSerializedNetwork.",
+            "Cache result detected as invalid for node: MatMul, LayerImpl: CaskGemmConvolution, tactic: 0x0000000006080453",
+            "onnx2trt_utils.cpp:374: Your ONNX model has been generated with INT64 weights, while TensorRT does not.",
+            "onnx2trt_utils.cpp:400: One or more weights outside the range of INT32 was clamped",
+            "If this is not the desired behavior, please modify the weights.",
+            "Check verbose logs for the list of affected weights.",
+            "",
+            weights,
+            weights,
+        ]
+    )
+    assert told == [
+        "TensorRT warns: One or more weights outside the range of INT32 was clamped",
+        "TensorRT warns: 1 weights are affected by this issue: Detected finite FP32 values which would overflow in FP16.",
+    ]
+    assert warning_notes([]) == []
+
+
+def test_of_many_warnings_the_first_are_told():
+    assert len(warning_notes(f"tensor {index}" for index in range(5))) == 5
+    assert warning_notes(f"tensor {index}" for index in range(8))[4:] == ["TensorRT warns: tensor 4", "And 3 more in the log."]
+
+
+def test_an_engine_tells_what_its_build_warned_of(tmp_path):
+    facts = BuildFacts(
+        gpu="H100",
+        compute_capability="9.0",
+        network_layers=2,
+        flags=(),
+        parse_seconds=0.1,
+        build_seconds=1.0,
+        timing_cache_bytes=None,
+        warnings=("Weights were clamped.",),
+    )
+    assert with_notes(engine_in(tmp_path, signature_of(())), facts, 2**20).notes[-1] == "TensorRT warns: Weights were clamped."
