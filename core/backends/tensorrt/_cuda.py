@@ -16,7 +16,8 @@ from core.backends.tensorrt._log import CUDA_ERRORS
 from core.errors import RunFailed, Unavailable
 
 T = TypeVar("T")
-_OUT_OF_MEMORY, _NO_DRIVER = 2, 35
+_OUT_OF_MEMORY, _NO_DRIVER, _UNKNOWN = 2, 35, 999
+_FIRST_CALLS = ("cudaGetDevice", "cudaSetDevice")  # an unknown error there is of the driver's start; later, of a run
 _HOST_TO_DEVICE, _DEVICE_TO_HOST = 1, 2
 _NON_BLOCKING_STREAM = 1
 _SPIN, _BLOCKING_SYNC = 1, 4
@@ -62,7 +63,7 @@ def call(name: str, *arguments: Any) -> Any:
 def failure(name: str, error: Any) -> RunFailed | Unavailable:
     """What an error of the runtime says: of the machine, of its memory, or of the run."""
     detail = f"{name}: {error}"
-    if int(error) in CUDA_ERRORS:
+    if int(error) in CUDA_ERRORS and (int(error) != _UNKNOWN or name in _FIRST_CALLS):
         return _unavailable(int(error), detail)
     if int(error) == _OUT_OF_MEMORY:
         return RunFailed("The GPU's memory is full.", hint="Stop what else uses the GPU, or lower the batch.", detail=detail)

@@ -33,6 +33,7 @@ class Clocks:
         nvml, device = self._nvml, self._device
         if device is None:
             return
+        held = _ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device))  # first: it passes with the load
         milliwatts = _ask(lambda: nvml.nvmlDeviceGetPowerUsage(device))
         self.samples.append(
             ClockSample(
@@ -41,7 +42,7 @@ class Clocks:
                 memory_mhz=_ask(lambda: nvml.nvmlDeviceGetClockInfo(device, nvml.NVML_CLOCK_MEM)),
                 temperature_c=_ask(lambda: nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU)),
                 power_w=None if milliwatts is None else milliwatts / 1000,
-                throttled_by=reasons(_ask(lambda: nvml.nvmlDeviceGetCurrentClocksThrottleReasons(device)) or 0),
+                throttled_by=reasons(held or 0),
             )
         )
 

@@ -85,7 +85,7 @@ def test_the_workspace_is_limited(digits, tmp_path):
     engine = built(digits, tmp_path / "engine", max_workspace_size_bytes=2**26, engines="at_first_run")
     limits = {layer.attributes["workspace_size_bytes"] for layer in BACKEND.describe(engine).layers if layer.kind == ENGINE_OP}
     assert limits
-    assert all(0 < int(limit) <= 2**26 for limit in limits)  # engines share it
+    assert all(0 < int(limit) <= 2**26 for limit in limits)
 
 
 def test_engines_of_the_first_run_are_small_to_keep_and_right(digits, pictures, tmp_path):

@@ -46,6 +46,9 @@ def test_other_errors_are_the_runs(monkeypatch):
         _cuda.device_name()
     with pytest.raises(RunFailed, match="memory is full"):
         _cuda.DeviceBuffer(8)
+    runtime_of(monkeypatch, cudaMalloc=lambda size: (999, None))
+    with pytest.raises(RunFailed, match="CUDA failed in cudaMalloc: 999"):
+        _cuda.DeviceBuffer(8)
 
 
 def test_a_build_runs_on_the_device_of_its_builder(monkeypatch):
