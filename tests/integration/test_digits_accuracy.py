@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from core.builds import load_outcome
+from core.builds import Outcome, load_outcome
 from core.models.intake import add_model
 from core.models.model import Model
 from core.paths import BuildPath, paths_for
@@ -44,11 +45,17 @@ def test_every_path_keeps_the_accuracy(workspace: Workspace, digits: Model) -> N
     inputs = store_data(workspace, TEST_SET)
     paths: list[BuildPath] = [path for path in paths_for(digits) if path.available]
     assert {path.backend for path in paths} >= {"tensorflow", "onnxruntime", "openvino", "litert"}
-    for path in paths:
+
+    def built(path: BuildPath) -> Outcome:
         request = checked(BuildRequest(model=digits.digest, path=path.id, inputs=inputs), digits)
         build = run_build(workspace, request, on_change=lambda *_: None, runner=only_accuracy)
-        parity = load_outcome(workspace, build.key).parity
-        assert parity is not None, f"{path.id}: {build.error}"
+        return load_outcome(workspace, build.key)
+
+    with ThreadPoolExecutor(2) as pool:  # most of their time goes into starting runtimes, one core each
+        outcomes = list(pool.map(built, paths))
+    for path, outcome in zip(paths, outcomes, strict=True):
+        parity = outcome.parity
+        assert parity is not None, f"{path.id}: {outcome.build.error}"
         assert parity.passed, path.id
         assert parity.accuracy is not None
         assert parity.reference_accuracy is not None
