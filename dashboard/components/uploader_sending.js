@@ -5,7 +5,7 @@ const UPLOADS = "/engine-room/uploads";
 const SLICE_BYTES = 64 * 1024 * 1024;
 const STALL_MS = 30000;
 const POLL_MS = 400;
-const LONGEST_WAIT_S = 15;
+const LONGEST_WAIT_S = 5;
 const REMEMBERED = "engine-room-upload";
 
 class Refused extends Error {

@@ -47,8 +47,9 @@ def python310() -> str:
         found = next((path for path in candidates if path.exists()), None)
         if found is None:
             pytest.skip("no CPython 3.10 is installed here (pyenv install 3.10)")
-        pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(REQUIREMENTS)]
-        for command in ([str(found), "-m", "venv", str(venv)], pip):
+        pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet"]
+        pinned = ["--no-deps", "--no-compile", "--require-hashes", "-r", str(REQUIREMENTS)]
+        for command in ([str(found), "-m", "venv", str(venv)], [*pip, *pinned]):
             made = subprocess.run(command, capture_output=True, text=True, check=False)
             if made.returncode:
                 pytest.skip(f"CPython 3.10's environment could not be made: {made.stderr[-300:]}")

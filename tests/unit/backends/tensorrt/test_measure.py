@@ -21,6 +21,7 @@ def cuda(monkeypatch):
     monkeypatch.setattr(_measure._nvml, "clocks", no_clocks)
     monkeypatch.setattr(_measure, "_STREAM_SECONDS", 0.01)
     monkeypatch.setattr(_measure, "_SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(_measure, "_SAMPLED_MS", 0.1)
     return stub
 
 
