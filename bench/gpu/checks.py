@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sample_models.make_models import sample
 
-_CLI = (sys.executable, "-c", "from core.cli.app import main; main()")
+_CLI = (sys.executable, "-m", "core.cli")
 _TESTS = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--durations=15", "tests/contract")
 _OURS = "tests/integration/backends"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.backends.base import all_backends
+from core.benchmark.machine import processor
 from core.serialization import to_data
 
 _PACKAGES = (
@@ -45,19 +46,12 @@ def environment() -> dict[str, Any]:
         "command": " ".join(["python", "-m", "bench.gpu.run", *sys.argv[1:]]),
         "python": platform.python_version(),
         "system": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "gpu": _ask(["nvidia-smi", f"--query-gpu={_ASKED}", "--format=csv"]),
         "packages": dict(sorted(wanted.items())),
         "backends": {name: to_data(backend.availability()) for name, backend in all_backends().items()},
     }
-
-
-def _processor() -> str:
-    for line in _ask(["cat", "/proc/cpuinfo"]).splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def _ask(command: list[str]) -> str:

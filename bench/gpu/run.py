@@ -58,9 +58,8 @@ class Run:
         """Runs one step to its end or to the deadline, its output in logs/."""
         if self.done(kind, name) and (here is None or here.exists()):
             return
-        left = self.ends - time.monotonic()
-        if left < usual_seconds:
-            self.left_out.append(f"{kind} {name}")
+        left = self._time_left(f"{kind} {name}", usual_seconds)
+        if left is None:
             return
         (self.out / "logs").mkdir(parents=True, exist_ok=True)
         # Each row keeps kernel timings of its own, so that its first build is one without any.
@@ -70,22 +69,29 @@ class Run:
             "CUDA_CACHE_MAXSIZE": str(CUDA_CACHE_BYTES),
         }
         command = (sys.executable, "-m", "bench.gpu.step", kind, name, f"--out={self.out}", *self.more)
-        _run(f"{kind:8s} {name:40s}", command, self.out / "logs" / f"{kind}-{name}.log", min(left, LONGEST_STEP_SECONDS), caches)
+        _run(f"{kind:8s} {name:40s}", command, self.out / "logs" / f"{kind}-{name}.log", left, caches)
 
     def check(self, name: str, command: Sequence[str], usual_seconds: float) -> None:
         """Runs a command whose output is kept in checks/."""
         kept = self.out / "checks" / f"{name}.txt"
         if kept.exists():
             return
-        left = self.ends - time.monotonic()
-        if left < usual_seconds:
-            self.left_out.append(f"check {name}")
+        left = self._time_left(f"check {name}", usual_seconds)
+        if left is None:
             return
         kept.parent.mkdir(exist_ok=True)
         partial = kept.with_suffix(".partial")
         workspace = {"ENGINEROOM_WORKSPACE": str(self.out / "caches" / "checks")}
-        if _run(f"check    {name:40s}", command, partial, min(left, LONGEST_STEP_SECONDS), workspace) == 0:
+        if _run(f"check    {name:40s}", command, partial, left, workspace) == 0:
             partial.replace(kept)
+
+    def _time_left(self, title: str, usual_seconds: float) -> float | None:
+        """Seconds that a step may take; None, and the step noted as left out, where it is not sure to end in time."""
+        left = self.ends - time.monotonic()
+        if left < usual_seconds:
+            self.left_out.append(title)
+            return None
+        return min(left, LONGEST_STEP_SECONDS)
 
     def prepare_and_build(self, rows: Sequence[Row]) -> None:
         """Builds several at once, each network's as soon as it is prepared; an engine that was lost is built again."""

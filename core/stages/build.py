@@ -35,8 +35,6 @@ class Built:
 
 
 def run(context: StageContext) -> Built:
-    backend = backend_named(context.request.backend)
-    prepared, calibration = context.prepared, own_calibration(context)
     key = content_key(recipe(context))
     made = False
 
@@ -44,10 +42,10 @@ def run(context: StageContext) -> Built:
         nonlocal made
         made = True
         start = time.perf_counter()
-        source = context.source(prepared)
-        if calibration:
+        source = context.source(context.prepared)
+        if calibration := own_calibration(context):
             source = replace(source, calibration=context.workspace.data_path(calibration))
-        engine = backend.build(source, context.request.config, folder, context.report)
+        engine = backend_named(context.request.backend).build(source, context.request.config, folder, context.report)
         built = Built(
             artifact=key,
             engine=engine,

@@ -80,18 +80,14 @@ def engine_graph(source: tuple[SourceNode, ...], converted: Any, reasons: Reason
     layers = [_with_nodes(layer, absorbed.get(index, ()), order) for index, layer in enumerate(layers)]
     placed = {name for layer in layers for name in layer.source_nodes}
     kept = {node.name for node in converted.node}
-    engine_places = frozenset(index for index, layer in enumerate(layers) if layer.kind == ENGINE_OP)
+    engines = {index: layer for index, layer in enumerate(layers) if layer.kind == ENGINE_OP}
     loose = tuple(
-        _loose(
-            node, kept=node.name in kept, constant=node.name in constant, in_engines=not engine_places.isdisjoint(ends[node.name])
-        )
+        _loose(node, kept=node.name in kept, constant=node.name in constant, in_engines=bool(engines.keys() & ends[node.name]))
         for node in source
         if node.name not in placed
     )
-    engines = [layer for layer in layers if layer.kind == ENGINE_OP]
-    notes = [
-        f"{sum(len(e.source_nodes) for e in engines)} of {len(source)} TensorFlow nodes run in {len(engines)} TensorRT engines."
-    ]
+    run_there = sum(len(engine.source_nodes) for engine in engines.values())
+    notes = [f"{run_there} of {len(source)} TensorFlow nodes run in {len(engines)} TensorRT engines."]
     if held := _held_by_one_batch_axis(reasons):
         notes.append(
             f"{held} ops stay with TensorFlow because engines for one shape have an implicit batch axis. "

@@ -6,6 +6,13 @@ from core.backends.tf_trt import BACKEND, _availability
 from core.backends.tf_trt._availability import availability
 
 
+def install(monkeypatch, packages):
+    """Makes packages of these versions look installed, and no others."""
+    monkeypatch.setattr(
+        _availability, "installed_version", lambda *names: next((packages[n] for n in names if n in packages), None)
+    )
+
+
 @pytest.mark.parametrize(
     ("installed", "words"),
     [
@@ -16,9 +23,7 @@ from core.backends.tf_trt._availability import availability
     ],
 )
 def test_what_is_missing_is_a_sentence_and_a_next_step(monkeypatch, tmp_path, installed, words):
-    monkeypatch.setattr(
-        _availability, "installed_version", lambda *names: next((installed[n] for n in names if n in installed), None)
-    )
+    install(monkeypatch, installed)
     found = availability(tmp_path)
     assert not found.available
     assert words in found.reason
@@ -30,9 +35,7 @@ def test_what_is_missing_is_a_sentence_and_a_next_step(monkeypatch, tmp_path, in
 
 def test_no_gpu_on_a_jetson_tells_of_jetpack(monkeypatch, tmp_path):
     installed = {"tensorflow": "2.14.1", "tensorrt": "8.5.2.2"}
-    monkeypatch.setattr(
-        _availability, "installed_version", lambda *names: next((installed[n] for n in names if n in installed), None)
-    )
+    install(monkeypatch, installed)
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/nv_tegra_release").touch()
     assert "JetPack" in availability(tmp_path).hint
