@@ -32,7 +32,7 @@ def checks(out: Path) -> tuple[Check, ...]:
     int8 = ("--precision", "int8", "--calibration", data)
     through_onnx = (*_CLI, "build", digits, "--path", "savedmodel.onnx.tensorrt", *int8)
     in_tensorflow = (*_CLI, "build", digits, "--path", "savedmodel.tf-trt", *int8)
-    tensorrt = (*_TESTS, f"{_OURS}/test_tensorrt.py", "-k", "tensorrt and not tf_trt")
+    tensorrt = (*_TESTS, f"{_OURS}/tensorrt", "-k", "tensorrt and not tf_trt")
     tf_trt = (*_TESTS, f"{_OURS}/test_tf_trt.py", "-k", "tf_trt or tf-trt")
     depthwise = (sys.executable, "-m", "bench.gpu.depthwise", str(out / "inputs" / "efficientnetb0"))
     return (
