@@ -17,10 +17,11 @@ run: setup ## Install, then start the dashboard with a worker (PORT=8501)
 test: $(VENV)/.dev ## Install what tests need, then run every check and test
 	scripts/test.sh
 
-check: $(VENV)/.dev ## Lint, format check and types only
+check: $(VENV)/.dev ## Lint, format check, types and layers only
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 format: $(VENV)/.dev ## Format and fix what can be fixed
 	$(BIN)/ruff check --fix .
@@ -30,7 +31,7 @@ lock: ## Pin every dependency anew (needs uv)
 	requirements/compile.sh
 
 clean: ## Delete the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache sample_models/cache
+	rm -rf $(VENV) .import_linter_cache .mypy_cache .ruff_cache .pytest_cache sample_models/cache
 
 $(VENV)/.run: requirements/run.txt pyproject.toml
 	scripts/install.sh $(PYTHON) $(VENV) requirements/run.txt

@@ -20,9 +20,10 @@ from pathlib import Path
 
 from bench.costs import Cost, header, in_turns, row, run
 from bench.networks import onnx_of
-from core.availability import installed_version
-from core.models.profile import Point, ShapeProfile
-from core.onnxfile import graph_signature, read_onnx
+from core.base.availability import installed_version
+from core.base.profile import Point, ShapeProfile
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx
 
 DEFAULT = ("mobilenetv2", "resnet50", "bert")
 BACKENDS = ("onnxruntime", "openvino")
@@ -73,8 +74,8 @@ def build(backend: str, source: Path, folder: Path) -> None:
     """Our side of it, in this process."""
     importlib.import_module(backend)
     from core.backends.base import BuildConfig, backend_named
+    from core.base.progress import silent
     from core.models.model import Format, Source
-    from core.progress import silent
 
     signature = graph_signature(read_onnx(source, weights=False))
     asked = Source(path=source, format=Format.ONNX, signature=signature)

@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 
 from bench.costs import Cost, header, in_turns, row, run
-from core.availability import installed_version
+from core.base.availability import installed_version
+from core.base.progress import silent
 from core.conversion._tf2onnx import OPSET
 from core.conversion.onnx_from_savedmodel import CONVERSION
 from core.models.model import Format, Source
 from core.models.savedmodel import read_savedmodel
-from core.progress import silent
 from sample_models.make_models import sample
 
 DEFAULT = ("digits", "mobilenetv2", "resnet50")

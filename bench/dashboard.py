@@ -24,8 +24,8 @@ from onnx import TensorProto, helper
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from core.benchmark.machine import describe_machine
-from core.models.intake import add_model
-from core.workspace import Workspace
+from core.intake.add_model import add_model
+from core.storage.workspace import Workspace
 from sample_models.make_models import sample
 from tests.browser.driver import CHROMIUM, start_server, stop, visit
 

@@ -85,7 +85,7 @@ def run(stage, folder):
     say(done=True)
 
 
-if arguments[1] == "core.toolchains":
+if arguments[1] == "core.stages.toolchains":
     describe()
 else:
     run(*arguments[2:4])

@@ -229,7 +229,7 @@ READER = """
 import sys, time
 from pathlib import Path
 from core.jobs.queue import Queue
-from core.workspace import Workspace
+from core.storage.workspace import Workspace
 queue, reads, errors = Queue(Workspace(Path(sys.argv[1]))), 0, 0
 while not Path(sys.argv[2]).exists():
     try:

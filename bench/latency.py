@@ -23,15 +23,16 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from core.backends.base import Array, BuildConfig, Session, Tensors
+from core.backends.base import BuildConfig
 from core.backends.onnxruntime import BACKEND
+from core.base.profile import ShapeProfile
+from core.base.progress import silent
+from core.base.tensors import Array, Session, Signature, Tensors, TensorSpec
 from core.benchmark.loop import measure
 from core.benchmark.machine import describe_machine
 from core.benchmark.measurement import Protocol
-from core.models.model import Format, Signature, Source, TensorSpec
-from core.models.profile import ShapeProfile
+from core.models.model import Format, Source
 from core.parity.inputs import random_inputs
-from core.progress import silent
 
 # Channels and side length of a network of four convolutions.
 NETWORKS = {"tiny": (4, 8), "small": (24, 48), "medium": (64, 96)}

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from core.request import BuildRequest
-from core.workspace import Workspace
+from core.request.build_request import BuildRequest
+from core.storage.workspace import Workspace
 from tests.browser.driver import CHROMIUM, start_server, stop
 from tests.stored_builds import chain, store_build, store_model
 

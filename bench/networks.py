@@ -56,10 +56,10 @@ def pictures(rng: np.random.Generator, count: int, low: float, high: float, size
 
 
 def _convert(source: Path, folder: Path) -> None:
+    from core.base.progress import silent
     from core.conversion.onnx_from_savedmodel import CONVERSION
     from core.models.model import Format, Source
     from core.models.savedmodel import read_savedmodel
-    from core.progress import silent
 
     signature = read_savedmodel(source).signatures[0]
     CONVERSION.convert(Source(path=source, format=Format.SAVEDMODEL, signature=signature), folder, silent)

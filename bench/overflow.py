@@ -15,12 +15,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from core.onnxfile import graph_signature, read_onnx, save_onnx
+from core.base.precision import Precision
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx, save_onnx
 from core.parity.compare import compare
 from core.precision.calibration import Runner
 from core.precision.calibration_data import DataOptions, open_data
 from core.precision.float16 import Keep
-from core.precision.kinds import Precision
 from core.precision.prepare import ENTRY, PrecisionOptions, prepare
 from core.precision.sensitivity import make_trial
 from core.precision.target import parse_target

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from bench.networks import inputs_file, onnx_of
 from bench.overflow import overflow_rows
+from core.base.precision import Precision
 from core.benchmark.machine import describe_machine
-from core.precision.kinds import Precision
 from sample_models.make_models import sample
 
 ROOT = Path(__file__).parents[1]
@@ -239,11 +239,11 @@ def on_openvino(folder: Path, precision: Precision, _: str) -> Callable[[Arrays]
 
 
 def emulated(_: Path, precision: Precision, network: str) -> Callable[[Arrays], Arrays]:
-    from core.onnxfile import read_onnx
+    from core.base.progress import silent
+    from core.onnxio.file import read_onnx
     from core.precision.calibration import Runner
     from core.precision.lower import load_for
     from core.precision.sensitivity import make_trial
-    from core.progress import silent
 
     names = [value.name for value in read_onnx(onnx_of(network)).graph.output]
     trial = make_trial(lambda: load_for(onnx_of(network), precision, silent)[0], precision)

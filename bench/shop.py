@@ -17,16 +17,16 @@ import onnx
 import psutil
 from onnx import TensorProto, helper, numpy_helper
 
+from core.base.serialization import to_data
 from core.benchmark.measurement import Protocol
+from core.intake.add_model import add_model
 from core.jobs.device import parse_device
 from core.jobs.job import Job
 from core.jobs.queue import Queue
 from core.jobs.supervisor import StageLimits
 from core.jobs.worker import OPTIONS_VARIABLE, WorkerOptions
-from core.models.intake import add_model
-from core.request import BuildRequest
-from core.serialization import to_data
-from core.workspace import Workspace
+from core.request.build_request import BuildRequest
+from core.storage.workspace import Workspace
 
 T = TypeVar("T")
 

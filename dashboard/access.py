@@ -20,7 +20,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from core.workspace import default_workspace
+from core.storage.workspace import default_workspace
 
 HEADER = "X-Engine-Room-Token"
 LIFETIME_SECONDS = 12 * 3600

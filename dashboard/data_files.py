@@ -5,10 +5,10 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from core.errors import InvalidRequest
-from core.progress import Progress, Report
-from core.userdata import store_data
-from core.workspace import default_workspace
+from core.base.errors import InvalidRequest
+from core.base.progress import Progress, Report
+from core.storage.userdata import store_data
+from core.storage.workspace import default_workspace
 
 
 def take_in_data(path: Path, report: Report) -> str:

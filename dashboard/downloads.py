@@ -19,10 +19,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from core.builds import Outcome
-from core.errors import EngineRoomError, NotFound
+from core.base.errors import EngineRoomError, NotFound
 from core.stages.child import LOG_FILE
-from core.workspace import Workspace, default_workspace
+from core.stages.outcome import Outcome
+from core.storage.workspace import Workspace, default_workspace
 from dashboard import services
 from dashboard.access import require_token
 

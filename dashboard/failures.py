@@ -7,7 +7,7 @@ import traceback
 
 import streamlit as st
 
-from core.errors import EngineRoomError
+from core.base.errors import EngineRoomError
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from core.models.model import TensorSpec
-from core.units import size as _size
+from core.base.tensors import TensorSpec
+from core.base.units import size as _size
 
 UNKNOWN = "–"
 NOT_MEASURED = "not measured"

@@ -17,10 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from core.errors import EngineRoomError, InvalidRequest, NotFound, StageCrashed, error_from_dict, error_to_dict
-from core.models.intake import add_model
-from core.progress import Progress, Report, silent
-from core.workspace import default_workspace
+from core.base.errors import EngineRoomError, InvalidRequest, NotFound, StageCrashed, error_from_dict, error_to_dict
+from core.base.progress import Progress, Report, silent
+from core.intake.add_model import add_model
+from core.storage.workspace import default_workspace
 
 ALLOWED_FOLDER_VARIABLE = "ENGINEROOM_ALLOWED_FOLDER"
 PROGRESS_SECONDS = 0.25
@@ -29,7 +29,7 @@ PROGRESS_SECONDS = 0.25
 def take_in(
     path: Path, *, name: str = "", inputs: Sequence[str] = (), outputs: Sequence[str] = (), report: Report = silent
 ) -> str:
-    """Stores the model at a path and returns its digest; arguments are those of `core.models.intake.add_model`.
+    """Stores the model at a path and returns its digest; arguments are those of `core.intake.add_model.add_model`.
 
     Raises:
         EngineRoomError: As `add_model` does.

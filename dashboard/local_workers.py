@@ -7,9 +7,9 @@ import subprocess
 import threading
 from collections.abc import Sequence
 
-from core.errors import EngineRoomError
+from core.base.errors import EngineRoomError
 from core.jobs.local import ensure_local_worker
-from core.workspace import Workspace
+from core.storage.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

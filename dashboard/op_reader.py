@@ -10,11 +10,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from core.errors import EngineRoomError, error_to_dict
+from core.base.errors import EngineRoomError, error_to_dict
+from core.base.serialization import from_data, to_data
+from core.base.tensors import Signature
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
 from core.graph.operations import operations
-from core.models.model import Format, Signature
-from core.serialization import from_data, to_data
+from core.models.model import Format
 
 MOST_TENSORS = 40  # of one operation; a Concat can have thousands
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.builds import Build
-from core.errors import EngineRoomError, StageCrashed, error_from_dict
+from core.base.errors import EngineRoomError, StageCrashed, error_from_dict
+from core.base.serialization import from_data, read_json, to_data
+from core.base.tensors import Signature
 from core.graph.engine_graph import EngineGraph
-from core.models.model import Format, Model, Signature
-from core.serialization import from_data, read_json, to_data
-from core.stages.stage import PREPARING_STAGES, Prepared, StageName, result_file
-from core.workspace import Workspace
+from core.models.model import Format, Model
+from core.stages.stage import PREPARING_STAGES, Prepared
+from core.storage.builds import Build, StageName, result_file
+from core.storage.workspace import Workspace
 
 KEPT = 8  # graphs held in memory
 TITLES = {

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from core.errors import EngineRoomError, StoreFailed, error_to_dict
-from core.progress import Progress, Report
+from core.base.errors import EngineRoomError, StoreFailed, error_to_dict
+from core.base.progress import Progress, Report
 
 REMEMBERED = 200
 

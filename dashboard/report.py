@@ -7,8 +7,8 @@ from typing import Literal
 
 import streamlit as st
 
-from core.builds import Outcome
 from core.report.page import report
+from core.stages.outcome import Outcome
 
 
 def report_button(outcomes: Sequence[Outcome], name: str, width: Literal["stretch", "content"] = "stretch") -> None:

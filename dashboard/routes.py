@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from core.errors import EngineRoomError, InvalidRequest, NotFound, StoreFailed, error_to_dict
+from core.base.errors import EngineRoomError, InvalidRequest, NotFound, StoreFailed, error_to_dict
 from dashboard.access import require_token
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,8 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from core.workspace import ENVIRONMENT_VARIABLE, default_workspace
+from core.base.files import WORKSPACE_VARIABLE
+from core.storage.workspace import default_workspace
 from dashboard import downloads, theme, uploads
 from dashboard.failures import show_failure
 from dashboard.front_end import Bundle, FrontEnd
@@ -72,7 +73,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     if arguments.workspace:
-        os.environ[ENVIRONMENT_VARIABLE] = str(arguments.workspace.absolute())
+        os.environ[WORKSPACE_VARIABLE] = str(arguments.workspace.absolute())
     try:
         check_secrets()
     except BrokenSecrets as error:
@@ -93,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="engineroom-dashboard", description=__doc__)
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--address", default="127.0.0.1", help="where to listen; configure a login before you open it to others")
-    parser.add_argument("--workspace", type=Path, metavar="DIR", help=f"where models and builds are kept; {ENVIRONMENT_VARIABLE}")
+    parser.add_argument("--workspace", type=Path, metavar="DIR", help=f"where models and builds are kept; {WORKSPACE_VARIABLE}")
     parser.add_argument("--no-worker", action="store_true", help="start no worker on this machine")
     parser.add_argument(
         "--device",

@@ -10,18 +10,18 @@ from typing import TypeVar
 
 import streamlit as st
 
-from core.backends.base import folder_bytes
+from core.base.errors import EngineRoomError, StoreFailed
+from core.base.files import folder_bytes
+from core.base.serialization import read_json
 from core.benchmark.measurement import Measurement
-from core.builds import BUILD_FILE, Build, Outcome
-from core.errors import EngineRoomError, StoreFailed
-from core.housekeeping import Usage, usage
 from core.jobs.queue import Queue
 from core.models.model import Model
 from core.parity.result import Parity
-from core.serialization import read_json
 from core.stages.build import Built
-from core.stages.stage import StageName, result_file
-from core.workspace import Workspace, default_workspace
+from core.stages.outcome import Outcome
+from core.storage.builds import BUILD_FILE, Build, StageName, result_file
+from core.storage.housekeeping import Usage, usage
+from core.storage.workspace import Workspace, default_workspace
 
 T = TypeVar("T")
 USAGE_SECONDS = 60.0

@@ -8,8 +8,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from core.errors import InvalidRequest
-from core.serialization import read_json, write_json
+from core.base.errors import InvalidRequest
+from core.base.serialization import read_json, write_json
 from dashboard.routes import Conflict
 
 MAX_FILES = 20_000

@@ -26,9 +26,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from core.errors import InvalidRequest, NotFound, StoreFailed
-from core.progress import Report
-from core.workspace import Workspace, default_workspace
+from core.base.errors import InvalidRequest, NotFound, StoreFailed
+from core.base.progress import Report
+from core.storage.workspace import Workspace, default_workspace
 from dashboard.data_files import take_in_data
 from dashboard.intakes import take_in
 from dashboard.reading import Reading, ReadingState, begin_reading, forget_reading, reading_of

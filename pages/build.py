@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from core.analysis.targets import device_types, path_choices
-from core.commands import sweep_command_for
-from core.errors import EngineRoomError
+from core.base.errors import EngineRoomError
 from core.jobs.job import Priority
 from core.precision.settings import PrecisionSettings
-from core.request import BuildRequest, checked
+from core.request.build_request import BuildRequest, checked
+from core.request.commands import sweep_command_for
 from dashboard import links, services
 from dashboard.components.build_options import choose_options, choose_profile, choose_protocol
 from dashboard.components.build_result import show_submitted
@@ -90,7 +90,7 @@ if not requests:
     st.stop()
 
 with st.expander("The same on the command line"):
-    st.code("\n".join(sweep_command_for(requests)), language=None, wrap_lines=True)
+    st.code("\n".join(sweep_command_for(requests, services.workspace().data_path)), language=None, wrap_lines=True)
 
 count = "1 build" if len(requests) == 1 else f"{len(requests)} builds"
 again, urgent, start = st.columns([2, 2, 1], vertical_alignment="center")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.errors import EngineRoomError
+from core.base.errors import EngineRoomError
 from dashboard import links
 from dashboard.components.comparison_board import comparison_board
 from dashboard.components.comparison_pair import comparison_pair

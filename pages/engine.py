@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.builds import State
-from core.errors import EngineRoomError
+from core.base.errors import EngineRoomError
+from core.storage.builds import State
 from dashboard import links
 from dashboard.components.build_picker import pick_build
 from dashboard.components.engine_build import build_section

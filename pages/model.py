@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.errors import NotFound
+from core.base.errors import NotFound
 from dashboard import links, services
 from dashboard.components.add_model import add_model, sample_button
 from dashboard.components.model_builds import show_builds, show_paths

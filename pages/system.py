@@ -10,7 +10,7 @@ import streamlit as st
 import core
 from core.benchmark.machine import memory_limit, processor, usable_cpus
 from core.jobs.database import is_local, shown
-from core.workspace import STORE_VARIABLE
+from core.storage.store import STORE_VARIABLE
 from dashboard import services
 from dashboard.components.disk_use import show_disk
 from dashboard.components.offers_table import show_backends_table, show_conversions_table

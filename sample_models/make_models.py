@@ -303,10 +303,10 @@ def make_digits_test(path: Path) -> None:
 
 def make_digits_onnx(path: Path) -> None:
     """The CNN as ONNX, converted by `core` from the SavedModel."""
+    from core.base.progress import silent
     from core.conversion.onnx_from_savedmodel import CONVERSION
     from core.models.model import Format, Source
     from core.models.savedmodel import read_savedmodel
-    from core.progress import silent
 
     model = sample("digits")
     source = Source(path=model, format=Format.SAVEDMODEL, signature=read_savedmodel(model).signatures[0])

@@ -15,16 +15,16 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from core.base.errors import EngineRoomError
+from core.base.precision import Precision
 from core.benchmark.measurement import Protocol
-from core.errors import EngineRoomError
+from core.intake.add_model import add_model
 from core.jobs.job import Job, JobState
 from core.jobs.queue import Queue
-from core.models.intake import add_model
 from core.models.model import Model
-from core.paths import paths_for
-from core.precision.kinds import Precision
-from core.request import BuildRequest
-from core.workspace import Workspace
+from core.request.build_request import BuildRequest
+from core.request.paths import paths_for
+from core.storage.workspace import Workspace
 from sample_models.make_models import sample
 from tests.browser.driver import CHROMIUM, start_server, start_worker, stop, visit
 

@@ -14,21 +14,21 @@ from typing import Any
 import numpy as np
 
 from core.backends.base import Engine
+from core.base.precision import Precision
+from core.base.serialization import content_key, write_json
+from core.base.tensors import Signature, TensorSpec
 from core.benchmark import statistics
 from core.benchmark.measurement import Measurement, Protocol
-from core.builds import BUILD_FILE, Build, StageRecord, State
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor, SourceNode
 from core.graph.source import SourceGraph
 from core.graph.tensorrt_inspector import read_inspector
 from core.graph.tensorrt_mapping import engine_graph
-from core.models.model import Format, Model, Signature, TensorSpec
+from core.models.model import Format, Model
 from core.parity.result import Accuracy, OutputParity, Parity
-from core.precision.kinds import Precision
-from core.request import BuildRequest
-from core.serialization import content_key, write_json
+from core.request.build_request import BuildRequest
 from core.stages.build import Built
-from core.stages.stage import REQUEST_FILE, StageName, result_file
-from core.workspace import Workspace
+from core.storage.builds import BUILD_FILE, REQUEST_FILE, Build, StageName, StageRecord, State, result_file
+from core.storage.workspace import Workspace
 
 GOLDEN = Path(__file__).parent / "golden/tensorrt/tensorrt-8.5.3.1-h100"
 STAGES = (StageName.SIMPLIFY, StageName.BUILD, StageName.INSPECT, StageName.REFERENCE, StageName.PARITY, StageName.MEASURE)

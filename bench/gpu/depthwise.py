@@ -19,17 +19,18 @@ from onnx import NodeProto
 from bench.gpu.step import LAYER_RUNS, accounting, weighted
 from core.backends.base import BuildConfig
 from core.backends.tensorrt import BACKEND
+from core.base.precision import Precision
+from core.base.profile import parse_profile
+from core.base.progress import silent
 from core.benchmark.measurement import Protocol
 from core.models.model import Format, Source
-from core.models.profile import parse_profile
-from core.onnxfile import graph_signature, read_onnx
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx
 from core.precision import quantize
 from core.precision.depthwise import Readers, is_depthwise, quantized_behind
-from core.precision.kinds import Precision
 from core.precision.prepare import PrecisionOptions, prepare
 from core.precision.target import parse_target
 from core.precision.view import GraphView
-from core.progress import silent
 
 Behind = Callable[[NodeProto, GraphView], Readers]
 PLACEMENTS: dict[str, Behind] = {

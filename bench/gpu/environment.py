@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from core.backends.base import all_backends
+from core.base.serialization import to_data
 from core.benchmark.machine import processor
-from core.serialization import to_data
 
 _PACKAGES = (
     "tensorflow",

@@ -13,11 +13,11 @@ import sys
 from pathlib import Path
 
 from bench.networks import inputs_file, onnx_of
-from core.errors import EngineRoomError
-from core.precision.kinds import Precision
+from core.base.errors import EngineRoomError
+from core.base.precision import Precision
+from core.base.serialization import write_json
 from core.precision.prepare import prepare
 from core.precision.target import check_target, parse_target
-from core.serialization import write_json
 
 NETWORKS = ("resnet50", "mobilenetv2", "efficientnetb0", "bert")
 

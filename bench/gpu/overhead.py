@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from core.backends.base import Tensors
+from core.base.tensors import Tensors
 
 BLOCK = 25
 

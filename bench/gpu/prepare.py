@@ -17,17 +17,19 @@ import numpy as np
 
 from bench.networks import inputs_file
 from core.backends.base import BuildConfig, backend_named
-from core.errors import EngineRoomError
-from core.models.model import Format, Signature, Source
-from core.models.profile import parse_profile
+from core.base.errors import EngineRoomError
+from core.base.precision import Precision
+from core.base.profile import parse_profile
+from core.base.progress import silent
+from core.base.serialization import to_data
+from core.base.tensors import Signature
+from core.models.model import Format, Source
 from core.models.savedmodel import read_savedmodel
-from core.onnxfile import op_counts, read_onnx
-from core.precision.kinds import Precision
+from core.onnxio.file import read_onnx
+from core.onnxio.simplify import simplify
+from core.onnxio.walk import op_counts
 from core.precision.prepare import prepare
 from core.precision.target import Target, check_target, parse_target
-from core.progress import silent
-from core.serialization import to_data
-from core.simplify import simplify
 from sample_models.make_models import sample
 
 OLDEST = "8.5"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from core.backends.base import OptionValue
-from core.precision.kinds import Precision
+from core.base.precision import Precision
 
 NETWORKS = ("resnet50", "bert", "mobilenetv2", "efficientnetb0")
 TENSORRT = (Precision.FP32, Precision.TF32, Precision.FP16, Precision.INT8)

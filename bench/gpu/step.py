@@ -18,18 +18,18 @@ import numpy as np
 from bench.gpu.prepare import SAMPLES, onnx_of, prepare_network, signature_of
 from bench.gpu.rows import Row, row_named
 from core.backends.base import BuildConfig, Engine, backend_named
+from core.base.errors import EngineRoomError, error_to_dict
+from core.base.profile import parse_profile
+from core.base.progress import silent
+from core.base.serialization import read_json, to_data, write_json
 from core.benchmark.loop import measure
 from core.benchmark.measurement import Protocol
-from core.errors import EngineRoomError, error_to_dict
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Source
-from core.models.profile import parse_profile
 from core.parity.batches import batch_length
 from core.parity.compare import compare
 from core.parity.tolerance import tolerance_for
 from core.precision.quantize import WEIGHTED_OPS
-from core.progress import silent
-from core.serialization import read_json, to_data, write_json
 
 LAYER_RUNS = 30
 

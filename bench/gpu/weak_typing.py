@@ -17,16 +17,17 @@ import onnx
 
 from bench.overflow import RANGE, overflowing_model
 from core.backends.base import BuildConfig, backend_named
+from core.base.precision import Precision
+from core.base.profile import parse_profile
+from core.base.progress import silent
 from core.models.model import Format, Source
-from core.models.profile import parse_profile
-from core.onnxfile import graph_signature, read_onnx, save_onnx
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx, save_onnx
 from core.precision.calibration import Runner
 from core.precision.calibration_data import DataOptions
-from core.precision.kinds import Precision
 from core.precision.prepare import ENTRY, PrecisionOptions, prepare
 from core.precision.requested import FP32_NODES
 from core.precision.target import parse_target
-from core.progress import silent
 
 
 def main() -> None:

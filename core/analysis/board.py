@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from core.analysis.comparison import Candidate, ComparisonRow, candidate_from, compare_candidates
-from core.builds import Outcome
+from core.base.precision import Precision
+from core.base.profile import AxisRange
 from core.models.model import Format
-from core.models.profile import AxisRange
-from core.precision.kinds import Precision
-from core.request import BuildRequest
+from core.request.build_request import BuildRequest
+from core.stages.outcome import Outcome
 
 # The framework that a format comes from, as the start of the path's end: what a model runs on before anything is done to it.
 _OWN_RUNTIME = {

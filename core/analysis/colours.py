@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 
 from core.analysis.layers import UNKNOWN, LayerRow
-from core.precision.kinds import Precision
+from core.base.precision import Precision
 
 GREY = "#7b8794"
 ACCENT = "#1583a0"

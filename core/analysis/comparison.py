@@ -9,15 +9,15 @@ from enum import Enum
 
 from core.analysis.payoff import Payoff, conditions, payoff, ratio_of
 from core.analysis.realized import compare_precisions
+from core.base.precision import Precision
 from core.benchmark.measurement import Measurement
 from core.benchmark.statistics import MedianRatio, Winner
-from core.builds import Outcome
 from core.graph.engine_graph import EngineGraph
 from core.parity.compare import within
 from core.parity.result import OutputParity, Parity
-from core.paths import path_named
-from core.precision.kinds import Precision
-from core.request import BuildRequest
+from core.request.build_request import BuildRequest
+from core.request.paths import path_named
+from core.stages.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

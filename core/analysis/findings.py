@@ -12,8 +12,8 @@ from enum import Enum
 
 from core.analysis.layers import LayerRow, layer_rows, sum_times
 from core.analysis.realized import compare_precisions
+from core.base.precision import Precision
 from core.graph.engine_graph import EngineGraph
-from core.precision.kinds import Precision
 
 DOMINANT_SHARE = 0.10
 DOMINANT_AMONG = 10

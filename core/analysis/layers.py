@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from core.errors import InvalidRequest
+from core.base.dtypes import STRING, dtype_named
+from core.base.errors import InvalidRequest
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
-from core.parity.dtypes import STRING, dtype_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from core.base.precision import Precision
 from core.benchmark.measurement import Measurement, Protocol
 from core.benchmark.statistics import MedianRatio, Winner, compare_medians
-from core.precision.kinds import Precision
 from core.precision.settings import PrecisionSettings
-from core.request import BuildRequest
+from core.request.build_request import BuildRequest
 
 # A smaller gain is not worth an accuracy to watch.
 WORTH = 1.05

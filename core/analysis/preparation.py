@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.builds import Outcome
-from core.stages.stage import Prepared, StageName
+from core.stages.outcome import Outcome
+from core.stages.stage import Prepared
+from core.storage.builds import StageName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

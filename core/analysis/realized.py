@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.analysis.layers import sum_times, total_time_ms
+from core.base.precision import Precision
 from core.graph.engine_graph import EngineGraph, Layer
-from core.precision.kinds import Precision
 
 # Narrower types have higher numbers; what is not here (integers for indices, booleans) is no matter of precision.
 _NARROWNESS = {"float64": 0, "float32": 1, "tf32": 2, "bfloat16": 3, "float16": 3, "float8_e4m3fn": 4, "int8": 4}

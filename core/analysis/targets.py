@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.availability import Availability
+from core.base.availability import Availability
+from core.base.precision import Precision
 from core.jobs.job import Worker
 from core.models.model import Model
-from core.parity.references import reference_for
-from core.paths import BuildPath, paths_for, precisions_of
-from core.precision.kinds import Precision
+from core.request.paths import BuildPath, paths_for, precisions_of
+from core.request.references import reference_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

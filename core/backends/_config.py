@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from core.backends.base import Backend, BuildConfig, OptionValue
-from core.errors import InvalidRequest, Unavailable
+from core.base.errors import InvalidRequest, Unavailable
 
 _NODES = re.compile(r"\{\{(function_)?node .*")
 _BOILERPLATE = re.compile(r"Graph execution error|Detected at node|<stack traces|File \"|\[\[$")

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from core.backends.base import Array, Tensors
-from core.errors import InvalidRequest
-from core.models.model import Signature, TensorSpec
+from core.base.errors import InvalidRequest
+from core.base.tensors import Array, Signature, Tensors, TensorSpec
 
 
 def check_inputs(signature: Signature, inputs: Tensors) -> dict[str, Array]:

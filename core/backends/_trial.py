@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from core.backends.base import Array
-from core.models.model import Signature
-from core.models.profile import ShapeProfile
+from core.base.profile import ShapeProfile
+from core.base.tensors import Array, Signature
 
 
 def zeros(signature: Signature, profile: ShapeProfile) -> dict[str, Array]:

@@ -17,20 +17,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 import core.backends
-from core.availability import Availability
-from core.errors import InvalidRequest
+from core.base.availability import Availability
+from core.base.errors import InvalidRequest
+from core.base.precision import Precision
+from core.base.profile import ShapeProfile
+from core.base.progress import Report
+from core.base.tensors import Session, Signature, Tensors
 from core.graph.engine_graph import EngineGraph
-from core.models.model import Format, Signature, Source
-from core.models.profile import ShapeProfile
-from core.precision.kinds import Precision
-from core.progress import Report
+from core.models.model import Format, Source
 
-Array = NDArray[np.generic]
-Tensors = Mapping[str, Array]
 OptionValue = str | int | float | bool
 
 
@@ -82,14 +78,6 @@ class Engine:
     size_bytes: int
     versions: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-
-class Session(Protocol):
-    """A loaded engine, ready to run."""
-
-    def run(self, inputs: Tensors) -> dict[str, Array]:
-        """Runs once; keys are the signature's input and output names, arrays are NumPy's on the host."""
-        ...
 
 
 class Backend(Protocol):
@@ -170,9 +158,3 @@ def backend_named(name: str) -> Backend:
         return all_backends()[name]
     except KeyError:
         raise InvalidRequest(f"No backend is called {name!r}.", hint=f"There are: {', '.join(all_backends())}.") from None
-
-
-def folder_bytes(folder: Path, names: Sequence[str] = ("",)) -> int:
-    """Bytes of the files below each of `names` in `folder`."""
-    files = (file for name in names for file in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*")))
-    return sum(file.stat().st_size for file in files if file.is_file())

@@ -11,12 +11,12 @@ from time import perf_counter_ns
 import numpy as np
 from numpy.typing import NDArray
 
-from core.backends.base import Session, Tensors
+from core.base.errors import InvalidRequest
+from core.base.progress import Progress, Report
+from core.base.tensors import Session, Tensors
 from core.benchmark import machine, memory, statistics
 from core.benchmark.latency import Latency
 from core.benchmark.measurement import Measurement, Protocol
-from core.errors import InvalidRequest
-from core.progress import Progress, Report
 
 MIN_SAMPLES = 3
 REPORT_NS = 500_000_000

@@ -7,9 +7,9 @@ import sys
 import typer
 
 from core import __version__
+from core.base.errors import EngineRoomError
 from core.cli import builds, compare, doctor, jobs, models, precision, report
 from core.cli.output import fail
-from core.errors import EngineRoomError
 
 app = typer.Typer(
     name="engineroom",

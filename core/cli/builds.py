@@ -10,27 +10,20 @@ from core.analysis.comparison import candidate_from, payoff_of
 from core.analysis.payoff import is_measure_for
 from core.analysis.preparation import simplified_text
 from core.analysis.realized import compare_precisions
+from core.base.precision import Precision
+from core.base.units import size
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Measurement
-from core.builds import Outcome, all_builds, load_outcome
 from core.cli.accuracy import precision_fields, print_precision
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, stderr
-from core.cli.requests import (
-    Force,
-    RequestOptions,
-    exit_code,
-    make_request,
-    require,
-    run_in_foreground,
-)
+from core.cli.requests import Force, RequestOptions, exit_code, make_request, require, run_in_foreground
 from core.parity.result import OutputParity
-from core.precision.kinds import Precision
 from core.stages.child import run_stage
-from core.stages.stage import StageName
-from core.units import size
-from core.workspace import Workspace, default_workspace
+from core.stages.outcome import Outcome, load_outcome
+from core.storage.builds import StageName, all_builds
+from core.storage.workspace import Workspace, default_workspace
 
 BuildArgument = Annotated[str, typer.Argument(metavar="BUILD", help="Key of a build, or its beginning: see `engineroom builds`.")]
 

@@ -7,16 +7,16 @@ from typing import Annotated
 import typer
 
 from core.analysis.comparison import ComparisonRow, candidate_from, compare_candidates, percent, summary
-from core.builds import Outcome
+from core.base.errors import EngineRoomError, Unavailable
+from core.base.precision import Precision
+from core.base.units import size
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_json, print_notes, print_table, stderr, stdout
 from core.cli.requests import Force, RequestOptions, exit_code, make_request, run_in_foreground
-from core.errors import EngineRoomError, Unavailable
-from core.paths import paths_for
-from core.precision.kinds import Precision
-from core.units import size
-from core.workspace import default_workspace
+from core.request.paths import paths_for
+from core.stages.outcome import Outcome
+from core.storage.workspace import default_workspace
 
 COLUMNS = ["path", "precision", "ms", "95 % interval", "size", "rel. error", "top-1", "layers", "fused", "built in", "verdict"]
 NUMBERS = ["ms", "size", "rel. error", "top-1", "layers", "fused", "built in"]

@@ -10,7 +10,7 @@ import typer
 from core.backends.base import all_backends
 from core.cli.output import print_fields, print_json, print_table
 from core.conversion.base import all_conversions
-from core.workspace import default_workspace
+from core.storage.workspace import default_workspace
 
 
 def register(app: typer.Typer) -> None:

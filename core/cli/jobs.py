@@ -9,23 +9,23 @@ from typing import Annotated
 
 import typer
 
+from core.base.errors import InvalidRequest
+from core.base.precision import Precision
+from core.base.units import size
 from core.benchmark.machine import memory_limit
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_json, print_table, stderr, stdout
 from core.cli.requests import Force, RequestOptions, make_request
-from core.errors import InvalidRequest
-from core.housekeeping import collect
 from core.jobs.device import parse_device
 from core.jobs.job import Answer, Job, JobState, Priority
 from core.jobs.queue import Queue
 from core.jobs.supervisor import StageLimits
 from core.jobs.worker import WorkerOptions, become_worker
-from core.precision.kinds import Precision
-from core.store import store_named
-from core.toolchains import parse_toolchain
-from core.units import size
-from core.workspace import default_workspace
+from core.stages.toolchains import parse_toolchain
+from core.storage.housekeeping import collect
+from core.storage.store import store_named
+from core.storage.workspace import default_workspace
 
 FOLLOW_SECONDS = 0.5
 

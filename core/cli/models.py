@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from core.base.errors import NotFound
+from core.base.tensors import TensorSpec
+from core.base.units import size
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar
-from core.errors import NotFound
-from core.models.intake import add_model
-from core.models.model import Model, TensorSpec
-from core.paths import paths_for
-from core.units import size
-from core.workspace import Workspace, default_workspace
+from core.intake.add_model import add_model
+from core.models.model import Model
+from core.request.paths import paths_for
+from core.storage.workspace import Workspace, default_workspace
 
 SAMPLE_PREFIX = "sample:"
 

@@ -14,10 +14,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from core.errors import EngineRoomError, error_to_dict
-from core.progress import Progress as Step
-from core.progress import Report
-from core.serialization import to_data
+from core.base.errors import EngineRoomError, error_to_dict
+from core.base.progress import Progress as Step
+from core.base.progress import Report
+from core.base.serialization import to_data
 
 WIDE = 240  # columns where output is no terminal: files and pipes need no folding
 

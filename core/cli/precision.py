@@ -8,21 +8,23 @@ from typing import Annotated
 
 import typer
 
+from core.base.errors import InvalidRequest
+from core.base.precision import Precision
+from core.base.profile import parse_profile
 from core.cli.accuracy import first_bad_text, print_layer_errors, print_rounds
 from core.cli.models import AsJson
 from core.cli.options import with_options
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar
 from core.cli.requests import PARITY_FAILED
-from core.errors import InvalidRequest
-from core.models.profile import parse_profile
-from core.onnxfile import graph_signature, name_nodes, read_onnx
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx
+from core.onnxio.walk import name_nodes
 from core.parity.inputs import parse_ranges
 from core.precision.calibration import structure_digest
 from core.precision.calibration_data import DataOptions, open_data
 from core.precision.data_check import check_data
 from core.precision.device import parse_capability, this_device
 from core.precision.float16 import Keep
-from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.labelled import open_labelled
 from core.precision.lower import calibrate, load_for, load_once
 from core.precision.placement_check import check_placement
@@ -32,7 +34,7 @@ from core.precision.ranges import UNCALIBRATED, load_ranges, save_ranges
 from core.precision.remedy import Goal, Remedy, find_remedy
 from core.precision.sensitivity import Sensitivity, layer_errors, make_trial
 from core.precision.settings import LIGHT, ImageOptions
-from core.precision.target import Device, advise, parse_target
+from core.precision.target import Device, QuantizedOutputs, advise, parse_target
 
 group = typer.Typer(no_args_is_help=True, help="Precision: convert, calibrate, check, and find where accuracy goes.")
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from core.builds import load_outcome
+from core.base.errors import InvalidRequest, StoreFailed
+from core.base.units import size
 from core.cli.output import stdout
-from core.errors import InvalidRequest, StoreFailed
 from core.report.page import report
-from core.units import size
-from core.workspace import default_workspace
+from core.stages.outcome import load_outcome
+from core.storage.workspace import default_workspace
 
 
 def register(app: typer.Typer) -> None:

@@ -9,21 +9,22 @@ from typing import Annotated, TypeVar
 import typer
 
 from core.backends.base import OptionValue, backend_named
+from core.base.errors import InvalidRequest, NotFound, error_from_dict
+from core.base.precision import Precision
+from core.base.profile import parse_profile
+from core.base.progress import Progress
 from core.benchmark.measurement import Protocol
-from core.builds import Build, Outcome, State, load_outcome
 from core.cli.output import progress_bar, stderr
-from core.errors import InvalidRequest, NotFound, error_from_dict
 from core.jobs.device import exclusive, parse_device
 from core.models.model import Model
-from core.models.profile import parse_profile
 from core.parity.inputs import parse_ranges
-from core.pipeline import run_build
-from core.precision.kinds import Precision
 from core.precision.settings import parse_settings
-from core.progress import Progress
-from core.request import BuildRequest, backend_and_variant, checked
-from core.userdata import store_data
-from core.workspace import Workspace
+from core.request.build_request import BuildRequest, backend_and_variant, checked
+from core.stages.outcome import Outcome, load_outcome
+from core.stages.pipeline import run_build
+from core.storage.builds import Build, State
+from core.storage.userdata import store_data
+from core.storage.workspace import Workspace
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from core.errors import ConversionFailed, EngineRoomError, UnsupportedOps
+from core.base.errors import ConversionFailed, EngineRoomError, UnsupportedOps
 
 _LONGEST_SENTENCE = 240
 _NODES_NAMED = 3

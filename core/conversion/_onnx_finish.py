@@ -7,10 +7,10 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, ValueInfoProto
 
-from core import onnxfile
+from core.base.errors import ConversionFailed
+from core.base.tensors import Signature, TensorSpec
 from core.conversion._failures import last_words
-from core.errors import ConversionFailed
-from core.models.model import Signature, TensorSpec
+from core.onnxio import walk
 
 _ONNX_DTYPES = {"float32": "FLOAT", "float64": "DOUBLE"}
 
@@ -37,7 +37,7 @@ def keep_signature(model: onnx.ModelProto, signature: Signature, what: str) -> N
         del field[:]
         field.extend(infos)
     known = {axis for spec in (*signature.inputs, *signature.outputs) for axis in spec.dynamic_axes}
-    for subgraph in onnxfile.graphs(model):
+    for subgraph in walk.graphs(model):
         for info in [*subgraph.input, *subgraph.output, *subgraph.value_info]:
             _forget_strange_symbols(info, known)
 

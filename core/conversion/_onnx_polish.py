@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from core import onnxfile
+from core.onnxio import walk
 
 # What tf2onnx calls a node that it made: the op and a number.
 _MADE_UP = re.compile(r"^[A-Za-z]+__\d+$")
@@ -18,15 +18,15 @@ _MADE_UP = re.compile(r"^[A-Za-z]+__\d+$")
 
 def polish(model: onnx.ModelProto) -> None:
     """Carries out every rewrite, and names every node uniquely."""
-    for graph in onnxfile.graphs(model):
+    for graph in walk.graphs(model):
         _show_gelu(graph)
         _name_after_weights(graph)
-    used = {name for graph in onnxfile.graphs(model) for node in graph.node for name in node.input}
-    used |= {info.name for graph in onnxfile.graphs(model) for info in graph.output}
-    for graph in onnxfile.graphs(model):
+    used = {name for graph in walk.graphs(model) for node in graph.node for name in node.input}
+    used |= {info.name for graph in walk.graphs(model) for info in graph.output}
+    for graph in walk.graphs(model):
         for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
             graph.initializer.remove(tensor)
-    onnxfile.name_nodes(model)
+    walk.name_nodes(model)
 
 
 def _show_gelu(graph: onnx.GraphProto) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.errors import ConversionFailed
+from core.base.errors import ConversionFailed
 from core.models.model import Source
 from core.models.tf_loadable import loadable
 

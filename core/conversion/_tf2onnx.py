@@ -12,16 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core import onnxfile
-from core.availability import Availability, from_packages, installed_version
+from core.base.availability import Availability, from_packages, installed_version
+from core.base.errors import ConversionFailed
+from core.base.progress import Progress, Report
+from core.base.tensors import Signature
 from core.conversion._failures import ConverterLog, last_words, unsupported
 from core.conversion._onnx_finish import keep_signature, load_in_runtime
 from core.conversion._onnx_polish import polish
 from core.conversion._weights_file import move_to_file
 from core.conversion.base import Converted
-from core.errors import ConversionFailed
-from core.models.model import Format, Signature
-from core.progress import Progress, Report
+from core.models.model import Format
+from core.onnxio import walk
+from core.onnxio.file import save_onnx
 
 # TensorRT 8.6, the oldest that TF-TRT's Python 3.10 toolchain meets, reads opsets up to 17; tf2onnx writes up to 18.
 OPSET = 17
@@ -105,8 +107,8 @@ def to_onnx(frozen: Frozen, signature: Signature, folder: Path, *, what: str, lo
     report(Progress(message="Checking the ONNX model", fraction=0.9))
     keep_signature(model, signature, what)
     polish(model)
-    onnxfile.save_onnx(model, path)
-    ops = onnxfile.op_counts(model)
+    save_onnx(model, path)
+    ops = walk.op_counts(model)
     del model, graph
     source_ops = {} if frozen.graph is None else _counts(frozen.graph)
     notes = (
@@ -215,7 +217,7 @@ def _leftover(model: Any, log: ConverterLog) -> dict[str, list[str]]:
 
     refused = {name for names in _unmapped(log).values() for name in names}
     found: dict[str, list[str]] = defaultdict(list)
-    for node in onnxfile.nodes(model):
+    for node in walk.nodes(model):
         versions = {"": OPSET, "ai.onnx.ml": 2}
         known = node.domain in versions and defs.has(node.op_type, versions[node.domain], node.domain)
         if not known or node.name in refused:

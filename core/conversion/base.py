@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 import core.conversion
-from core.availability import Availability
-from core.models.model import Format, Signature, Source
-from core.progress import Report
+from core.base.availability import Availability
+from core.base.progress import Report
+from core.base.tensors import Signature
+from core.models.model import Format, Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from core.availability import Availability
+from core.base.availability import Availability
+from core.base.errors import ConversionFailed
+from core.base.progress import Progress, Report
+from core.base.tensors import Signature
 from core.conversion import _tf2onnx
 from core.conversion._failures import explained
 from core.conversion._weights_file import taken_out
 from core.conversion.base import Converted
-from core.errors import ConversionFailed
-from core.models.model import Format, Signature, Source
-from core.progress import Progress, Report
+from core.models.model import Format, Source
 
 
 class OnnxFromGraphDef:

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from core.availability import Availability
+from core.base.availability import Availability
+from core.base.errors import ConversionFailed
+from core.base.progress import Progress, Report
 from core.conversion import _tf2onnx
 from core.conversion._failures import explained
 from core.conversion._savedmodel import load_signature
 from core.conversion._weights_file import taken_out
 from core.conversion.base import Converted
-from core.errors import ConversionFailed
 from core.models.model import Format, Source
-from core.progress import Progress, Report
 
 
 class OnnxFromSavedModel:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.availability import Availability, from_packages
+from core.base.availability import Availability, from_packages
+from core.base.errors import ConversionFailed
+from core.base.progress import Progress, Report
+from core.base.tensors import Signature
 from core.conversion import _tf2onnx
 from core.conversion._failures import explained
 from core.conversion.base import Converted
-from core.errors import ConversionFailed
-from core.models.model import Format, Signature, Source
-from core.progress import Progress, Report
+from core.models.model import Format, Source
 
 
 class OnnxFromTflite:

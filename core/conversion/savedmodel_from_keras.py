@@ -7,12 +7,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from core.availability import Availability, from_packages, installed_version
+from core.base.availability import Availability, from_packages, installed_version
+from core.base.errors import ConversionFailed
+from core.base.progress import Progress, Report
+from core.base.tensors import Signature
 from core.conversion._failures import explained
 from core.conversion.base import Converted
-from core.errors import ConversionFailed
-from core.models.model import Format, Signature, Source
-from core.progress import Progress, Report
+from core.models.model import Format, Source
 
 
 class SavedModelFromKeras:

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from core.availability import Availability, from_packages, installed_version
+from core.base.availability import Availability, from_packages, installed_version
+from core.base.progress import Progress, Report
 from core.conversion._failures import explained, unsupported
 from core.conversion.base import Converted
 from core.models.model import Format, Source
 from core.models.tf_loadable import loadable
 from core.models.tflite import read_tflite
-from core.progress import Progress, Report
 
 TOOL = "TensorFlow Lite's converter"
 _FLEX_OPS = re.compile(r"TF Select ops: (.*)")

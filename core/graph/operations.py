@@ -6,18 +6,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from core.errors import Unavailable
+from core.base.errors import Unavailable
+from core.base.tensors import Signature
 from core.graph.engine_graph import SourceNode
 from core.graph.keras_source import layers_of_keras
 from core.graph.source import nodes_of_onnx
 from core.graph.tensorflow_source import Naming, source_nodes
 from core.graph.tflite_source import operators_of, subgraph_of
 from core.models.keras_model import keras_config
-from core.models.model import Format, Signature
+from core.models.model import Format
 from core.models.savedmodel import signature_graph
 from core.models.tf_graph import nodes_behind
 from core.models.tf_schema import parse
-from core.onnxfile import read_onnx
+from core.onnxio.file import read_onnx
 
 # What only hands a value on, or fetches a weight.
 _SILENT = ("Identity", "IdentityN", "ReadVariableOp", "VarHandleOp", "VariableV2", "StopGradient")

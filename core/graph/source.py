@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 import onnx
 
 from core.graph.engine_graph import SourceNode
-from core.onnxfile import name_nodes
-from core.precision.view import captured
+from core.onnxio.walk import captured, name_nodes
 
 _STANDARD_DOMAINS = ("", "ai.onnx")
 # Before this IR version, weights had to be among the inputs.

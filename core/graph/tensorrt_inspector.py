@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import BuildFailed
+from core.base.errors import BuildFailed
 from core.graph.engine_graph import Layer, LayerTensor
 
 # NVIDIA cuts a layer's metadata near this length, and the last entry with it.

@@ -6,9 +6,9 @@ import json
 import os
 import sys
 
-from core.errors import EngineRoomError
+from core.base.errors import EngineRoomError
+from core.base.serialization import from_data
 from core.jobs.worker import OPTIONS_VARIABLE, WorkerOptions, run_worker
-from core.serialization import from_data
 
 try:
     run_worker(from_data(WorkerOptions, json.loads(os.environ[OPTIONS_VARIABLE])))

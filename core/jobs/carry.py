@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.builds import Build, State
-from core.errors import Cancelled, EngineRoomError, error_to_dict
+from core.base.errors import Cancelled, EngineRoomError, error_to_dict
+from core.base.progress import Progress
+from core.base.serialization import to_data
 from core.jobs.database import dbos_module
 from core.jobs.device import Device, exclusive
 from core.jobs.job import LOG_STREAM, STATUS_EVENT, Ending, Snapshot, Ticket
 from core.jobs.supervisor import Lease, StageLimits, Supervisor
-from core.pipeline import run_build
-from core.progress import Progress
-from core.serialization import to_data
 from core.stages.child import LOG_FILE, Interrupted
-from core.store import Store
-from core.toolchains import Toolchain
-from core.workspace import STORE_VARIABLE, Workspace
+from core.stages.pipeline import run_build
+from core.stages.toolchains import Toolchain
+from core.storage.builds import Build, State
+from core.storage.store import STORE_VARIABLE, Store
+from core.storage.workspace import Workspace
 
 TICK_SECONDS = 0.2
 TELL_SECONDS = 0.6  # between two snapshots or pieces of log in the database

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.errors import InvalidRequest, StoreFailed, Unavailable
-from core.workspace import Workspace
+from core.base.errors import InvalidRequest, StoreFailed, Unavailable
+from core.storage.workspace import Workspace
 
 DATABASE_VARIABLE = "ENGINEROOM_DATABASE"
 APPLICATION = "engine-room"

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.base.errors import InvalidRequest, StoreFailed
 from core.benchmark.machine import gpu_name, processor
-from core.errors import InvalidRequest, StoreFailed
 from core.jobs.processes import end_orphans
 
 POLL_SECONDS = 0.05

@@ -6,9 +6,8 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from core.builds import Build, StageRecord, State
-from core.request import BuildRequest
-from core.stages.stage import StageName
+from core.request.build_request import BuildRequest
+from core.storage.builds import Build, StageName, StageRecord, State
 
 Kind = Callable[[BuildRequest], tuple[object, ...]]
 

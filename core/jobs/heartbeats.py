@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from core.base.serialization import from_data, to_data
 from core.jobs.database import dbos_module, is_local, told
 from core.jobs.job import Worker, WorkerCard
-from core.serialization import from_data, to_data
 
 
 class Heartbeats:

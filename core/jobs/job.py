@@ -14,12 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
-from core.availability import Availability
-from core.builds import Build, StageRecord
-from core.progress import Progress
-from core.request import BuildRequest
-from core.stages.stage import StageName
-from core.toolchains import Needs, Toolchain
+from core.base.availability import Availability
+from core.base.progress import Progress
+from core.request.build_request import BuildRequest
+from core.stages.toolchains import Needs, Toolchain
+from core.storage.builds import Build, StageName, StageRecord
 
 # How the job engine knows our workflow and what it tells.
 WORKFLOW = "build"
@@ -52,7 +51,7 @@ class Job:
     """One job as it stands.
 
     Attributes:
-        key: Of the build that it makes; `core.builds.load_outcome` shows what a done one found.
+        key: Of the build that it makes; `core.storage.builds.load_outcome` shows what a done one found.
         stages: One record a stage of the plan, waiting ones included.
         progress: Of the stage that runs now.
         worker: Id of the worker that runs or ran it.

@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
-from core.errors import StageCrashed, StoreFailed
+from core.base.errors import StageCrashed, StoreFailed
+from core.base.files import WORKSPACE_VARIABLE
 from core.jobs.database import DATABASE_VARIABLE
 from core.jobs.device import parse_device, try_lock
 from core.jobs.worker import worker_lock_file
-from core.workspace import ENVIRONMENT_VARIABLE, STORE_VARIABLE, Workspace
+from core.storage.store import STORE_VARIABLE
+from core.storage.workspace import Workspace
 
 START_SECONDS = 60.0
 
@@ -32,7 +34,7 @@ def ensure_local_worker(
         StoreFailed: The workspace cannot be written.
     """
     lock_file = worker_lock_file(workspace, parse_device(device))
-    environment = {**os.environ, ENVIRONMENT_VARIABLE: str(workspace.root)}
+    environment = {**os.environ, WORKSPACE_VARIABLE: str(workspace.root)}
     environment.update({DATABASE_VARIABLE: database} if database else {})
     environment.update({STORE_VARIABLE: store} if store else {})
     _started[:] = [process for process in _started if process.poll() is None]

@@ -9,10 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from core import housekeeping
-from core.builds import BUILD_FILE, Build, Outcome, StageRecord, State, all_builds, load_outcome
-from core.errors import EngineRoomError, InvalidRequest, NotFound, StageCrashed, Unavailable, error_to_dict
-from core.housekeeping import Collected
+from core.base.errors import EngineRoomError, InvalidRequest, NotFound, StageCrashed, Unavailable, error_to_dict
+from core.base.serialization import from_data, read_json, to_data
 from core.jobs.database import database_url, dbos_module, is_local, open_client, prepare, told
 from core.jobs.estimate import remaining_seconds
 from core.jobs.heartbeats import Heartbeats
@@ -32,13 +30,16 @@ from core.jobs.job import (
     Worker,
 )
 from core.models.model import Model
-from core.paths import path_named
-from core.pipeline import plan
-from core.request import BuildRequest, aimed_at, checked
-from core.serialization import from_data, read_json, to_data
-from core.store import Kind, Store, store_named
-from core.toolchains import Needs, lack_of, needs_of
-from core.workspace import Workspace
+from core.request.build_request import BuildRequest, aimed_at, checked
+from core.request.paths import path_named
+from core.stages.outcome import Outcome, load_outcome
+from core.stages.pipeline import plan
+from core.stages.toolchains import Needs, lack_of, needs_of
+from core.storage import housekeeping
+from core.storage.builds import BUILD_FILE, Build, StageRecord, State, all_builds
+from core.storage.housekeeping import Collected
+from core.storage.store import Kind, Store, store_named
+from core.storage.workspace import Workspace
 
 HISTORY = 200  # finished jobs that estimates look back on
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from core.base.progress import Report
 from core.jobs.guard import STUBBORN_SECONDS
 from core.jobs.processes import boot_seconds, end_orphans
-from core.progress import Report
 from core.stages.child import Child, Interrupted, run_stage
-from core.stages.stage import StageName
-from core.toolchains import Needs, Toolchain, python_path, toolchain_for
+from core.stages.toolchains import Needs, Toolchain, python_path, toolchain_for
+from core.storage.builds import StageName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class GuardedChild:
 
 
 class Supervisor:
-    """Runs the stages of one job; `run` is a `core.pipeline.StageRunner`.
+    """Runs the stages of one job; `run` is a `core.stages.pipeline.StageRunner`.
 
     Args:
         device_lock: File descriptor that holds the device; every process of the build inherits it.

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import core
-from core.errors import EngineRoomError, InvalidRequest, StoreFailed, error_to_dict
-from core.housekeeping import sweep_partial
+from core.base.errors import EngineRoomError, InvalidRequest, StoreFailed, error_to_dict
+from core.base.serialization import content_key, from_data, to_data
 from core.jobs.carry import Bench, carry_out
 from core.jobs.database import (
     APPLICATION,
@@ -41,12 +41,12 @@ from core.jobs.heartbeats import Heartbeats
 from core.jobs.job import WORKFLOW, Ending, Ticket, WorkerCard
 from core.jobs.processes import boot_seconds
 from core.jobs.supervisor import Lease, StageLimits
-from core.pipeline import forget_build
-from core.serialization import content_key, from_data, to_data
 from core.stages.child import Interrupted
-from core.store import store_named
-from core.toolchains import OWN, Toolchain, link_core, probe
-from core.workspace import Workspace
+from core.stages.pipeline import forget_build
+from core.stages.toolchains import OWN, Toolchain, link_core, probe
+from core.storage.housekeeping import sweep_partial
+from core.storage.store import store_named
+from core.storage.workspace import Workspace
 
 POLL_SECONDS = 0.35  # for new jobs
 BEATS_PER_LEASE = 5

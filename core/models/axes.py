@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from core.models.model import Axis, Signature, TensorSpec
+from core.base.tensors import Axis, Signature, TensorSpec
 
 BATCH = "batch"
 

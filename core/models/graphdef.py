@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import InvalidRequest, Unavailable, UnsupportedModel
+from core.base.errors import InvalidRequest, Unavailable, UnsupportedModel
 from core.models.axes import RawTensor, with_symbols
 from core.models.probe import probe_graphdef
 from core.models.reading import Reading, most_frequent_first

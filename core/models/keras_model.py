@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.errors import BrokenModel, Unavailable, UnsupportedModel
+from core.base.errors import BrokenModel, Unavailable, UnsupportedModel
 from core.models.axes import RawTensor, with_symbols
 from core.models.probe import probe_keras
 from core.models.reading import Reading, most_frequent_first

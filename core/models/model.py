@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from core.errors import InvalidRequest
-
-# An axis: a fixed length, or the symbol of a dynamic one ("batch"). Equal symbols are equal lengths.
-Axis = int | str
+from core.base.errors import InvalidRequest
+from core.base.tensors import Signature
 
 
 class Format(str, Enum):
@@ -26,39 +24,6 @@ class Format(str, Enum):
         return {"savedmodel": "SavedModel", "onnx": "ONNX", "keras": "Keras", "graphdef": "GraphDef", "tflite": "TFLite"}[
             self.value
         ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorSpec:
-    """A named tensor.
-
-    Attributes:
-        name: The name a caller feeds or fetches it by (a signature's key, an ONNX value name).
-        dtype: NumPy's name of the element type ("float32", "int64", "bfloat16"), "string" for text.
-        shape: One entry an axis; None when the rank is unknown.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[Axis, ...] | None
-
-    @property
-    def dynamic_axes(self) -> tuple[str, ...]:
-        return tuple(axis for axis in self.shape or () if isinstance(axis, str))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
-    """One callable of a model."""
-
-    name: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """The dynamic axes of the inputs, each once, in order."""
-        return tuple(dict.fromkeys(axis for spec in self.inputs for axis in spec.dynamic_axes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

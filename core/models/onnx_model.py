@@ -7,22 +7,14 @@ from pathlib import Path
 
 import onnx
 
-from core.errors import BrokenModel, UnsupportedModel
-from core.models.model import Signature
+from core.base.errors import BrokenModel, UnsupportedModel
+from core.base.tensors import Signature
+from core.models.onnx_graph import graph_signature, weight_total
 from core.models.reading import Reading, most_frequent_first
-from core.onnxfile import (
-    check_external_files,
-    dtype_name,
-    graph_signature,
-    graphs,
-    nodes,
-    op_counts,
-    opset,
-    read_onnx,
-    weight_total,
-)
+from core.onnxio.file import check_external_files, read_onnx
+from core.onnxio.walk import dtype_name, graphs, nodes, op_counts, opset
 
-# Value types that are no tensors, as `onnxfile` names their dtype.
+# Value types that are no tensors, as `graph_signature` names their dtype.
 _NOT_TENSORS = ("sequence", "map", "optional", "sparse_tensor", "opaque")
 
 

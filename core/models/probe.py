@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import Unavailable
+from core.base.errors import Unavailable
 from core.models.axes import RawTensor
 
 _TIMEOUT_SECONDS = 900

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from core.models.model import Signature
+from core.base.tensors import Signature
 from core.models.weights import WeightTotal
 
 

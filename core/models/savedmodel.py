@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from core.errors import BrokenModel, UnsupportedModel
+from core.base.errors import BrokenModel, UnsupportedModel
+from core.base.tensors import Signature
 from core.models.axes import RawTensor, with_symbols
-from core.models.model import Signature
 from core.models.reading import Reading, most_frequent_first
 from core.models.tf_graph import VARIABLES, nodes_behind, trace
 from core.models.tf_schema import dtype_name, parse, shape_of

@@ -17,7 +17,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
 from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 
-from core.errors import BrokenModel
+from core.base.errors import BrokenModel
 
 _PACKAGE = "engineroom.tensorflow"
 

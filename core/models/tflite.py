@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from core.errors import BrokenModel, Unavailable
+from core.base.errors import BrokenModel, Unavailable
+from core.base.tensors import Signature
 from core.models.axes import RawTensor, with_symbols
-from core.models.model import Signature
 from core.models.reading import Reading, most_frequent_first
 from core.models.weights import WeightTotal
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.backends.base import Array, Tensors
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
+from core.base.tensors import Array, Tensors
 from core.parity.inputs import LABELS, read_npz
 from core.parity.result import Accuracy
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from core.models.model import Signature, TensorSpec
-from core.models.profile import DEFAULT_BATCH, ShapeProfile, default_range
+from core.base.profile import DEFAULT_BATCH, ShapeProfile, default_range
+from core.base.tensors import Signature, TensorSpec
 
 
 def batch_symbol(signature: Signature) -> str | None:

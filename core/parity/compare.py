@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 from itertools import zip_longest
 
-from core.backends.base import Tensors
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
+from core.base.tensors import Tensors
 from core.parity.output import OutputComparison
 from core.parity.result import OutputParity, Parity
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from core.backends.base import Array, Tensors
-from core.errors import InvalidRequest
-from core.models.model import Signature, TensorSpec
-from core.models.profile import Point, ShapeProfile
+from core.base.dtypes import dtype_name, dtype_named, integer_bounds, is_float, is_text
+from core.base.errors import InvalidRequest
+from core.base.profile import Point, ShapeProfile
+from core.base.tensors import Array, Signature, Tensors, TensorSpec
 from core.parity.batches import leads_with_batch
-from core.parity.dtypes import dtype_name, dtype_named, integer_bounds, is_float, is_text
 
 # The array of an .npz that holds the true classes, for `core.parity.accuracy`.
 LABELS = "labels"

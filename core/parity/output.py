@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from core.backends.base import Array
-from core.parity.dtypes import dtype_name, is_float, is_text
+from core.base.dtypes import dtype_name, is_float, is_text
+from core.base.tensors import Array
 from core.parity.result import OutputParity
 
 _PIECE = 1 << 20

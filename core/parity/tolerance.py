@@ -8,7 +8,7 @@ from a broken one; there, cosine, top-1 agreement and accuracy on labelled data 
 
 from __future__ import annotations
 
-from core.precision.kinds import Precision
+from core.base.precision import Precision
 
 # Relative error: the largest absolute difference over the reference's largest magnitude.
 TOLERANCES: dict[Precision, float] = {

@@ -17,12 +17,12 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from core.errors import ConversionFailed, InvalidRequest, Unavailable
-from core.onnxfile import save_onnx
+from core.base.errors import ConversionFailed, InvalidRequest, Unavailable
+from core.base.progress import Progress, Report
+from core.onnxio.file import save_onnx
 from core.precision.calibration_data import CalibrationData
 from core.precision.ranges import Ranges, TensorRange
 from core.precision.view import GraphView
-from core.progress import Progress, Report
 
 _BINS = 4096
 

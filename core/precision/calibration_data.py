@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InvalidRequest
-from core.models.model import Signature, TensorSpec
-from core.models.profile import ShapeProfile
+from core.base.errors import InvalidRequest
+from core.base.profile import ShapeProfile
+from core.base.tensors import Signature, TensorSpec
 from core.parity.batches import leads_with_batch
 from core.parity.inputs import Range, random_inputs
 from core.precision.data_files import FORMS, IMAGE_SUFFIXES, ArrayFile, ImageFile, SampleFile, image_geometry

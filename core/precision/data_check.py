@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
 from core.parity.inputs import Range
 from core.precision.calibration_data import CalibrationData
 from core.precision.view import GraphView

@@ -13,8 +13,8 @@ from typing import IO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InvalidRequest, Unavailable
-from core.models.model import Signature, TensorSpec
+from core.base.errors import InvalidRequest, Unavailable
+from core.base.tensors import Signature, TensorSpec
 from core.parity.batches import leads_with_batch
 from core.precision.settings import ImageOptions
 

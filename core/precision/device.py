@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
 from core.precision.target import TENSORRT, Device, Target
 
 _CPUINFO = Path("/proc/cpuinfo")

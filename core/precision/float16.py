@@ -16,9 +16,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, inliner, numpy_helper
 
-from core.onnxfile import name_nodes
-from core.precision.kinds import Precision
-from core.precision.view import STANDARD_DOMAINS, GraphView, captured, lift_constants, subgraphs
+from core.base.precision import Precision
+from core.onnxio.walk import captured, name_nodes, subgraphs
+from core.precision.view import STANDARD_DOMAINS, GraphView, lift_constants
 
 ELEMENT_TYPE = {Precision.FP16: TensorProto.FLOAT16, Precision.BF16: TensorProto.BFLOAT16}
 NUMPY_TYPE: dict[int, np.dtype[np.generic]] = {

@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from core.errors import InvalidRequest
-from core.models.model import Signature
+from core.base.errors import InvalidRequest
+from core.base.tensors import Signature
 from core.parity.accuracy import accuracy, load_labels
 from core.parity.result import Accuracy
 from core.precision.calibration import Runner

@@ -9,21 +9,21 @@ from pathlib import Path
 
 import onnx
 
-from core.errors import InvalidRequest
-from core.onnxfile import read_onnx
+from core.base.errors import InvalidRequest
+from core.base.precision import Precision
+from core.base.progress import Report
+from core.onnxio.file import read_onnx
+from core.onnxio.simplify import ENTRY, simplify
 from core.precision import float16, quantize
 from core.precision.calibration import collect_ranges, float_tensors
 from core.precision.calibration_data import CalibrationData
 from core.precision.float16 import ELEMENT_TYPE, Keep
-from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.opset import fit_opset
 from core.precision.placement_check import Violation, check_placement
 from core.precision.ranges import Ranges
 from core.precision.requested import mark_fp32
 from core.precision.strides import spell_out_strides
-from core.precision.target import OPENVINO, Target
-from core.progress import Report
-from core.simplify import ENTRY, simplify
+from core.precision.target import OPENVINO, QuantizedOutputs, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

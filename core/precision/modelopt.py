@@ -18,12 +18,15 @@ from typing import Any
 import numpy as np
 import onnx
 
-from core.errors import ConversionFailed, InvalidRequest, Unavailable
-from core.onnxfile import graph_signature, name_nodes, opset, read_onnx, save_onnx
+from core.base.errors import ConversionFailed, InvalidRequest, Unavailable
+from core.base.precision import Precision
+from core.base.progress import Progress, Report
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx, save_onnx
+from core.onnxio.walk import name_nodes, opset
 from core.precision import modelopt_adapter
 from core.precision.calibration_data import CalibrationData, open_data
 from core.precision.data_check import check_data
-from core.precision.kinds import Precision
 from core.precision.lower import load_for
 from core.precision.modelopt_environment import availability, interpreter
 from core.precision.opset import fit_opset
@@ -35,7 +38,6 @@ from core.precision.requested import requested_types
 from core.precision.settings import MODELOPT
 from core.precision.strides import spell_out_strides
 from core.precision.target import OPENVINO, Target
-from core.progress import Progress, Report
 
 # What it writes at least: its Q/DQ nodes carry FP16 scales.
 _MIN_OPSET = {Precision.FP16: 13, Precision.BF16: 22, Precision.INT8: 19, Precision.FP8: 19}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from core.availability import Availability
+from core.base.availability import Availability
 
 PYTHON_VARIABLE = "ENGINEROOM_MODELOPT_PYTHON"
 _SETUP = f"Make it as docs/precision.md tells and set {PYTHON_VARIABLE} to its interpreter."

@@ -5,9 +5,9 @@ from __future__ import annotations
 import onnx
 from onnx import helper, version_converter
 
-from core.errors import ConversionFailed, InvalidRequest
-from core.onnxfile import name_nodes, opset
-from core.precision.kinds import Precision
+from core.base.errors import ConversionFailed, InvalidRequest
+from core.base.precision import Precision
+from core.onnxio.walk import name_nodes, opset
 from core.precision.target import Target, min_opset
 from core.precision.view import STANDARD_DOMAINS, without_weights
 

@@ -10,8 +10,9 @@ import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from core.onnxio.walk import captured
 from core.precision.float16 import FloatPlan, round_array
-from core.precision.view import GraphView, captured
+from core.precision.view import GraphView
 
 _SUFFIX = "__exact"
 

@@ -51,7 +51,7 @@ def check_placement(model: onnx.ModelProto, *, stored_weights: bool = True, tens
     """Every violation in a graph with Q/DQ nodes, in the graph's order.
 
     Args:
-        model: Its nodes must be named, as `core.onnxfile.name_nodes` does.
+        model: Its nodes must be named, as `core.onnxio.walk.name_nodes` does.
         stored_weights: Whether the target takes weights that are stored quantized; TensorRT before 10 does not.
         tensorrt: Whether the rules that only TensorRT has hold too.
     """

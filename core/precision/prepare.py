@@ -11,20 +11,22 @@ from pathlib import Path
 
 import onnx
 
-from core.errors import EngineRoomError, InvalidRequest
-from core.onnxfile import graph_signature, name_nodes, opset, read_onnx, save_onnx
+from core.base.errors import EngineRoomError, InvalidRequest
+from core.base.precision import Precision
+from core.base.progress import Progress, Report, silent
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx, save_onnx
+from core.onnxio.walk import name_nodes, opset
 from core.precision.calibration import structure_digest
 from core.precision.calibration_data import DataOptions, open_data
 from core.precision.data_check import DataCheck, InputSummary, check_data
 from core.precision.float16 import Keep
-from core.precision.kinds import Precision
 from core.precision.lower import calibrate, load_for, lower
 from core.precision.placement_check import Violation
 from core.precision.quantize import GRIDS
 from core.precision.ranges import UNCALIBRATED, Ranges, load_ranges, save_ranges
 from core.precision.settings import LIGHT, MODELOPT
 from core.precision.target import Target, check_target
-from core.progress import Progress, Report, silent
 
 ENTRY = "model.onnx"
 RANGES_FILE = "ranges.json"

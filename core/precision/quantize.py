@@ -19,10 +19,11 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from core.base.precision import Precision
 from core.precision.depthwise import Readers, is_depthwise, quantized_behind
 from core.precision.float16 import Keep
-from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.ranges import Ranges
+from core.precision.target import QuantizedOutputs
 from core.precision.view import STANDARD_DOMAINS, GraphView, attribute
 
 WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -84,7 +85,7 @@ def plan(
     """Chooses the tensors to quantize in a simplified model.
 
     Args:
-        model: With constants folded and BatchNorm merged, as `core.simplify` leaves it.
+        model: With constants folded and BatchNorm merged, as `core.onnxio.simplify` leaves it.
         keep: Nodes that stay FP32.
         precision: INT8 or FP8; what FP8 quantizes is among what INT8 does.
         outputs: The convolutions whose outputs are quantized too; with all of them, so are both inputs of residual Adds.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.errors import InvalidRequest
-from core.serialization import read_json, write_json
+from core.base.errors import InvalidRequest
+from core.base.serialization import read_json, write_json
 
 UNCALIBRATED = "uncalibrated, do not deploy"
 

@@ -9,20 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
+from core.base.precision import Precision
+from core.base.progress import Progress, Report, silent
 from core.parity.compare import within
 from core.parity.result import Accuracy, Parity
 from core.precision.calibration import Runner
 from core.precision.calibration_data import CalibrationData, Sample
 from core.precision.float16 import Keep
-from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.labelled import Labelled, labelled_accuracy
 from core.precision.quantize import GRIDS
 from core.precision.ranges import Ranges
 from core.precision.record import LayerError, Round
 from core.precision.sensitivity import TRIAL_TARGET, Sensitivity, Trial, layer_errors, make_trial
-from core.precision.target import Target
-from core.progress import Progress, Report, silent
+from core.precision.target import QuantizedOutputs, Target
 
 MAX_ROUNDS = 12
 _TIMED_RUNS = 11

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import onnx
 
-from core.onnxfile import dtype_name
+from core.onnxio.walk import dtype_name
 from core.precision.quantize import WEIGHTED_OPS
 from core.precision.view import GraphView
 

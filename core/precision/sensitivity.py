@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
+from core.base.precision import Precision
+from core.base.progress import Progress, Report, silent
 from core.parity.compare import compare
 from core.parity.result import Parity
 from core.precision.calibration import Runner
 from core.precision.calibration_data import CalibrationData, Sample
 from core.precision.float16 import ELEMENT_TYPE, Keep, plan
-from core.precision.kinds import Precision
 from core.precision.lower import lower
 from core.precision.opset import fit_opset
 from core.precision.overflow import emulate
@@ -21,7 +22,6 @@ from core.precision.ranges import Ranges
 from core.precision.record import LayerError
 from core.precision.target import NEWEST_TENSORRT, TENSORRT, Target
 from core.precision.view import GraphView
-from core.progress import Progress, Report, silent
 
 # A layer is bad when its output is off by this much, relative, in the L2 norm.
 BAD = 0.1

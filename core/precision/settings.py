@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from core.errors import InvalidRequest
-from core.serialization import from_data
+from core.base.errors import InvalidRequest
+from core.base.serialization import from_data
 
 LIGHT, MODELOPT = "light", "modelopt"
 

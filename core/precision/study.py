@@ -7,12 +7,14 @@ from pathlib import Path
 
 import onnx
 
-from core.errors import ConversionFailed
-from core.models.model import Signature
-from core.onnxfile import graph_signature, read_onnx
+from core.base.errors import ConversionFailed
+from core.base.precision import Precision
+from core.base.progress import Report, silent
+from core.base.tensors import Signature
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx
 from core.precision.calibration import structure_digest
 from core.precision.calibration_data import open_data
-from core.precision.kinds import Precision
 from core.precision.labelled import Labelled, find_labelled, labelled_accuracy, open_labelled
 from core.precision.lower import calibrate, load_once
 from core.precision.prepare import PrecisionOptions, PrecisionResult, prepare
@@ -23,7 +25,6 @@ from core.precision.remedy import Goal, find_remedy, is_met
 from core.precision.sensitivity import TRIAL_TARGET, Sensitivity, Trial, layer_errors, make_trial
 from core.precision.settings import LIGHT
 from core.precision.target import Target
-from core.progress import Report, silent
 
 COMPARED_SAMPLES = 8
 KEPT_FOR_GOAL = "the accuracy asked for"

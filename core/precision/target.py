@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from enum import Enum
 
-from core.errors import InvalidRequest
-from core.precision.kinds import Precision, QuantizedOutputs
+from core.base.errors import InvalidRequest
+from core.base.precision import Precision
 
 TENSORRT, ONNXRUNTIME, OPENVINO = "tensorrt", "onnxruntime", "openvino"
 NEWEST_TENSORRT = (11, 0)
@@ -23,6 +24,14 @@ _GPU_NEEDS = {
     Precision.BF16: ((8, 0), (9, 0)),
     Precision.FP8: ((8, 9), (10, 0)),
 }
+
+
+class QuantizedOutputs(str, Enum):
+    """Which convolutions a runtime computes in INT8 only between Q/DQ on both sides."""
+
+    NONE = "none"
+    DEPTHWISE = "depthwise"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, numpy_helper
 
-from core.onnxfile import opset
+from core.onnxio.walk import captured, opset
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -61,26 +60,6 @@ class GraphView:
         """The one node that reads a tensor that is no output of the graph, else None."""
         readers = self.consumers.get(name, [])
         return readers[0] if len(readers) == 1 and name not in self.outputs else None
-
-
-def subgraphs(node: NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            yield attribute.g
-        elif attribute.type == onnx.AttributeProto.GRAPHS:
-            yield from attribute.graphs
-
-
-def captured(node: NodeProto) -> list[str]:
-    """Names that the node's subgraphs take from outside."""
-    found: list[str] = []
-    for graph in subgraphs(node):
-        own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
-        for inner in graph.node:
-            found += [name for name in [*inner.input, *captured(inner)] if name and name not in own]
-            own |= set(inner.output)
-        found += [value.name for value in graph.output if value.name not in own]
-    return list(dict.fromkeys(found))
 
 
 def attribute(node: NodeProto, name: str, default: int = 0) -> int:

@@ -9,14 +9,15 @@ from core.analysis.findings import findings
 from core.analysis.layers import LayerRow, layer_rows, totals_by_precision
 from core.analysis.preparation import StageChange, stage_changes
 from core.analysis.realized import compare_precisions
-from core.builds import Outcome
-from core.commands import command_for
+from core.base.precision import Precision
+from core.base.units import size
 from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
-from core.precision.kinds import Precision
 from core.report.charts import layers_chart, samples_chart
 from core.report.elements import NOT_MEASURED, facts, figures, folded, milliseconds, notes, number, section, table, tag, text
-from core.units import size
+from core.request.commands import command_for
+from core.stages.outcome import Outcome
+from core.storage.workspace import default_workspace
 
 MOST_LAYERS = 1_000
 MOST_NODES = 12
@@ -151,7 +152,7 @@ def _made(outcome: Outcome) -> str:
     stages = [(record.stage.value, record.state.value, number(record.seconds, 3)) for record in build.stages]
     return section(
         "How it was built",
-        tag("pre", text(command_for(build.request))),
+        tag("pre", text(command_for(build.request, default_workspace().data_path))),
         table(("stage", "state", "seconds"), stages, caption="Stages", numbers=("seconds",)),
         *(_changed(change) for change in stage_changes(outcome)),
         folded("Versions and options", facts(outcome.versions), facts(dict(build.request.options))),

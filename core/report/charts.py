@@ -12,8 +12,8 @@ from core.analysis.bars import layer_bars
 from core.analysis.colours import ACCENT, GREY, PRECISIONS, Colouring
 from core.analysis.comparison import ComparisonRow, Standing
 from core.analysis.layers import LayerRow
+from core.base.precision import Precision
 from core.benchmark.measurement import Measurement
-from core.precision.kinds import Precision
 from core.report.elements import tag, text
 
 WIDTH = 1000

@@ -9,12 +9,12 @@ from core import __version__
 from core.analysis.board import board
 from core.analysis.comparison import ComparisonRow, percent, summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_engines
-from core.builds import Outcome
-from core.paths import path_title
+from core.base.units import size
 from core.report.build import build_body
 from core.report.charts import latency_chart, row_title
 from core.report.elements import document, folded, milliseconds, notes, number, section, table, tag, text
-from core.units import size
+from core.request.paths import path_title
+from core.stages.outcome import Outcome
 
 MOST_DIFFERENCES = 200
 BOARD = (

@@ -14,12 +14,14 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from core.errors import EngineRoomError, error_to_dict
-from core.progress import Progress
-from core.request import BuildRequest
-from core.serialization import read_json, to_data, write_json
-from core.stages.stage import REQUEST_FILE, StageContext, StageName, result_file
-from core.workspace import Workspace
+from core.base.errors import EngineRoomError, error_to_dict
+from core.base.progress import Progress
+from core.base.serialization import read_json, to_data, write_json
+from core.request.build_request import BuildRequest
+from core.stages.stage import StageContext
+from core.storage.builds import REQUEST_FILE, StageName, result_file
+from core.storage.store import store_named
+from core.storage.workspace import Workspace
 
 EVENTS_VARIABLE = "ENGINEROOM_EVENTS"
 
@@ -37,7 +39,12 @@ def main(stage: StageName, folder: Path) -> int:
         workspace = Workspace(folder.parent.parent)
         request = read_json(BuildRequest, folder / REQUEST_FILE)
         context = StageContext(
-            workspace=workspace, folder=folder, request=request, model=workspace.model(request.model), report=report
+            workspace=workspace,
+            folder=folder,
+            request=request,
+            model=workspace.model(request.model),
+            report=report,
+            store=store_named(),
         )
         result = importlib.import_module(f"core.stages.{stage.value}").run(context)
         write_json(result_file(folder, stage), result)

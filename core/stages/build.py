@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from core.backends.base import Engine, backend_named
+from core.base.errors import NotFound
+from core.base.serialization import content_key, read_json, write_json
 from core.benchmark.machine import gpu_name
 from core.benchmark.memory import peak_bytes
-from core.errors import NotFound
-from core.serialization import content_key, read_json, write_json
-from core.stages.stage import StageContext, StageName, result_file
+from core.stages.stage import StageContext
+from core.storage.builds import StageName, result_file
 
 ENGINE_FILE = "engine.json"
 
@@ -54,7 +55,7 @@ def run(context: StageContext) -> Built:
         )
         write_json(folder / ENGINE_FILE, built)
 
-    folder = context.workspace.make_artifact(key, make)
+    folder = context.make_artifact(key, make)
     built = read_json(Built, folder / ENGINE_FILE)
     return replace(built, engine=replace(built.engine, folder=folder), reused=not made)
 

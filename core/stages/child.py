@@ -12,11 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Protocol
 
-from core.errors import Cancelled, StageCrashed, error_from_dict
-from core.progress import Progress, Report
-from core.serialization import from_data
+from core.base.errors import Cancelled, StageCrashed, error_from_dict
+from core.base.progress import Progress, Report
+from core.base.serialization import from_data
 from core.stages.__main__ import EVENTS_VARIABLE
-from core.stages.stage import StageName
+from core.storage.builds import StageName
 
 LOG_FILE = "log.txt"
 LOG_TAIL_BYTES = 8_000

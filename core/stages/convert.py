@@ -7,8 +7,9 @@ from pathlib import Path
 import core
 from core.conversion.base import Conversion
 from core.models.model import Format
-from core.onnxfile import name_nodes, op_counts, read_onnx, save_onnx
-from core.paths import conversion_between, path_named
+from core.onnxio.file import read_onnx, save_onnx
+from core.onnxio.walk import name_nodes, op_counts
+from core.request.paths import conversion_between, path_named
 from core.stages.prepare import make_prepared
 from core.stages.stage import Prepared, StageContext
 

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.backends.base import Array
-from core.models.model import Signature
+from core.base.tensors import Array, Signature
 from core.parity.accuracy import load_labels
 from core.parity.batches import leads_with_batch
 from core.parity.inputs import cut_inputs, describe_file, describe_random, load_inputs, random_inputs

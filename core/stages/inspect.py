@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.backends.base import backend_named
+from core.base.progress import Progress
 from core.graph.engine_graph import EngineGraph, SourceNode
-from core.progress import Progress
 from core.stages.build import built_engine
 from core.stages.inputs import input_sets
 from core.stages.stage import StageContext

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
-from core.backends.base import Engine, Tensors, backend_named
+from core.backends.base import Engine, backend_named
+from core.base.errors import Cancelled, EngineRoomError
+from core.base.progress import Report
+from core.base.tensors import Tensors
 from core.benchmark import measurement
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.loop import measure
 from core.benchmark.machine import usable_cpus
 from core.benchmark.measurement import Measurement
-from core.errors import Cancelled, EngineRoomError
 from core.parity.batches import batch_length
-from core.progress import Report
-from core.request import effective_options
+from core.request.build_request import effective_options
 from core.stages.build import built_engine
 from core.stages.inputs import input_sets
 from core.stages.stage import StageContext

@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from core.backends.base import Array, backend_named
-from core.errors import NotFound
+from core.backends.base import backend_named
+from core.base.errors import NotFound
+from core.base.progress import Progress
+from core.base.tensorfile import read_tensors
+from core.base.tensors import Array
 from core.parity.accuracy import accuracy
 from core.parity.compare import compare
 from core.parity.result import Parity
 from core.parity.tolerance import tolerance_for
-from core.progress import Progress
 from core.stages.build import built_engine
 from core.stages.inputs import input_labels
 from core.stages.reference import Reference
-from core.stages.stage import StageContext, StageName
-from core.tensorfile import read_tensors
+from core.stages.stage import StageContext
+from core.storage.builds import StageName
 
 
 def run(context: StageContext) -> Parity:

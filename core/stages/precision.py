@@ -7,7 +7,9 @@ from pathlib import Path
 import onnx
 
 from core.backends.base import backend_named
-from core.onnxfile import graph_signature, op_counts, read_onnx
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx
+from core.onnxio.walk import op_counts
 from core.precision.calibration_data import DataOptions
 from core.precision.prepare import PrecisionOptions, PrecisionResult, prepare
 from core.precision.record import PrecisionRecord

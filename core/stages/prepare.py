@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from core.serialization import content_key, read_json, write_json
+from core.base.serialization import content_key, read_json, write_json
 from core.stages.stage import Prepared, StageContext
 
 RECORD = "prepared.json"
@@ -32,5 +32,5 @@ def make_prepared(
         seconds = round(base.made_seconds + time.perf_counter() - start, 3)
         write_json(folder / RECORD, replace(result, artifact=key, made_seconds=seconds, notes=(*base.notes, *result.notes)))
 
-    folder = context.workspace.make_artifact(key, make_and_record)
+    folder = context.make_artifact(key, make_and_record)
     return replace(read_json(Prepared, folder / RECORD), reused=not made)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.backends.base import BuildConfig, backend_named
+from core.base.progress import Progress, silent
+from core.base.serialization import content_key
+from core.base.tensorfile import write_tensors
 from core.models.model import Source
-from core.parity.references import reference_for
-from core.progress import Progress, silent
-from core.serialization import content_key
+from core.request.references import reference_for
 from core.stages.inputs import input_sets
 from core.stages.stage import StageContext
-from core.tensorfile import write_tensors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,5 +61,5 @@ def run(context: StageContext) -> Reference:
                 write_tensors(folder / f"outputs-{number}.zip", session.run(inputs))
 
     key = content_key(recipe)
-    context.workspace.make_artifact(key, make)
+    context.make_artifact(key, make)
     return Reference(artifact=key, sets=len(sets), inputs=origin, title=kind.title, reused=not made)

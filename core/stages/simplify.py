@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.availability import installed_version
-from core.simplify import simplify
+from core.base.availability import installed_version
+from core.onnxio.simplify import simplify
 from core.stages.prepare import make_prepared
 from core.stages.stage import MOST_NAMES, Prepared, StageContext
 

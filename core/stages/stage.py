@@ -8,33 +8,23 @@ results of those before it from the build's folder and leaves its own there as `
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import TypeVar
 
-from core.errors import NotFound
-from core.models.model import Format, Model, Signature, Source
+from core.base.errors import NotFound
+from core.base.progress import Report
+from core.base.serialization import read_json
+from core.base.tensors import Signature
+from core.models.model import Format, Model, Source
 from core.precision.record import PrecisionRecord
-from core.progress import Report
-from core.request import BuildRequest
-from core.serialization import read_json
-from core.workspace import Workspace
+from core.request.build_request import BuildRequest
+from core.storage.builds import StageName, result_file
+from core.storage.store import Kind, Store
+from core.storage.workspace import Workspace
 
 T = TypeVar("T")
-
-REQUEST_FILE = "request.json"
-
-
-class StageName(str, Enum):
-    CONVERT = "convert"
-    SIMPLIFY = "simplify"
-    PRECISION = "precision"
-    BUILD = "build"
-    INSPECT = "inspect"
-    REFERENCE = "reference"
-    PARITY = "parity"
-    MEASURE = "measure"
 
 
 # A build without these still is an engine: when one fails, the build goes on and says so.
@@ -82,6 +72,7 @@ class StageContext:
 
     Attributes:
         folder: The build's own folder.
+        store: Where other hosts share what they made; None without one.
     """
 
     workspace: Workspace
@@ -89,6 +80,17 @@ class StageContext:
     request: BuildRequest
     model: Model
     report: Report
+    store: Store | None = None
+
+    def make_artifact(self, key: str, make: Callable[[Path], None]) -> Path:
+        """The artifact's folder: as it is here, as another host left it in the store, or made by `make`.
+
+        Raises:
+            StoreFailed: The workspace is full or not writable, or the store failed.
+        """
+        if self.store and not self.workspace.artifact(key):
+            self.store.pull(self.workspace, Kind.ARTIFACT, key)
+        return self.workspace.make_artifact(key, make)
 
     def result(self, stage: StageName, kind: type[T]) -> T:
         """What an earlier stage left.
@@ -128,7 +130,3 @@ class StageContext:
         else:
             raise NotFound("An intermediate model of this build was deleted.", hint="Run the build again.")
         return Source(path=base / prepared.entry, format=prepared.format, signature=prepared.signature)
-
-
-def result_file(folder: Path, stage: StageName) -> Path:
-    return folder / f"{stage.value}.json"

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from core.analysis.colours import ACCENT, GREY, PRECISIONS
 from core.analysis.comparison import ComparisonRow, Standing
 from core.analysis.diff import DiffRow
-from core.precision.kinds import Precision
+from core.base.precision import Precision
 from core.report.charts import row_title, ticks_to_powers
 from dashboard.charts.style import calm
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.errors import EngineRoomError
-from core.progress import Progress
+from core.base.errors import EngineRoomError
+from core.base.progress import Progress
 from dashboard import links
 from dashboard.components.uploader import uploader
 from dashboard.failures import show_error

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.availability import Availability
 from core.backends.base import all_backends
+from core.base.availability import Availability
 from core.jobs.job import Worker
 from dashboard import services
 from dashboard.formatting import plural

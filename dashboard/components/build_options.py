@@ -7,9 +7,9 @@ from collections.abc import Iterable
 import streamlit as st
 
 from core.backends.base import Option, OptionValue, backend_named
+from core.base.profile import AxisRange, ShapeProfile, default_range
+from core.base.tensors import Signature
 from core.benchmark.measurement import Protocol
-from core.models.model import Signature
-from core.models.profile import AxisRange, ShapeProfile, default_range
 from dashboard.formatting import plural
 
 

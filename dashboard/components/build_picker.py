@@ -6,9 +6,9 @@ import time
 
 import streamlit as st
 
-from core.builds import Build, all_builds
 from core.models.model import Model
-from core.paths import path_title
+from core.request.paths import path_title
+from core.storage.builds import Build, all_builds
 from dashboard import formatting, links, services
 
 SHOWN = 30

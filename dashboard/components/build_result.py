@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.jobs.job import Answer, Submitted
 from core.models.model import Model
-from core.paths import path_title
-from core.request import BuildRequest
+from core.request.build_request import BuildRequest
+from core.request.paths import path_title
 from dashboard import links
 
 WORDS = {

@@ -8,9 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.comparison import ComparisonRow, Standing, summary
-from core.builds import Build, State
 from core.models.model import Model
 from core.report.charts import row_title
+from core.storage.builds import Build, State
 from dashboard import formatting, links
 from dashboard.charts.comparison import Against, latency_figure, scatter_figure
 from dashboard.components.chart import show_chart

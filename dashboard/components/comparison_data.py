@@ -6,8 +6,9 @@ import streamlit as st
 
 from core.analysis.board import board
 from core.analysis.comparison import ComparisonRow
-from core.builds import Build, Outcome, all_builds
 from core.models.model import Model
+from core.stages.outcome import Outcome
+from core.storage.builds import Build, all_builds
 from dashboard import services
 from dashboard.components.layer_view import outcome, stamp
 

@@ -10,10 +10,10 @@ import streamlit as st
 from core.analysis.comparison import ComparisonRow, Standing, summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_engines
 from core.analysis.layers import layer_rows, totals_by_precision
-from core.builds import Outcome
-from core.commands import report_command_for
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
 from core.report.charts import row_title
+from core.request.commands import report_command_for
+from core.stages.outcome import Outcome
 from dashboard import formatting, links
 from dashboard.charts.comparison import DIFFERENCES, differences_figure
 from dashboard.components.chart import show_chart

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.errors import EngineRoomError
-from core.housekeeping import collect
+from core.base.errors import EngineRoomError
+from core.storage.housekeeping import collect
 from dashboard import services
 from dashboard.failures import show_error
 from dashboard.formatting import percent, plural, size

@@ -6,10 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.preparation import StageChange, stage_changes
-from core.builds import Outcome
-from core.commands import command_for
-from core.request import effective_options
+from core.request.build_request import effective_options
+from core.request.commands import command_for
 from core.stages.child import LOG_FILE
+from core.stages.outcome import Outcome
 from core.stages.stage import MOST_NAMES
 from dashboard import formatting, services
 
@@ -22,7 +22,7 @@ def build_section(outcome: Outcome) -> None:
     with left:
         _stages(outcome)
         st.markdown("**The same on the command line**")
-        st.code(command_for(outcome.build.request, workspace=services.workspace()), language=None, wrap_lines=True)
+        st.code(command_for(outcome.build.request, services.workspace().data_path), language=None, wrap_lines=True)
     with right:
         _asked(outcome)
         _versions(outcome)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core.analysis.sources import source_rows
-from core.builds import Outcome
-from core.commands import report_command_for
+from core.request.commands import report_command_for
 from core.stages.child import LOG_FILE
+from core.stages.outcome import Outcome
 from dashboard import access, formatting, services
 from dashboard.components.layer_table import layer_csv, source_frame
 from dashboard.components.layer_view import layer_view

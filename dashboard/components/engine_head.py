@@ -7,12 +7,13 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.analysis.layers import totals_by_precision
+from core.base.errors import EngineRoomError, error_from_dict
 from core.benchmark.measurement import Measurement
-from core.builds import Outcome, State
-from core.errors import EngineRoomError, error_from_dict
 from core.jobs.job import JobState
 from core.parity.result import Parity
-from core.paths import path_title
+from core.request.paths import path_title
+from core.stages.outcome import Outcome
+from core.storage.builds import State
 from dashboard import formatting, links, services
 from dashboard.components.job_status import BUILD_COLOURS, STAGE_ICONS
 from dashboard.components.layer_view import layer_view

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.analysis.findings import Finding, findings
 from core.analysis.layers import LayerTotal, totals_by_kind
-from core.builds import Outcome
+from core.stages.outcome import Outcome
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select
 from dashboard.formatting import percent, plural

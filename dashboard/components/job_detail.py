@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.commands import command_for
-from core.errors import EngineRoomError
+from core.base.errors import EngineRoomError
 from core.jobs.job import Job
+from core.request.commands import command_for
 from dashboard import formatting, links, services
 from dashboard.components.job_list import REFRESH_SECONDS, announce, show_actions
 from dashboard.components.job_status import share_done, show_stages, show_state, status_line, title
@@ -59,7 +59,7 @@ def _facts(job: Job) -> None:
     if job.error and job.error.get("detail"):
         with st.expander("Details of the error"):
             st.code(job.error["detail"], language=None)
-    st.code(command_for(job.request), language=None, wrap_lines=True)
+    st.code(command_for(job.request, services.workspace().data_path), language=None, wrap_lines=True)
     links.link(links.MODEL, "The model", icon=":material/inventory_2:", model=job.request.model)
     links.link(links.COMPARE, "Compare its builds", icon=":material/bar_chart:", model=job.request.model)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from core.errors import EngineRoomError
+from core.base.errors import EngineRoomError
 from core.jobs.job import Job, JobState
 from dashboard import links, services
 from dashboard.components.job_status import share_done, show_state, status_line, title

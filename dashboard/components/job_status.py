@@ -6,9 +6,9 @@ import time
 
 import streamlit as st
 
-from core.builds import StageRecord, State
 from core.jobs.job import Job, JobState
-from core.paths import path_title
+from core.request.paths import path_title
+from core.storage.builds import StageRecord, State
 from dashboard import formatting
 
 COLOURS = {

@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.analysis.layer_graph import Edge, layer_edges
 from core.analysis.layers import LayerRow, layer_rows
-from core.builds import Outcome
 from core.graph.engine_graph import EngineGraph, SourceNode
+from core.stages.outcome import Outcome
 from dashboard import services
 
 KEPT = 12  # builds held in memory

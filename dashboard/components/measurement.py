@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.benchmark.measurement import Measurement
-from core.builds import Outcome
+from core.stages.outcome import Outcome
 from dashboard.charts.latency import samples_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.gpu_times import gpu_times_section

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.builds import Build, State
 from core.models.model import Model
-from core.paths import path_title, paths_for
+from core.request.paths import path_title, paths_for
+from core.storage.builds import Build, State
 from dashboard import formatting, links, services
 
 SHOWN = 12

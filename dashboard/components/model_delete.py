@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.builds import Build
-from core.errors import EngineRoomError
+from core.base.errors import EngineRoomError
 from core.models.model import Model
+from core.storage.builds import Build
 from dashboard import links, services
 from dashboard.failures import show_error
 from dashboard.formatting import plain, plural, size

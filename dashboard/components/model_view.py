@@ -5,9 +5,10 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.builds import Build
-from core.errors import EngineRoomError
-from core.models.model import Model, Signature, TensorSpec
+from core.base.errors import EngineRoomError
+from core.base.tensors import Signature, TensorSpec
+from core.models.model import Model
+from core.storage.builds import Build
 from dashboard import services
 from dashboard.charts.ops import ops_figure
 from dashboard.components.chart import show_chart

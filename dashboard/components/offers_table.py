@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from core.availability import Availability
 from core.backends.base import all_backends
+from core.base.availability import Availability
 from core.conversion.base import all_conversions
 
 

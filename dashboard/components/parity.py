@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.builds import Outcome
 from core.parity.result import Accuracy, OutputParity, Parity
+from core.stages.outcome import Outcome
 
 
 def parity_section(outcome: Outcome) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.analysis.targets import PathChoice
-from core.precision.kinds import Precision
+from core.base.precision import Precision
 from dashboard.formatting import plural
 
 BOARD = "path-board"  # theme.STYLE says how it looks on a narrow screen

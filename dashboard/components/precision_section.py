@@ -12,9 +12,9 @@ import streamlit as st
 from core.analysis.comparison import candidate_from, payoff_of
 from core.analysis.payoff import Payoff, is_measure_for
 from core.analysis.realized import Realized, compare_precisions
-from core.builds import Outcome
-from core.precision.kinds import Precision
+from core.base.precision import Precision
 from core.precision.record import AccuracyCost, PrecisionRecord, RemedyRecord
+from core.stages.outcome import Outcome
 from dashboard import services
 from dashboard.formatting import percent, plain, plural
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.builds import Build, State
 from core.jobs.job import Job, JobState
-from core.paths import path_title
+from core.request.paths import path_title
+from core.storage.builds import Build, State
 from dashboard import formatting, links, services
 from dashboard.components.job_status import BUILD_COLOURS, STAGE_ICONS, show_state, status_line, title
 

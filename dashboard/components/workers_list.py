@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.backends.base import all_backends
 from core.jobs.job import Worker
-from core.toolchains import Toolchain
+from core.stages.toolchains import Toolchain
 from dashboard import links, services
 from dashboard.formatting import plural, seconds
 

@@ -15,12 +15,12 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from core.benchmark.measurement import Protocol
-from core.builds import Outcome, load_outcome
-from core.models.intake import add_model
+from core.intake.add_model import add_model
 from core.models.model import Model
-from core.pipeline import run_build
-from core.request import BuildRequest, checked
-from core.workspace import Workspace
+from core.request.build_request import BuildRequest, checked
+from core.stages.outcome import Outcome, load_outcome
+from core.stages.pipeline import run_build
+from core.storage.workspace import Workspace
 from sample_models.make_models import sample
 from tests.browser.driver import CHROMIUM, PAGE_MILLISECONDS, Dashboard, is_local, start_server, start_worker, stop
 

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from core.base.files import WORKSPACE_VARIABLE
 from core.jobs.device import parse_device
 from core.jobs.local import is_running
 from core.jobs.worker import worker_lock_file
-from core.workspace import ENVIRONMENT_VARIABLE, Workspace
+from core.storage.workspace import Workspace
 
 CHROMIUM = "/usr/bin/chromium"
 START_SECONDS = 60
@@ -47,7 +48,7 @@ def free_port() -> int:
 
 
 def environment(workspace: Workspace, **more: str) -> dict[str, str]:
-    return {**os.environ, ENVIRONMENT_VARIABLE: str(workspace.root), **more}
+    return {**os.environ, WORKSPACE_VARIABLE: str(workspace.root), **more}
 
 
 def start_server(

@@ -9,8 +9,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from core.builds import Outcome
-from core.workspace import Workspace
+from core.stages.outcome import Outcome
+from core.storage.workspace import Workspace
 from tests.browser.driver import Dashboard, visit
 from tests.stored_builds import Shelf, fill
 

@@ -19,7 +19,7 @@ from core.jobs.local import is_running
 from core.jobs.queue import Queue
 from core.jobs.worker import worker_lock_file
 from core.models.model import Model
-from core.workspace import Workspace
+from core.storage.workspace import Workspace
 from tests.browser.driver import Dashboard, environment, free_port, start_server, stop, visit, wait_for
 
 pytestmark = pytest.mark.browser

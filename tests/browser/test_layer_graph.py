@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core.workspace import Workspace
+from core.storage.workspace import Workspace
 from tests.browser.driver import Dashboard, visit
 from tests.stored_builds import Shelf, fill
 

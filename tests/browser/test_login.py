@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.models.intake import add_model
-from core.workspace import Workspace
+from core.intake.add_model import add_model
+from core.storage.workspace import Workspace
 from sample_models.make_models import sample
 from tests.browser.driver import PAGE_MILLISECONDS, environment, free_port, start_server, stop
 from tests.browser.identity_provider import CLIENT, CLIENT_SECRET, USER, running

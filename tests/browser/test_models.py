@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.builds import Outcome
-from core.models.intake import add_model
+from core.intake.add_model import add_model
 from core.models.model import Model
+from core.stages.outcome import Outcome
 from sample_models.make_models import sample
 from tests.browser.driver import Dashboard, visit
 from tests.browser.test_upload import onnx_model

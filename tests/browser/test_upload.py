@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from playwright.sync_api import Page, Request, Route, expect
 
-from core.workspace import Workspace
+from core.storage.workspace import Workspace
 from sample_models.make_models import sample
 from tests.browser.driver import Dashboard, start_server, stop, visit
 

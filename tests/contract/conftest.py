@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from core.availability import installed_version
+from core.base.availability import installed_version
 from core.models.graphdef import read_graphdef
 from core.models.keras_model import read_keras
 from core.models.model import Format, Source
+from core.models.onnx_graph import graph_signature
 from core.models.savedmodel import read_savedmodel
 from core.models.tflite import read_tflite
-from core.onnxfile import graph_signature
 
 Arrays = dict[str, NDArray[np.generic]]
 BATCHES = (1, 2, 4)

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.backends.base import Backend, BuildConfig, Engine, all_backends, folder_bytes
-from core.errors import EngineRoomError, InvalidRequest, RunFailed, Unavailable
+from core.backends.base import Backend, BuildConfig, Engine, all_backends
+from core.base.errors import EngineRoomError, InvalidRequest, RunFailed, Unavailable
+from core.base.files import folder_bytes
+from core.base.profile import AxisRange, ShapeProfile
+from core.base.progress import Progress
+from core.base.serialization import from_data, to_data
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format
-from core.models.profile import AxisRange, ShapeProfile
-from core.progress import Progress
-from core.serialization import from_data, to_data
 
 BACKENDS = list(all_backends().values())
 HEAVY = {"ai_edge_litert", "keras", "onnxruntime", "openvino", "tensorflow", "tensorrt", "tf2onnx"}

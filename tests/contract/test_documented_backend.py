@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from core.backends.base import Backend, BuildConfig
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
+from core.base.progress import silent
 from core.models.model import Format
-from core.progress import silent
 from tests.contract.conftest import BATCHES, Case
 
 GUIDE = Path(__file__).parents[2] / "CONTRIBUTING.md"

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from core.builds import Outcome, load_outcome
-from core.models.intake import add_model
+from core.base.progress import Report
+from core.intake.add_model import add_model
 from core.models.model import Model
-from core.paths import BuildPath, paths_for
-from core.pipeline import run_build
-from core.progress import Report
-from core.request import BuildRequest, checked
+from core.request.build_request import BuildRequest, checked
+from core.request.paths import BuildPath, paths_for
 from core.stages.child import run_stage
-from core.stages.stage import StageName
-from core.userdata import store_data
-from core.workspace import Workspace
+from core.stages.outcome import Outcome, load_outcome
+from core.stages.pipeline import run_build
+from core.storage.builds import StageName
+from core.storage.userdata import store_data
+from core.storage.workspace import Workspace
 from sample_models.make_models import sample
 
 TEST_SET = Path(__file__).parents[2] / "sample_models" / "digits_test.npz"

@@ -10,12 +10,12 @@ import pytest
 
 from core.backends.base import BuildConfig
 from core.backends.tensorflow import BACKEND
+from core.base.progress import silent
 from core.conversion.onnx_from_savedmodel import CONVERSION as TO_ONNX
 from core.conversion.tflite_from_savedmodel import CONVERSION as TO_TFLITE
 from core.models.model import Format, Source
 from core.models.savedmodel import read_savedmodel
 from core.models.tf_loadable import loadable
-from core.progress import silent
 
 KERNEL = np.arange(8, dtype=np.float32).reshape(4, 2)
 

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from core.base.errors import BuildFailed, Cancelled, EngineRoomError, NotFound, StageCrashed, Unavailable
+from core.base.precision import Precision
+from core.base.profile import AxisRange, ShapeProfile
+from core.base.progress import Progress, Report, silent
 from core.benchmark.measurement import Protocol
-from core.builds import Build, State, all_builds, load_outcome
-from core.errors import BuildFailed, Cancelled, EngineRoomError, NotFound, StageCrashed, Unavailable
-from core.models.intake import add_model
+from core.intake.add_model import add_model
 from core.models.model import Model
-from core.models.profile import AxisRange, ShapeProfile
-from core.pipeline import plan, run_build
-from core.precision.kinds import Precision
-from core.progress import Progress, Report, silent
-from core.request import BuildRequest, checked
+from core.request.build_request import BuildRequest, checked
 from core.stages.child import run_stage
-from core.stages.stage import StageName
-from core.workspace import Workspace
+from core.stages.outcome import load_outcome
+from core.stages.pipeline import plan, run_build
+from core.storage.builds import Build, StageName, State, all_builds
+from core.storage.workspace import Workspace
 from tests.integration.tiny import write_tiny_onnx
 
 QUICK = Protocol(min_seconds=0.05, min_samples=5, warmup_seconds=0.0)

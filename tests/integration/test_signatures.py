@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from core.analysis.targets import path_choices
-from core.errors import InvalidRequest
-from core.models.intake import add_model
-from core.paths import path_named
-from core.request import BuildRequest, checked
-from core.workspace import Workspace
+from core.base.errors import InvalidRequest
+from core.intake.add_model import add_model
+from core.request.build_request import BuildRequest, checked
+from core.request.paths import path_named
+from core.storage.workspace import Workspace
 from sample_models.make_models import sample
 
 STRAIGHT, THROUGH_ONNX = "savedmodel.openvino", "savedmodel.onnx.openvino"

@@ -10,13 +10,14 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from core.base.files import WORKSPACE_VARIABLE
 from core.benchmark.measurement import Protocol as MeasuringProtocol
-from core.builds import Outcome, load_outcome
-from core.models.intake import add_model
+from core.intake.add_model import add_model
 from core.models.model import Model
-from core.pipeline import run_build
-from core.request import BuildRequest, checked
-from core.workspace import ENVIRONMENT_VARIABLE, Workspace
+from core.request.build_request import BuildRequest, checked
+from core.stages.outcome import Outcome, load_outcome
+from core.stages.pipeline import run_build
+from core.storage.workspace import Workspace
 from dashboard import services
 from sample_models.make_models import sample
 
@@ -39,7 +40,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """Empty at first."""
     root = tmp_path_factory.mktemp("workspace")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(ENVIRONMENT_VARIABLE, str(root))
+        patch.setenv(WORKSPACE_VARIABLE, str(root))
         yield Workspace(root)
         services.queue().close()
 

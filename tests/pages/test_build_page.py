@@ -9,12 +9,12 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.builds import all_builds
+from core.intake.add_model import add_model
 from core.jobs.job import JobState
 from core.jobs.queue import Queue
-from core.models.intake import add_model
 from core.models.model import Model
-from core.workspace import Workspace, default_workspace
+from core.storage.builds import all_builds
+from core.storage.workspace import Workspace, default_workspace
 from tests.integration.tiny import write_tiny_onnx
 
 MAIN = Path(__file__).parents[2] / "dashboard" / "main.py"

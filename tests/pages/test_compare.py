@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.workspace import ENVIRONMENT_VARIABLE, Workspace
+from core.base.files import WORKSPACE_VARIABLE
+from core.storage.workspace import Workspace
 from tests.pages.test_engine import opened, said
 from tests.stored_builds import Shelf, fill, store_model
 
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path))
     return fill(Workspace(tmp_path))
 
 
@@ -24,12 +25,12 @@ def board(app: AppTest) -> pd.DataFrame:
 
 
 def test_without_models_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path))
     assert "No model is stored yet." in said(opened("compare"))
 
 
 def test_a_model_without_builds_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path))
     model = store_model(Workspace(tmp_path), "lonely")
     assert "Nothing has been built from lonely yet." in said(opened("compare", model=model.digest))
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.base.files import WORKSPACE_VARIABLE
+from core.base.serialization import read_json, write_json
 from core.models.model import Format
-from core.serialization import read_json, write_json
 from core.stages.build import Built
-from core.stages.stage import Prepared, StageName, result_file
-from core.workspace import ENVIRONMENT_VARIABLE, Workspace
+from core.stages.stage import Prepared
+from core.storage.builds import StageName, result_file
+from core.storage.workspace import Workspace
 from tests.stored_builds import SIGNATURE, Shelf, fill
 
 MAIN = Path(__file__).parents[2] / "dashboard" / "main.py"
@@ -20,7 +22,7 @@ MAIN = Path(__file__).parents[2] / "dashboard" / "main.py"
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path))
     return fill(Workspace(tmp_path))
 
 
@@ -45,7 +47,7 @@ def said(app: AppTest) -> str:
 
 
 def test_without_builds_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path))
     assert "Nothing has been built yet" in said(opened("engine"))
 
 

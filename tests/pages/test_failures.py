@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 
 def named() -> None:
-    from core.errors import NotFound
+    from core.base.errors import NotFound
     from dashboard.failures import show_failure
 
     show_failure(NotFound("There is no such build.", hint="Choose another.", detail="at /somewhere"))

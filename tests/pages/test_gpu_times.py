@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.base.serialization import from_data
 from core.benchmark.gpu import GpuTimes
 from core.cli.builds import gpu_fields
-from core.serialization import from_data
 
 EVIDENCE = Path(__file__).parents[2] / "docs/evidence/h100"
 FIXED = EVIDENCE / "tensorrt-8.5.3.1/results/measure-mobilenetv2-tensorrt-int8.json"
@@ -25,8 +25,8 @@ def page(path: str) -> None:
     import json
     from pathlib import Path
 
+    from core.base.serialization import from_data
     from core.benchmark.gpu import GpuTimes
-    from core.serialization import from_data
     from dashboard.components.gpu_times import gpu_times_section
 
     gpu_times_section(from_data(GpuTimes, json.loads(Path(path).read_text())["gpu"]))

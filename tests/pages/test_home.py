@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.models.model import Model
-from core.request import BuildRequest
-from core.workspace import Workspace
+from core.request.build_request import BuildRequest
+from core.storage.workspace import Workspace
 from dashboard import links, services
 from dashboard.components.recent_builds import newest
 from dashboard.intakes import ALLOWED_FOLDER_VARIABLE

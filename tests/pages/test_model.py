@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from streamlit.testing.v1 import AppTest
 
-from core.builds import Outcome
-from core.models.intake import add_model
+from core.base.serialization import read_json, write_json
+from core.intake.add_model import add_model
 from core.models.model import Model
-from core.serialization import read_json, write_json
-from core.workspace import Workspace
+from core.stages.outcome import Outcome
+from core.storage.workspace import Workspace
 from dashboard import links
 from sample_models.make_models import sample
 from tests.pages.conftest import OpenPage, text_of

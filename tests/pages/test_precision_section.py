@@ -8,15 +8,17 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.base.files import WORKSPACE_VARIABLE
+from core.base.precision import Precision
+from core.base.serialization import write_json
 from core.graph.engine_graph import EngineGraph, Layer, SourceNode
 from core.models.model import Format
 from core.parity.result import Accuracy
-from core.precision.kinds import Precision
 from core.precision.record import AccuracyCost, LayerError, PrecisionRecord, RemedyRecord, Round
-from core.request import BuildRequest
-from core.serialization import write_json
-from core.stages.stage import Prepared, StageName, result_file
-from core.workspace import ENVIRONMENT_VARIABLE, Workspace
+from core.request.build_request import BuildRequest
+from core.stages.stage import Prepared
+from core.storage.builds import StageName, result_file
+from core.storage.workspace import Workspace
 from tests.stored_builds import SIGNATURE, store_build, store_model
 
 GRAPH = EngineGraph(
@@ -53,7 +55,7 @@ RECORD = PrecisionRecord(
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path))
     return Workspace(tmp_path)
 
 

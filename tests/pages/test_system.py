@@ -6,8 +6,8 @@ import os
 
 from core.jobs.heartbeats import Heartbeats
 from core.jobs.job import WorkerCard
-from core.toolchains import describe
-from core.workspace import Workspace
+from core.stages.toolchains import describe
+from core.storage.workspace import Workspace
 from dashboard import links, services
 from tests.pages.conftest import OpenPage, text_of
 

@@ -11,17 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from core.availability import Availability, from_packages, installed_version
 from core.backends._config import checked_options, first_line
 from core.backends._inputs import as_text, check_inputs
 from core.backends._trial import zeros
-from core.backends.base import Array, BuildConfig, Engine, Option, Session, Tensors, Variant
+from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.litert._graph import engine_graph
-from core.errors import BuildFailed, InvalidRequest, RunFailed
+from core.base.availability import Availability, from_packages, installed_version
+from core.base.errors import BuildFailed, InvalidRequest, RunFailed
+from core.base.precision import Precision
+from core.base.progress import Progress, Report
+from core.base.tensors import Array, Session, Tensors
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Source
-from core.precision.kinds import Precision
-from core.progress import Progress, Report
 
 _MODEL = "model.tflite"
 _PACKAGE = "ai-edge-litert"

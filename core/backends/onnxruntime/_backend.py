@@ -10,20 +10,23 @@ from typing import Any
 
 import onnx
 
-from core.availability import Availability, from_packages, installed_version
 from core.backends._config import checked_options, first_line
 from core.backends._trial import zeros
-from core.backends.base import BuildConfig, Engine, Option, Tensors, Variant, folder_bytes
+from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.onnxruntime._layers import engine_graph, fixed_axes, mean_times, profiled
 from core.backends.onnxruntime._sessions import OnnxRuntimeSession, create_session, imported, session_options, told_settings
-from core.errors import BuildFailed, EngineRoomError, RunFailed
+from core.base.availability import Availability, from_packages, installed_version
+from core.base.errors import BuildFailed, EngineRoomError, RunFailed
+from core.base.files import folder_bytes
+from core.base.precision import Precision
+from core.base.progress import Progress, Report
+from core.base.serialization import read_json, write_json
+from core.base.tensors import Tensors
 from core.graph.engine_graph import EngineGraph
 from core.graph.source import SourceGraph, drop_fed_weights, is_quantized, nodes_of_onnx
 from core.models.model import Format, Source
-from core.onnxfile import EXTERNAL_ABOVE_BYTES, external_files, name_nodes, op_counts, read_onnx
-from core.precision.kinds import Precision
-from core.progress import Progress, Report
-from core.serialization import read_json, write_json
+from core.onnxio.file import EXTERNAL_ABOVE_BYTES, external_files, read_onnx
+from core.onnxio.walk import name_nodes, op_counts
 
 _MODEL = "model/model.onnx"
 _SOURCE = "source.json"

@@ -11,14 +11,13 @@ from typing import Any
 
 import onnx
 
-from core.backends.base import Tensors
 from core.backends.onnxruntime._claims import BLOCKED_DOMAIN, Claims
 from core.backends.onnxruntime._sessions import OnnxRuntimeSession
+from core.base.profile import Point, ShapeProfile
+from core.base.tensors import Signature, Tensors
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
 from core.graph.mapping import with_sources
 from core.graph.source import SourceGraph
-from core.models.model import Signature
-from core.models.profile import Point, ShapeProfile
 
 _WARM_UP_RUNS = 3
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})

@@ -12,9 +12,9 @@ import numpy as np
 
 from core.backends._config import first_line
 from core.backends._inputs import as_text, check_inputs
-from core.backends.base import Array, BuildConfig, OptionValue, Tensors
-from core.errors import RunFailed, Unavailable
-from core.models.model import Signature
+from core.backends.base import BuildConfig, OptionValue
+from core.base.errors import RunFailed, Unavailable
+from core.base.tensors import Array, Signature, Tensors
 
 _ERRORS_ONLY = 3
 

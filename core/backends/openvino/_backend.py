@@ -8,22 +8,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.availability import Availability, from_packages, installed_version
 from core.backends._config import checked_options
 from core.backends._trial import zeros
-from core.backends.base import BuildConfig, Engine, Option, Tensors, Variant, folder_bytes
+from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.openvino._layers import APPENDABLE_KINDS, RuntimeGraph, Shape, is_quantized, mean_times, nodes_of_model
 from core.backends.openvino._reading import Ports, dtype_of, find_ports, imported, narrow_shapes, read_model, refusal, told
 from core.backends.openvino._sessions import AS_TYPED, HINTS, OpenVinoSession, compile_properties, is_typed
-from core.errors import BuildFailed, EngineRoomError, RunFailed
+from core.base.availability import Availability, from_packages, installed_version
+from core.base.errors import BuildFailed, EngineRoomError, RunFailed
+from core.base.files import folder_bytes
+from core.base.precision import Precision
+from core.base.progress import Progress, Report
+from core.base.serialization import read_json, write_json
+from core.base.tensors import Tensors
 from core.graph.engine_graph import EngineGraph
 from core.graph.mapping import with_sources
 from core.graph.source import SourceGraph, nodes_of_onnx
 from core.models.model import Format, Source
-from core.onnxfile import read_onnx
-from core.precision.kinds import Precision
-from core.progress import Progress, Report
-from core.serialization import read_json, write_json
+from core.onnxio.file import read_onnx
 
 _ARTIFACT = "model"
 _MODEL = "model/model.xml"

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from core.backends.base import Tensors
 from core.backends.openvino._reading import dtype_of, imported
 from core.backends.openvino._sessions import OpenVinoSession
+from core.base.tensors import Tensors
 from core.graph.engine_graph import Layer, LayerTensor, SourceNode
 from core.graph.fates import PASSING_OPS, at_work
 from core.graph.source import SourceGraph

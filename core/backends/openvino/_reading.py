@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.availability import Availability
-from core.errors import BuildFailed, Unavailable
-from core.models.model import Format, Source, TensorSpec
-from core.models.profile import Point, ShapeProfile
+from core.base.availability import Availability
+from core.base.errors import BuildFailed, Unavailable
+from core.base.profile import Point, ShapeProfile
+from core.base.tensors import TensorSpec
+from core.models.model import Format, Source
 
 _DEFAULT_SIGNATURE = "serving_default"
 # What OpenVINO puts before the sentence that tells something.

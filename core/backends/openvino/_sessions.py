@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from core.backends._inputs import check_inputs
-from core.backends.base import Array, BuildConfig, OptionValue, Tensors
+from core.backends.base import BuildConfig, OptionValue
 from core.backends.openvino._reading import Ports, dtype_of, imported, told
-from core.errors import RunFailed
-from core.models.model import Signature
-from core.precision.kinds import Precision
+from core.base.errors import RunFailed
+from core.base.precision import Precision
+from core.base.tensors import Array, Signature, Tensors
 
 # What layers compute in where nothing else is said. An INT8 graph says it itself, layer by layer.
 HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", Precision.INT8: "f32"}

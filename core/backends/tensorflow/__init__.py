@@ -11,23 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from core.availability import Availability
 from core.backends._config import checked_options
 from core.backends._inputs import as_text, check_inputs
 from core.backends._trial import zeros
-from core.backends.base import Array, BuildConfig, Engine, Option, Session, Tensors, Variant, folder_bytes
+from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.tensorflow import _executed, _frozen, _profile, _runtime, _xla
 from core.backends.tensorflow._loading import concrete, format_of, load
 from core.backends.tensorflow._runtime import told_as
 from core.backends.tensorflow._shapes import infer_shapes
-from core.errors import BuildFailed, RunFailed
+from core.base.availability import Availability
+from core.base.errors import BuildFailed, RunFailed
+from core.base.files import folder_bytes
+from core.base.precision import Precision
+from core.base.profile import ShapeProfile
+from core.base.progress import Progress, Report
+from core.base.serialization import read_json, write_json
+from core.base.tensors import Array, Session, Signature, Tensors
 from core.graph.engine_graph import EngineGraph, SourceNode
 from core.graph.tensorflow_source import Naming, called, source_nodes
-from core.models.model import Format, Signature, Source
-from core.models.profile import ShapeProfile
-from core.precision.kinds import Precision
-from core.progress import Progress, Report
-from core.serialization import read_json, write_json
+from core.models.model import Format, Source
 
 _FROZEN = "frozen"
 _SOURCE_GRAPH = "source_graph.json"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from core.backends.tensorflow._loading import Flat, graph_call
-from core.errors import BuildFailed
-from core.serialization import read_json, write_json
+from core.base.errors import BuildFailed
+from core.base.serialization import read_json, write_json
 
 GRAPH = "graph.pb"
 ENDS = "ends.json"

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from core.errors import BuildFailed, InvalidRequest
-from core.models.model import Format, Signature, Source, TensorSpec
+from core.base.errors import BuildFailed, InvalidRequest
+from core.base.tensors import Signature, TensorSpec
+from core.models.model import Format, Source
 from core.models.tf_loadable import loadable
 
 # Takes the signature's inputs in their order, gives its outputs in theirs.

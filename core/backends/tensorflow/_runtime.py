@@ -11,9 +11,9 @@ from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 
-from core.availability import Availability, from_packages, installed_version
 from core.backends._config import first_line
-from core.errors import BuildFailed, EngineRoomError, RunFailed, Unavailable
+from core.base.availability import Availability, from_packages, installed_version
+from core.base.errors import BuildFailed, EngineRoomError, RunFailed, Unavailable
 
 log = logging.getLogger(__name__)
 

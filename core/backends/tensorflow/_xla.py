@@ -9,10 +9,10 @@ from typing import Any
 from core.backends.tensorflow._executed import short_source
 from core.backends.tensorflow._hlo import Instruction, Module, parse_hlo
 from core.backends.tensorflow._loading import Flat, input_specs
-from core.errors import BuildFailed
+from core.base.errors import BuildFailed
+from core.base.tensors import Signature
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LayerTensor, LooseNode, SourceNode
 from core.graph.tensorflow_source import Naming, ancestors
-from core.models.model import Signature
 
 # What moves no data: views, and the ends of the program.
 _NO_WORK = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier")

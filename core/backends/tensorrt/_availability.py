@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
-from core.availability import Availability, installed_version
 from core.backends._nvidia import driver_hint, has_gpu, is_jetson
 from core.backends.tensorrt._versions import features, parse_version
-from core.errors import Unavailable
+from core.base.availability import Availability, installed_version
+from core.base.errors import Unavailable
 
 # Not tensorrt-lean nor tensorrt-dispatch, which run engines alone, under names of their own.
 PACKAGES = ("tensorrt", "tensorrt-cu13", "tensorrt-cu12", "tensorrt-cu11")

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import onnx
 
-from core.availability import Availability, installed_version
 from core.backends._config import checked_options
-from core.backends.base import BuildConfig, Engine, Option, Tensors, Variant, folder_bytes
+from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.tensorrt import _availability, _cuda
 from core.backends.tensorrt._build import BuildFacts, Job, build_plan, check_gpu
 from core.backends.tensorrt._execution import Execution
@@ -21,6 +20,12 @@ from core.backends.tensorrt._measure import gpu_times
 from core.backends.tensorrt._options import OPTIONS, read_settings
 from core.backends.tensorrt._session import PLAN, TensorRTSession, checked_arrays, loaded, opened
 from core.backends.tensorrt._versions import device_memory_bytes, features, parse_version
+from core.base.availability import Availability, installed_version
+from core.base.files import folder_bytes
+from core.base.precision import Precision
+from core.base.progress import Progress, Report
+from core.base.serialization import read_json, write_json
+from core.base.tensors import Tensors
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Protocol
 from core.graph.engine_graph import EngineGraph
@@ -28,11 +33,8 @@ from core.graph.source import SourceGraph, nodes_of_onnx
 from core.graph.tensorrt_inspector import read_inspector
 from core.graph.tensorrt_mapping import engine_graph
 from core.models.model import Format, Source
-from core.onnxfile import read_onnx, save_onnx
-from core.precision.kinds import Precision
+from core.onnxio.file import read_onnx, save_onnx
 from core.precision.requested import nodes_to_hold_in_fp32
-from core.progress import Progress, Report
-from core.serialization import read_json, write_json
 
 INSPECTOR, SOURCE, FACTS, LOG = "inspector.json", "source.json", "build.json", "build.log"
 

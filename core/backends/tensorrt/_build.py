@@ -18,12 +18,12 @@ from core.backends.tensorrt._parse import parse
 from core.backends.tensorrt._plugins import load_plugins
 from core.backends.tensorrt._progress import Watch, watched
 from core.backends.tensorrt._versions import Features, flags_for, network_flags
-from core.errors import InvalidRequest, Unavailable
+from core.base.errors import InvalidRequest, Unavailable
+from core.base.precision import Precision
+from core.base.profile import Point, ShapeProfile
+from core.base.progress import Progress, Report
+from core.base.tensors import Signature
 from core.graph.source import SourceGraph
-from core.models.model import Signature
-from core.models.profile import Point, ShapeProfile
-from core.precision.kinds import Precision
-from core.progress import Progress, Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

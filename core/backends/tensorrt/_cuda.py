@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.backends.tensorrt._log import CUDA_ERRORS
-from core.errors import RunFailed, Unavailable
+from core.base.errors import RunFailed, Unavailable
 
 T = TypeVar("T")
 _OUT_OF_MEMORY, _NO_DRIVER, _UNKNOWN = 2, 35, 999

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.backends.base import Array
 from core.backends.tensorrt import _cuda
 from core.backends.tensorrt._versions import dtype_name
-from core.errors import InvalidRequest, RunFailed
+from core.base.errors import InvalidRequest, RunFailed
+from core.base.tensors import Array
 
 
 class Binding:

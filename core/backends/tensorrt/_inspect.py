@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from core.backends.base import Tensors
 from core.backends.tensorrt._execution import Execution
+from core.base.profile import ShapeProfile
+from core.base.tensors import Signature, Tensors
 from core.graph.tensorrt_inspector import unique_names
-from core.models.model import Signature
-from core.models.profile import ShapeProfile
 
 _WARMUP_RUNS = 5
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import BuildFailed, EngineRoomError, Unavailable
+from core.base.errors import BuildFailed, EngineRoomError, Unavailable
 
 _LEVELS = ("internal error", "error", "warning", "info", "verbose")
 # What CUDA's error codes say against the machine itself: reason and hint.

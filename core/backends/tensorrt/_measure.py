@@ -16,25 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from core.backends.base import Array
 from core.backends.tensorrt import _cuda, _nvml
 from core.backends.tensorrt._execution import Execution
+from core.base.errors import InvalidRequest, RunFailed
+from core.base.progress import Progress, Report
+from core.base.tensors import Array, Axis, Signature, TensorSpec
 from core.benchmark import statistics
-from core.benchmark.gpu import (
-    BatchPoint,
-    GpuRun,
-    GpuTimes,
-    StreamPoint,
-    clock_warnings,
-    knee_of,
-    run_warnings,
-    sweep_batches,
-)
+from core.benchmark.gpu import BatchPoint, GpuRun, GpuTimes, StreamPoint, clock_warnings, knee_of, run_warnings, sweep_batches
 from core.benchmark.latency import Latency
 from core.benchmark.measurement import Protocol
-from core.errors import InvalidRequest, RunFailed
-from core.models.model import Axis, Signature, TensorSpec
-from core.progress import Progress, Report
 
 _STREAMS = (1, 2, 4)
 _QUEUED = 2

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from core.backends.base import Option, OptionValue
 from core.backends.tensorrt._versions import Features
-from core.errors import InvalidRequest
-from core.models.model import Signature
-from core.models.profile import ShapeProfile, parse_profile
+from core.base.errors import InvalidRequest
+from core.base.profile import ShapeProfile, parse_profile
+from core.base.tensors import Signature
 
 _TACTIC_SOURCES = ("cublas", "cublas_lt", "cudnn", "edge_mask_convolutions", "jit_convolutions")
 _MEMORY_POOLS = ("dla_managed_sram", "dla_local_dram", "dla_global_dram", "tactic_dram", "tactic_shared_memory")

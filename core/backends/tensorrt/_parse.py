@@ -9,7 +9,7 @@ from typing import Any
 
 from core.backends.tensorrt._log import Log, clean
 from core.backends.tensorrt._versions import Features
-from core.errors import BuildFailed, EngineRoomError, UnsupportedOps
+from core.base.errors import BuildFailed, EngineRoomError, UnsupportedOps
 from core.graph.source import SourceGraph
 
 _SHOWN = 8

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from core.backends.tensorrt._versions import Features
-from core.errors import Unavailable
+from core.base.errors import Unavailable
 
 
 def load_plugins(trt: Any, logger: Any, paths: str, version: Features) -> None:

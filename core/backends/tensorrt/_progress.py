@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from core.backends.tensorrt._log import Log
-from core.errors import Cancelled
-from core.progress import Progress, Report
+from core.base.errors import Cancelled
+from core.base.progress import Progress, Report
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.2

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from core.backends._inputs import check_inputs
-from core.backends.base import Array, Engine, Tensors
+from core.backends.base import Engine
 from core.backends.tensorrt import _cuda
 from core.backends.tensorrt._execution import Binding, Execution, numpy_dtype
 from core.backends.tensorrt._log import Log, make_logger, start_failure
 from core.backends.tensorrt._plugins import load_plugins
 from core.backends.tensorrt._versions import features, parse_version
-from core.errors import BuildFailed, EngineRoomError, InvalidRequest, RunFailed
-from core.models.model import Signature
+from core.base.errors import BuildFailed, EngineRoomError, InvalidRequest, RunFailed
+from core.base.tensors import Array, Signature, Tensors
 
 PLAN = "engine.plan"
 

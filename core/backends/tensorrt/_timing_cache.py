@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.workspace import default_workspace
+from core.base.files import workspace_root
 
 
 def cache_path(gpu: str, version: str) -> Path:
     """Where the timings of that GPU type and version lie, in the workspace."""
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{gpu}-tensorrt-{version}").strip("-").lower()
-    return default_workspace().root / "caches" / "tensorrt" / f"{name}.timing"
+    return workspace_root() / "caches" / "tensorrt" / f"{name}.timing"
 
 
 def attach(config: Any, path: Path) -> int:

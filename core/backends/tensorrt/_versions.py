@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from core.errors import Unavailable
-from core.precision.kinds import Precision
+from core.base.errors import Unavailable
+from core.base.precision import Precision
 
 OLDEST = (8, 5)
 

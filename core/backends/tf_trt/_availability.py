@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from core.availability import Availability, installed_version
 from core.backends._nvidia import driver_hint, has_gpu
+from core.base.availability import Availability, installed_version
 
 # Removed from TensorFlow 2.18: https://github.com/tensorflow/tensorflow/releases/tag/v2.18.0
 REMOVED_IN = (2, 18)

@@ -13,19 +13,21 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from core.availability import Availability, installed_version
 from core.backends._config import checked_options, first_line
 from core.backends._inputs import check_inputs
-from core.backends.base import Array, BuildConfig, Engine, Option, Tensors, Variant, folder_bytes
+from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.tf_trt import _availability
 from core.backends.tf_trt._convert import convert, start
-from core.errors import BuildFailed, EngineRoomError, RunFailed
+from core.base.availability import Availability, installed_version
+from core.base.errors import BuildFailed, EngineRoomError, RunFailed
+from core.base.files import folder_bytes
+from core.base.precision import Precision
+from core.base.progress import Progress, Report
+from core.base.serialization import read_json, write_json
+from core.base.tensors import Array, Signature, Tensors
 from core.graph.engine_graph import EngineGraph
-from core.models.model import Format, Signature, Source
+from core.models.model import Format, Source
 from core.models.tf_loadable import loadable
-from core.precision.kinds import Precision
-from core.progress import Progress, Report
-from core.serialization import read_json, write_json
 
 _SAVED, _GRAPH, _WHY = "saved_model", "graph.json", "not_converted.csv"
 # TensorFlow keeps engines by their ops' names, so that a process can load each only once.

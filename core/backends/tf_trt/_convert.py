@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from core.backends.base import Array, BuildConfig, OptionValue
+from core.backends.base import BuildConfig, OptionValue
 from core.backends.tf_trt._segments import engine_graph, read_report, segments, source_nodes
-from core.errors import BuildFailed, Unavailable
+from core.base.errors import BuildFailed, Unavailable
+from core.base.precision import Precision
+from core.base.profile import Point, ShapeProfile
+from core.base.progress import Progress, Report
+from core.base.tensors import Array, Signature
 from core.graph.engine_graph import EngineGraph
-from core.models.model import Signature, Source
-from core.models.profile import Point, ShapeProfile
+from core.models.model import Source
 from core.precision.calibration_data import DataOptions, open_data
-from core.precision.kinds import Precision
-from core.progress import Progress, Report
 
 _MODES = {Precision.FP32: "FP32", Precision.TF32: "FP32", Precision.FP16: "FP16", Precision.INT8: "INT8"}
 _CALIBRATION_SAMPLES = 100

@@ -11,11 +11,12 @@ import pytest
 
 from core.backends.base import BuildConfig, Engine
 from core.backends.litert import BACKEND
-from core.errors import BuildFailed, InvalidRequest
+from core.base.errors import BuildFailed, InvalidRequest
+from core.base.profile import AxisRange, ShapeProfile
+from core.base.progress import silent
+from core.base.tensors import Signature, TensorSpec
 from core.graph.engine_graph import Fate
-from core.models.model import Format, Signature, Source, TensorSpec
-from core.models.profile import AxisRange, ShapeProfile
-from core.progress import silent
+from core.models.model import Format, Source
 
 ROWS = np.random.default_rng(0).random((3, 4), dtype=np.float32)
 MAIN = Signature(

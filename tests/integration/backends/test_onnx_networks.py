@@ -13,11 +13,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bench.networks import onnx_of
 from core.backends.base import Backend, BuildConfig, backend_named
+from core.base.profile import AxisRange, ShapeProfile
+from core.base.progress import silent
 from core.graph.engine_graph import EngineGraph, Fate
 from core.models.model import Format, Source
-from core.models.profile import AxisRange, ShapeProfile
-from core.onnxfile import graph_signature, read_onnx
-from core.progress import silent
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx
 
 # Nine networks of constant weights in the onnx package, each with what it answers to a ramp from 0 to 1.
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx"))

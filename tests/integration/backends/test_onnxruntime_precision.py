@@ -10,14 +10,15 @@ import pytest
 from onnx import numpy_helper, parser
 
 from core.backends.base import BuildConfig, backend_named
+from core.base.precision import Precision
+from core.base.progress import silent
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Source
-from core.onnxfile import graph_signature, save_onnx
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import save_onnx
 from core.precision.calibration_data import DataOptions
-from core.precision.kinds import Precision
 from core.precision.prepare import ENTRY, PrecisionOptions, prepare
 from core.precision.target import parse_target
-from core.progress import silent
 
 BACKEND = backend_named("onnxruntime")
 BODY = """

@@ -12,14 +12,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from core.backends.base import BuildConfig, Engine, backend_named
-from core.errors import BuildFailed, RunFailed
+from core.base.errors import BuildFailed, RunFailed
+from core.base.precision import Precision
+from core.base.profile import AxisRange, ShapeProfile
+from core.base.progress import silent
 from core.models.model import Format, Source
-from core.models.profile import AxisRange, ShapeProfile
-from core.onnxfile import graph_signature, read_onnx
-from core.precision.kinds import Precision
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx
 from core.precision.prepare import ENTRY, PrecisionOptions, prepare
 from core.precision.target import parse_target
-from core.progress import silent
 from sample_models.make_models import sample
 
 BACKEND = backend_named("openvino")

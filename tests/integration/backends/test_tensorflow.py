@@ -11,11 +11,12 @@ import pytest
 
 from core.backends.base import BuildConfig, Engine
 from core.backends.tensorflow import BACKEND
-from core.errors import BuildFailed, EngineRoomError, InvalidRequest, RunFailed, Unavailable
+from core.base.errors import BuildFailed, EngineRoomError, InvalidRequest, RunFailed, Unavailable
+from core.base.profile import AxisRange, ShapeProfile
+from core.base.progress import Progress, silent
+from core.base.tensors import Signature, TensorSpec
 from core.graph.engine_graph import EngineGraph, Fate
-from core.models.model import Format, Signature, Source, TensorSpec
-from core.models.profile import AxisRange, ShapeProfile
-from core.progress import Progress, silent
+from core.models.model import Format, Source
 
 VARIANTS = ("signature", "frozen", "xla")
 

@@ -8,12 +8,12 @@ import pytest
 from core.backends.base import BuildConfig
 from core.backends.tf_trt import BACKEND
 from core.backends.tf_trt._segments import ENGINE_OP, read_report
-from core.errors import BuildFailed, InvalidRequest
+from core.base.errors import BuildFailed, InvalidRequest
+from core.base.precision import Precision
+from core.base.profile import parse_profile
+from core.base.progress import silent
 from core.models.model import Format, Source
-from core.models.profile import parse_profile
 from core.models.savedmodel import read_savedmodel
-from core.precision.kinds import Precision
-from core.progress import silent
 from sample_models.make_models import sample
 
 HERE = BACKEND.availability()

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.base.errors import EngineRoomError, error_from_dict
+from core.base.serialization import read_json
 from core.conversion.base import Converted
-from core.errors import EngineRoomError, error_from_dict
-from core.serialization import read_json
 
 SCRIPT = Path(__file__).with_name("convert_cases.py")
 

@@ -15,20 +15,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from core.base.errors import EngineRoomError, error_to_dict
+from core.base.progress import silent
+from core.base.serialization import write_json
+from core.base.tensors import Signature
 from core.conversion.base import Conversion
 from core.conversion.onnx_from_graphdef import OnnxFromGraphDef
 from core.conversion.onnx_from_savedmodel import OnnxFromSavedModel
 from core.conversion.onnx_from_tflite import OnnxFromTflite
 from core.conversion.savedmodel_from_keras import SavedModelFromKeras
 from core.conversion.tflite_from_savedmodel import TfliteFromSavedModel
-from core.errors import EngineRoomError, error_to_dict
 from core.models.axes import RawTensor, with_symbols
 from core.models.keras_model import read_keras
-from core.models.model import Format, Signature, Source
+from core.models.model import Format, Source
 from core.models.savedmodel import read_savedmodel
 from core.models.tflite import read_tflite
-from core.progress import silent
-from core.serialization import write_json
 from sample_models.make_models import sample
 
 Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]

@@ -10,8 +10,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from core import onnxfile
-from core.errors import ConversionFailed, UnsupportedOps
+from core.base.errors import ConversionFailed, UnsupportedOps
+from core.onnxio.file import external_files, read_onnx
+from core.onnxio.walk import graphs, nodes, op_counts, opset
 
 from .conftest import Case
 
@@ -50,7 +51,7 @@ def test_onnx_computes_what_the_source_model_does(case: Find, name: str) -> None
 @pytest.mark.parametrize("name", CONVERTED)
 def test_inputs_and_outputs_are_the_signature_s(case: Find, name: str) -> None:
     found = case(name)
-    graph = onnxfile.read_onnx(found.model).graph
+    graph = read_onnx(found.model).graph
     for infos, specs in ((graph.input, found.converted.signature.inputs), (graph.output, found.converted.signature.outputs)):
         assert [info.name for info in infos] == [spec.name for spec in specs]
         for info, spec in zip(infos, specs, strict=True):
@@ -66,13 +67,13 @@ def test_no_symbol_but_the_signature_s(case: Find, name: str) -> None:
     known = {
         axis for spec in (*found.converted.signature.inputs, *found.converted.signature.outputs) for axis in spec.dynamic_axes
     }
-    for graph in onnxfile.graphs(onnxfile.read_onnx(found.model)):
+    for graph in graphs(read_onnx(found.model)):
         for info in (*graph.input, *graph.output, *graph.value_info):
             assert {axis for axis in axes(info) if isinstance(axis, str)} <= known
 
 
 def test_both_dynamic_axes_are_shared_by_inputs_and_outputs(case: Find) -> None:
-    graph = onnxfile.read_onnx(case("dynamic_axes").model).graph
+    graph = read_onnx(case("dynamic_axes").model).graph
     ids, mask = (axes(info) for info in graph.input)
     assert ids == mask
     assert ids[0] == "batch"
@@ -81,7 +82,7 @@ def test_both_dynamic_axes_are_shared_by_inputs_and_outputs(case: Find) -> None:
 
 def test_opset_versions_and_counts_are_recorded(case: Find) -> None:
     converted = case("cnn").converted
-    assert onnxfile.opset(onnxfile.read_onnx(case("cnn").model)) == 17
+    assert opset(read_onnx(case("cnn").model)) == 17
     assert {"tensorflow", "tf2onnx", "onnx"} <= converted.versions.keys()
     assert converted.source_ops["Conv2D"] == 1
     assert converted.ops["Conv"] == 1
@@ -95,14 +96,14 @@ def test_batch_normalization_is_merged_and_gelu_takes_the_form_that_runtimes_fus
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(str(found.model), options, providers=["CPUExecutionProvider"])
-    fused = onnxfile.op_counts(onnx.load(tmp_path / "optimized.onnx"))
+    fused = op_counts(onnx.load(tmp_path / "optimized.onnx"))
     assert fused["com.microsoft.Gelu"] == 1
     assert "Erf" not in fused
     assert fused["Conv"] == fused["Transpose"] == 1
 
 
 def test_nodes_keep_the_names_of_their_tensorflow_nodes(case: Find) -> None:
-    names = {node.op_type: node.name for node in onnxfile.nodes(onnxfile.read_onnx(case("cnn").model))}
+    names = {node.op_type: node.name for node in nodes(read_onnx(case("cnn").model))}
     assert "/conv_1/" in names["Conv"]
     assert "/gelu_1/" in names["Erf"]
 
@@ -111,7 +112,7 @@ def test_nodes_keep_the_names_of_their_tensorflow_nodes(case: Find) -> None:
 def test_large_models_keep_their_weights_in_one_file_beside(case: Find, name: str, elements: int) -> None:
     found = case(name)
     assert sorted(path.name for path in found.folder.iterdir()) == ["model.onnx", "model.onnx.data"]
-    files = onnxfile.external_files(onnxfile.read_onnx(found.model, weights=False))
+    files = external_files(read_onnx(found.model, weights=False))
     assert set(files) == {"model.onnx.data"}
     assert files["model.onnx.data"] == (found.folder / "model.onnx.data").stat().st_size
     assert 0 <= files["model.onnx.data"] - elements * 4 < 3 * 4096

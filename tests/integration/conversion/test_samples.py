@@ -22,7 +22,7 @@ from pathlib import Path
 from core.conversion.onnx_from_savedmodel import CONVERSION
 from core.models.model import Format, Source
 from core.models.savedmodel import read_savedmodel
-from core.progress import silent
+from core.base.progress import silent
 
 path, out = map(Path, sys.argv[1:])
 signature = read_savedmodel(path).signatures[0]

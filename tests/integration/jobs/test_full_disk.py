@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.shop import Shop, make_shop, wait_until
-from core.errors import StoreFailed
+from core.base.errors import StoreFailed
 from core.jobs.job import JobState
 
 SIZE_MB = 24

@@ -13,12 +13,12 @@ import pytest
 
 from bench.postgres import Server, cluster, find_programs
 from bench.shop import ROOT, Shop, make_shop, wait_until
-from core.builds import State
-from core.errors import StoreFailed
+from core.base.errors import StoreFailed
 from core.jobs.database import prepare
 from core.jobs.job import Answer, JobState
 from core.jobs.queue import Queue
-from core.toolchains import ML_DTYPES, ONNXRUNTIME, ONNXSLIM, link_core, probe
+from core.stages.toolchains import ML_DTYPES, ONNXRUNTIME, ONNXSLIM, link_core, probe
+from core.storage.builds import State
 
 REQUIREMENTS = ROOT / "requirements/worker.txt"
 

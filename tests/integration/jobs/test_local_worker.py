@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.shop import ROOT, Shop, tiny_model, wait_until
-from core.errors import StageCrashed
+from core.base.errors import StageCrashed
 from core.jobs.device import Device
 from core.jobs.job import JobState
 from core.jobs.local import ensure_local_worker, is_running, worker_log
@@ -22,7 +22,7 @@ START = """
 import sys
 from pathlib import Path
 from core.jobs.local import ensure_local_worker
-from core.workspace import Workspace
+from core.storage.workspace import Workspace
 print(ensure_local_worker(Workspace(Path(sys.argv[1]))))
 """
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import InvalidRequest, NotFound, StoreFailed
-from core.serialization import content_key
-from core.store import Kind, Store, store_named
-from core.workspace import Workspace
+from core.base.errors import InvalidRequest, NotFound, StoreFailed
+from core.base.serialization import content_key
+from core.storage.store import Kind, Store, store_named
+from core.storage.workspace import Workspace
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from bench.shop import Shop
-from core.availability import Availability
-from core.errors import Unavailable
+from core.base.availability import Availability
+from core.base.errors import Unavailable
+from core.base.precision import Precision
 from core.jobs.database import prepare
 from core.jobs.heartbeats import Heartbeats
 from core.jobs.job import WorkerCard
-from core.precision.kinds import Precision
-from core.toolchains import ML_DTYPES, MODELOPT, ONNXRUNTIME, ONNXSLIM, OWN, Toolchain
+from core.stages.toolchains import ML_DTYPES, MODELOPT, ONNXRUNTIME, ONNXSLIM, OWN, Toolchain
 
 HERE = Availability(available=True, version="1")
 LACKING = Availability(available=False, reason="onnxslim is not installed.", hint="pip install onnxslim")

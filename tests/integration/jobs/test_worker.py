@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from bench.shop import Shop, wait_until
-from core.builds import State
-from core.errors import InvalidRequest, NotFound, StageCrashed, StoreFailed, Unavailable
+from core.base.errors import InvalidRequest, NotFound, StageCrashed, StoreFailed, Unavailable
 from core.jobs.job import Answer, JobState, Priority
-from core.workspace import Workspace
+from core.storage.builds import State
+from core.storage.workspace import Workspace
 
 
 def test_a_job_runs_all_stages_and_tells_times_and_log(shop: Shop) -> None:

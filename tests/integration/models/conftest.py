@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from core.models.intake import inspect_model
+from core.intake.add_model import inspect_model
 from core.models.model import Model
-from core.workspace import Workspace
+from core.storage.workspace import Workspace
 
 
 @pytest.fixture(scope="session")

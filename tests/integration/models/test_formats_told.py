@@ -5,9 +5,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from core.errors import InvalidRequest, UnsupportedModel
-from core.models.intake import inspect_model
-from core.models.model import Format, Model, TensorSpec
+from core.base.errors import InvalidRequest, UnsupportedModel
+from core.base.tensors import TensorSpec
+from core.intake.add_model import inspect_model
+from core.models.model import Format, Model
 
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx"))
 # From the papers and torchvision or Caffe's model zoo.

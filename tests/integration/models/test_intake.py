@@ -12,14 +12,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.errors import BrokenModel, InvalidRequest, NotFound, StoreFailed
-from core.models.archives import unpack
-from core.models.digest import digest_of
-from core.models.intake import add_model, delete_model, inspect_model
-from core.models.locate import locate
-from core.onnxfile import read_onnx, save_onnx
-from core.progress import Progress
-from core.workspace import Workspace
+from core.base.errors import BrokenModel, InvalidRequest, NotFound, StoreFailed
+from core.base.progress import Progress
+from core.intake.add_model import add_model, delete_model, inspect_model
+from core.intake.archives import unpack
+from core.intake.locate import locate
+from core.onnxio.file import read_onnx, save_onnx
+from core.storage.digest import digest_of
+from core.storage.workspace import Workspace
 
 
 def onnx_with_external_data(folder: Path, size: int = 64) -> Path:

@@ -13,10 +13,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from core.errors import BrokenModel, EngineRoomError, NotFound, UnsupportedModel
-from core.models.intake import add_model, inspect_model
-from core.serialization import to_data
-from core.workspace import Workspace
+from core.base.errors import BrokenModel, EngineRoomError, NotFound, UnsupportedModel
+from core.base.serialization import to_data
+from core.intake.add_model import add_model, inspect_model
+from core.storage.workspace import Workspace
 
 
 def write(name: str, data: bytes | str) -> Callable[[Path], Path]:

@@ -13,8 +13,8 @@ SCRIPT = """
     import sys
     from pathlib import Path
     from core.models import tf_schema
-    from core.models.intake import add_model
-    from core.workspace import Workspace
+    from core.intake.add_model import add_model
+    from core.storage.workspace import Workspace
 
     folder, models = Path(sys.argv[1]), Path(sys.argv[2])
     for path in (folder / "m.onnx", models / "two_signatures", models / "tf1", models / "float.tflite"):

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from bench.overflow import overflowing_model
-from core.onnxfile import save_onnx
+from core.onnxio.file import save_onnx
 from tests.integration.tiny import write_tiny_onnx
 
 ROOT = Path(__file__).parents[3]

@@ -12,9 +12,9 @@ import typer
 from onnx import helper, numpy_helper
 from typer.testing import CliRunner, Result
 
+from core.base.errors import EngineRoomError
 from core.cli.precision import register
-from core.errors import EngineRoomError
-from core.onnxfile import save_onnx
+from core.onnxio.file import save_onnx
 
 RNG = np.random.default_rng(0)
 

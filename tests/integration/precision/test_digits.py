@@ -10,17 +10,18 @@ import numpy as np
 import onnx
 import pytest
 
-from core.errors import EngineRoomError
-from core.onnxfile import graph_signature, read_onnx
+from core.base.errors import EngineRoomError
+from core.base.precision import Precision
+from core.base.progress import silent
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx
 from core.parity.result import Accuracy
 from core.precision.calibration_data import DataOptions
-from core.precision.kinds import Precision
 from core.precision.labelled import Labelled, labelled_accuracy, open_labelled
 from core.precision.lower import load_for
 from core.precision.prepare import ENTRY, PrecisionOptions, prepare
 from core.precision.sensitivity import make_trial
 from core.precision.target import parse_target
-from core.progress import silent
 from sample_models.make_models import sample
 
 ROOT = Path(__file__).parents[3]

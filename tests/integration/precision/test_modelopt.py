@@ -9,11 +9,11 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from core.errors import ConversionFailed, InvalidRequest
-from core.onnxfile import read_onnx, save_onnx
+from core.base.errors import ConversionFailed, InvalidRequest
+from core.base.precision import Precision
+from core.onnxio.file import read_onnx, save_onnx
 from core.precision import modelopt_environment
 from core.precision.calibration import Runner
-from core.precision.kinds import Precision
 from core.precision.prepare import ENTRY, PrecisionOptions, prepare
 from core.precision.remedy import Goal
 from core.precision.settings import MODELOPT

@@ -9,10 +9,10 @@ import pytest
 
 from core.analysis.board import board, default_baseline, titled_candidates
 from core.analysis.comparison import Standing
-from core.builds import Outcome, load_outcome
-from core.models.profile import AxisRange, ShapeProfile
-from core.request import BuildRequest
-from core.workspace import Workspace
+from core.base.profile import AxisRange, ShapeProfile
+from core.request.build_request import BuildRequest
+from core.stages.outcome import Outcome, load_outcome
+from core.storage.workspace import Workspace
 from tests.stored_builds import Shelf, fill, store_build
 
 

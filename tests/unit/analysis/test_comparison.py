@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from core.analysis.comparison import Candidate, ComparisonRow, Standing, compare_candidates, percent, summary
+from core.base.precision import Precision
 from core.benchmark.measurement import Measurement, Protocol
 from core.benchmark.statistics import latency, thinned, throughput
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LooseNode, SourceNode
 from core.parity.compare import compare
 from core.parity.result import Parity
-from core.precision.kinds import Precision
 
 
 def measured(median_ms: float, seed: int = 0, batch: int = 1) -> Measurement:

@@ -8,8 +8,8 @@ import pytest
 
 from core.analysis.findings import FindingKind, findings
 from core.analysis.layers import layer_rows, tensor_bytes, total_time_ms, totals_by_kind, totals_by_precision
+from core.base.precision import Precision
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LayerTensor, LooseNode, SourceNode
-from core.precision.kinds import Precision
 
 
 def layer(

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from core.analysis.payoff import Payoff, conditions, is_measure_for, payoff
+from core.base.precision import Precision
 from core.benchmark.measurement import Measurement, Protocol
 from core.benchmark.statistics import latency, thinned, throughput
-from core.precision.kinds import Precision
 from core.precision.settings import PrecisionSettings
-from core.request import BuildRequest
+from core.request.build_request import BuildRequest
 
 
 def measured(median_ms: float, seed: int = 0, batch: int = 1) -> Measurement:

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from core.analysis.preparation import simplified_text, stage_changes
-from core.builds import Outcome, load_outcome
+from core.base.precision import Precision
+from core.base.serialization import write_json
 from core.models.model import Format
-from core.precision.kinds import Precision
-from core.request import BuildRequest
-from core.serialization import write_json
-from core.stages.stage import Prepared, StageName, result_file
-from core.workspace import Workspace
+from core.request.build_request import BuildRequest
+from core.stages.outcome import Outcome, load_outcome
+from core.stages.stage import Prepared
+from core.storage.builds import StageName, result_file
+from core.storage.workspace import Workspace
 from tests.stored_builds import SIGNATURE, store_build, store_model
 
 CONVERTED = Prepared(

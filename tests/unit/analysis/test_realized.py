@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from core.analysis.realized import compare_precisions
+from core.base.precision import Precision
 from core.graph.engine_graph import EngineGraph, Layer, SourceNode
-from core.precision.kinds import Precision
 
 
 def engine(asked: dict[str, str | None], *layers: tuple[str, str | None, float | None, tuple[str, ...]]) -> EngineGraph:

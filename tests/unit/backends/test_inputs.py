@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core.backends._inputs import as_text, check_inputs
-from core.errors import InvalidRequest
-from core.models.model import Signature, TensorSpec
+from core.base.errors import InvalidRequest
+from core.base.tensors import Signature, TensorSpec
 
 SIGNATURE = Signature(
     name="serving_default",

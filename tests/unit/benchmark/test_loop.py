@@ -10,13 +10,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from core.backends.base import Array, Session, Tensors
+from core.base.errors import Cancelled, InvalidRequest
+from core.base.progress import Progress, silent
+from core.base.serialization import from_data, to_data
+from core.base.tensors import Array, Session, Tensors
 from core.benchmark.loop import measure, weaknesses
 from core.benchmark.measurement import Measurement, Protocol
 from core.benchmark.statistics import latency
-from core.errors import Cancelled, InvalidRequest
-from core.progress import Progress, silent
-from core.serialization import from_data, to_data
 
 QUICK = Protocol(warmup_seconds=0.02, warmup_runs=2, min_seconds=0.1, min_samples=12, max_seconds=5.0)
 INPUTS = {"x": np.zeros((4, 3), dtype=np.float32)}

@@ -8,16 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.benchmark.statistics import (
-    KEPT_SAMPLES,
-    Winner,
-    compare_medians,
-    latency,
-    median_rank,
-    percentile,
-    thinned,
-    throughput,
-)
+from core.benchmark.statistics import KEPT_SAMPLES, Winner, compare_medians, latency, median_rank, percentile, thinned, throughput
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 10, 30, 31, 70, 101, 1000, 4321, 250_000])

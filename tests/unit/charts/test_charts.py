@@ -9,9 +9,9 @@ from core.analysis.colours import ColourBy, Colouring
 from core.analysis.comparison import ComparisonRow
 from core.analysis.diff import diff_engines
 from core.analysis.layers import layer_rows
-from core.builds import load_outcome
 from core.graph.engine_graph import EngineGraph
-from core.workspace import Workspace
+from core.stages.outcome import load_outcome
+from core.storage.workspace import Workspace
 from dashboard.charts.comparison import Against, differences_figure, latency_figure, scatter_figure
 from dashboard.charts.latency import samples_figure
 from dashboard.charts.layers import Span, bars_data

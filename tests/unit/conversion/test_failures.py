@@ -7,8 +7,8 @@ import logging
 
 import pytest
 
+from core.base.errors import ConversionFailed, InvalidRequest, UnsupportedOps
 from core.conversion._failures import explained, last_words, unsupported
-from core.errors import ConversionFailed, InvalidRequest, UnsupportedOps
 
 
 def test_last_words_are_one_short_line() -> None:

@@ -9,11 +9,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core import onnxfile
+from core.base.errors import ConversionFailed
+from core.base.tensors import Signature, TensorSpec
 from core.conversion._onnx_finish import keep_signature, load_in_runtime
 from core.conversion._onnx_polish import polish
-from core.errors import ConversionFailed
-from core.models.model import Signature, TensorSpec
+from core.models.onnx_graph import graph_signature
 
 
 def make(nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray], inputs: list[str], outputs: list[str]) -> onnx.ModelProto:
@@ -33,7 +33,7 @@ def test_signature_s_order_axes_and_unused_inputs_come_back() -> None:
     model = make([helper.make_node("Add", ["a", "b"], ["y"])], {}, ["b", "a"], ["y"])
     inputs = (spec("a", "batch", 4), TensorSpec(name="words", dtype="string", shape=("batch",)), spec("b", "batch", 4))
     keep_signature(model, Signature(name="s", inputs=inputs, outputs=(spec("y", "batch", 4),)), "m")
-    found = onnxfile.graph_signature(model)
+    found = graph_signature(model)
     assert found.inputs == inputs
     assert found.outputs == (spec("y", "batch", 4),)
 

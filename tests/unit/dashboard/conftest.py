@@ -16,7 +16,8 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 
-from core.workspace import ENVIRONMENT_VARIABLE, Workspace
+from core.base.files import WORKSPACE_VARIABLE
+from core.storage.workspace import Workspace
 from dashboard import access, uploads
 
 
@@ -54,7 +55,7 @@ class Client:
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "workspace"))
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path / "workspace"))
     return Workspace(tmp_path / "workspace")
 
 

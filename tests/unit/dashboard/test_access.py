@@ -8,7 +8,7 @@ import pytest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from core.workspace import Workspace
+from core.storage.workspace import Workspace
 from dashboard import access
 
 

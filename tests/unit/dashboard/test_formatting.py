@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.models.model import TensorSpec
+from core.base.tensors import TensorSpec
 from dashboard import formatting
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import InvalidRequest, NotFound, UnsupportedModel
-from core.progress import Progress
-from core.workspace import Workspace
+from core.base.errors import InvalidRequest, NotFound, UnsupportedModel
+from core.base.progress import Progress
+from core.storage.workspace import Workspace
 from dashboard.intakes import ALLOWED_FOLDER_VARIABLE, allowed_path, take_in
 from sample_models.make_models import sample
 

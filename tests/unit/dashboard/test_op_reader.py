@@ -11,9 +11,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.analysis.layer_graph import layer_edges, whole
 from core.analysis.layers import layer_rows
-from core.errors import BrokenModel
+from core.base.errors import BrokenModel
+from core.base.tensors import Signature
 from core.graph.engine_graph import EngineGraph
-from core.models.model import Format, Signature
+from core.models.model import Format
 from dashboard.components.op_graph import graph_data
 from dashboard.op_reader import read_ops
 from dashboard.op_source import ModelForm, op_graph_of

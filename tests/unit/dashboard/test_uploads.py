@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.workspace import Workspace
+from core.storage.workspace import Workspace
 from dashboard import uploads
 from dashboard.upload_folder import UploadFolder, safe_name
 from sample_models.make_models import sample

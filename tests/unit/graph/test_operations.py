@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from core.base.tensors import Signature, TensorSpec
 from core.graph.keras_source import layers_of_keras
 from core.graph.operations import operations
-from core.models.model import Format, Signature, TensorSpec
+from core.models.model import Format
 from core.models.savedmodel import read_savedmodel, signature_graph
 from core.models.tf_schema import parse
 from sample_models.make_models import sample

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from core.base.serialization import from_data, to_data
 from core.graph.source import drop_fed_weights, is_quantized, nodes_of_onnx
-from core.serialization import from_data, to_data
 
 FLOATS = helper.make_tensor_value_info
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import BuildFailed
+from core.base.errors import BuildFailed
 from core.graph.engine_graph import LayerTensor
 from core.graph.tensorrt_inspector import dtype_named, onnx_names, read_inspector, unique_names
 

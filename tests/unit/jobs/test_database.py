@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import InvalidRequest, StoreFailed
+from core.base.errors import InvalidRequest, StoreFailed
 from core.jobs.database import database_url, prepare, shown
-from core.workspace import Workspace
+from core.storage.workspace import Workspace
 
 
 def test_the_workspace_has_a_queue_unless_a_database_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
 from core.jobs.device import Device, exclusive, lock_folder, parse_device, try_lock
 
 

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-from core.builds import Build, StageRecord, State
+from core.base.precision import Precision
 from core.jobs.estimate import remaining_seconds, stage_seconds
-from core.precision.kinds import Precision
-from core.request import BuildRequest
-from core.stages.stage import StageName
+from core.request.build_request import BuildRequest
+from core.storage.builds import Build, StageName, StageRecord, State
 
 
 def build(seconds: float, *, model: str = "a", precision: Precision = Precision.FP32, state: State = State.DONE) -> Build:

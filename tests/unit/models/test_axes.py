@@ -1,5 +1,5 @@
+from core.base.tensors import Signature
 from core.models.axes import RawTensor, with_symbols
-from core.models.model import Signature
 
 
 def raw(name: str, *shape: int | str | None) -> RawTensor:

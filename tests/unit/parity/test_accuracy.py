@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import top_k_accuracy_score
 
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
 from core.parity.accuracy import accuracy, load_labels
 
 

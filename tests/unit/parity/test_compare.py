@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from scipy.spatial import distance
 
-from core.backends.base import Array
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
+from core.base.precision import Precision
+from core.base.serialization import from_data, to_data
+from core.base.tensors import Array
 from core.parity import output as output_module
 from core.parity.compare import compare
 from core.parity.result import OutputParity, Parity
 from core.parity.tolerance import TOLERANCES, tolerance_for
-from core.precision.kinds import Precision
-from core.serialization import from_data, to_data
 
 
 def one(reference: object, candidate: object, tolerance: float = 1e-3) -> tuple[OutputParity, Parity]:

@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import pytest
 
-from core.errors import InvalidRequest, StoreFailed
-from core.onnxfile import graph_signature
+from core.base.errors import InvalidRequest, StoreFailed
+from core.base.progress import Progress, silent
+from core.models.onnx_graph import graph_signature
 from core.precision.calibration import Runner, collect_ranges, float_tensors, structure_digest
 from core.precision.calibration_data import CalibrationData, DataOptions, open_data
 from core.precision.ranges import load_ranges, save_ranges
-from core.progress import Progress, silent
 
 
 @pytest.fixture

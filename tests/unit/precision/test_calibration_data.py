@@ -9,8 +9,8 @@ import onnx
 import pytest
 from PIL import Image
 
-from core.errors import InvalidRequest
-from core.models.model import Signature, TensorSpec
+from core.base.errors import InvalidRequest
+from core.base.tensors import Signature, TensorSpec
 from core.precision.calibration_data import DataOptions, open_data
 from core.precision.data_check import check_data
 from core.precision.settings import ImageOptions

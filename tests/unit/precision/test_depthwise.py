@@ -9,14 +9,14 @@ import numpy as np
 import onnx
 import pytest
 
+from core.base.precision import Precision
 from core.precision.depthwise import is_depthwise, quantized_behind
 from core.precision.float16 import Keep
-from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.lower import lower
 from core.precision.placement_check import check_placement
 from core.precision.quantize import plan, quantize
 from core.precision.ranges import Ranges, TensorRange
-from core.precision.target import parse_target
+from core.precision.target import QuantizedOutputs, parse_target
 from core.precision.view import GraphView
 
 Make = Callable[..., onnx.ModelProto]

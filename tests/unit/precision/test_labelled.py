@@ -9,8 +9,8 @@ import onnx
 import pytest
 from PIL import Image
 
-from core.errors import InvalidRequest
-from core.onnxfile import graph_signature
+from core.base.errors import InvalidRequest
+from core.models.onnx_graph import graph_signature
 from core.precision.calibration import Runner
 from core.precision.calibration_data import DataOptions
 from core.precision.labelled import find_labelled, labelled_accuracy, open_labelled

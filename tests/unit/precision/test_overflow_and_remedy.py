@@ -10,19 +10,20 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from core.errors import InvalidRequest
-from core.onnxfile import graph_signature, read_onnx, save_onnx
+from core.base.errors import InvalidRequest
+from core.base.precision import Precision
+from core.base.progress import silent
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx, save_onnx
 from core.precision.calibration import Runner, collect_ranges, float_tensors
 from core.precision.calibration_data import CalibrationData, DataOptions, open_data
 from core.precision.float16 import convert, plan
-from core.precision.kinds import Precision
 from core.precision.labelled import open_labelled
 from core.precision.overflow import emulate
 from core.precision.prepare import ENTRY, PrecisionOptions, prepare
 from core.precision.remedy import Goal, find_remedy
 from core.precision.sensitivity import layer_errors, make_trial
 from core.precision.target import parse_target
-from core.progress import silent
 
 
 def copy(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from core.precision.kinds import Precision
+from core.base.precision import Precision
 from core.precision.placement_check import Rule, check_placement
 from core.precision.quantize import plan, quantize
 from core.precision.ranges import Ranges, TensorRange

@@ -9,14 +9,15 @@ import onnx
 import pytest
 from onnx import checker
 
-from core.errors import InvalidRequest, Unavailable
-from core.onnxfile import opset, read_onnx, save_onnx
+from core.base.errors import InvalidRequest, Unavailable
+from core.base.precision import Precision
+from core.base.serialization import read_json, write_json
+from core.onnxio.file import read_onnx, save_onnx
+from core.onnxio.walk import opset
 from core.precision.calibration import Runner
 from core.precision.calibration_data import DataOptions
-from core.precision.kinds import Precision
 from core.precision.prepare import ENTRY, RANGES_FILE, PrecisionOptions, PrecisionResult, prepare
 from core.precision.target import parse_target
-from core.serialization import read_json, write_json
 
 SAMPLES = np.random.default_rng(1).normal(size=(12, 3, 8, 8)).astype(np.float32)
 

@@ -9,13 +9,14 @@ import onnx
 import pytest
 from onnx import TensorProto, checker, numpy_helper
 
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
+from core.base.precision import Precision
 from core.precision.float16 import Keep, convert
 from core.precision.float16 import plan as float_plan
-from core.precision.kinds import Precision, QuantizedOutputs
 from core.precision.placement_check import check_placement
 from core.precision.quantize import plan, quantize
 from core.precision.ranges import Ranges, TensorRange
+from core.precision.target import QuantizedOutputs
 from core.precision.view import GraphView
 
 

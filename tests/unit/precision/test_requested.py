@@ -8,10 +8,10 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from core.onnxfile import read_onnx, save_onnx
+from core.base.precision import Precision
+from core.onnxio.file import read_onnx, save_onnx
 from core.precision.calibration_data import DataOptions
 from core.precision.float16 import Keep, convert, plan
-from core.precision.kinds import Precision
 from core.precision.prepare import PrecisionOptions, prepare
 from core.precision.quantize import plan as quantize_plan
 from core.precision.quantize import quantize

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import InvalidRequest
+from core.base.errors import InvalidRequest
 from core.precision.settings import ImageOptions, PrecisionSettings, parse_settings, settings_as_texts
 
 SETTINGS = PrecisionSettings(

@@ -8,16 +8,16 @@ import numpy as np
 import onnx
 import pytest
 
-from core.onnxfile import graph_signature
+from core.base.precision import Precision
+from core.base.progress import silent
+from core.models.onnx_graph import graph_signature
 from core.precision.calibration import Runner, collect_ranges, float_tensors
 from core.precision.calibration_data import DataOptions, open_data
-from core.precision.kinds import Precision
 from core.precision.lower import lower
 from core.precision.placement_check import check_placement
 from core.precision.requested import requested_types
 from core.precision.strides import spell_out_strides
 from core.precision.target import parse_target
-from core.progress import silent
 
 BODY = """
     a = Conv <kernel_shape = [3,3], pads = [1,1,1,1]> (image, w)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.errors import InvalidRequest
-from core.precision.kinds import Precision
+from core.base.errors import InvalidRequest
+from core.base.precision import Precision
 from core.precision.target import Device, advise, check_target, min_opset, parse_target
 
 

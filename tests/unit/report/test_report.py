@@ -11,15 +11,17 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from core.builds import load_outcome
+from core.base.errors import InvalidRequest
+from core.base.files import WORKSPACE_VARIABLE
 from core.cli.app import app
-from core.errors import InvalidRequest
 from core.models.model import Format
 from core.report.charts import ticks_to
 from core.report.page import report
-from core.request import BuildRequest
-from core.stages.stage import Prepared, StageName
-from core.workspace import ENVIRONMENT_VARIABLE, Workspace
+from core.request.build_request import BuildRequest
+from core.stages.outcome import load_outcome
+from core.stages.stage import Prepared
+from core.storage.builds import StageName
+from core.storage.workspace import Workspace
 from tests.stored_builds import SIGNATURE, Shelf, chain, fill, resnet, store_build, store_model
 
 VOID = {"meta", "br", "link", "img"}
@@ -136,7 +138,7 @@ def test_ten_thousand_layers_stay_a_file_one_can_send(shelf: Shelf) -> None:
 
 
 def test_the_command_writes_it(shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(shelf.workspace.root))
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(shelf.workspace.root))
     file = tmp_path / "report.html"
     done = CliRunner().invoke(app, ["report", shelf.fp16[:12], shelf.fp32[:12], "-o", str(file)])
     assert done.exit_code == 0, done.output
@@ -144,7 +146,7 @@ def test_the_command_writes_it(shelf: Shelf, tmp_path: Path, monkeypatch: pytest
 
 
 def test_builds_of_different_models_are_refused(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(shelf.workspace.root))
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(shelf.workspace.root))
     model = store_model(shelf.workspace, "another")
     key = store_build(shelf.workspace, BuildRequest(model=model.digest, path="onnx.tensorrt"), median_ms=1.0)
     done = CliRunner().invoke(app, ["report", shelf.fp16, key])

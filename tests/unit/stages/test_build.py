@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from core.models.model import Format, Model, Signature, TensorSpec
-from core.precision.kinds import Precision
-from core.progress import silent
-from core.request import BuildRequest
+from core.base.precision import Precision
+from core.base.progress import silent
+from core.base.tensors import Signature, TensorSpec
+from core.models.model import Format, Model
+from core.request.build_request import BuildRequest
 from core.stages import build
 from core.stages.build import own_calibration, recipe
-from core.stages.stage import StageContext, StageName, result_file
-from core.workspace import Workspace
+from core.stages.stage import StageContext
+from core.storage.builds import StageName, result_file
+from core.storage.workspace import Workspace
 
 SIGNATURE = Signature(name="main", inputs=(TensorSpec(name="x", dtype="float32", shape=(1,)),), outputs=())
 MODEL = Model(digest="m", name="m", format=Format.SAVEDMODEL, entry=".", signatures=(SIGNATURE,), size_bytes=1)

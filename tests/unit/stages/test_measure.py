@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from core.backends.base import all_backends
+from core.base.errors import Cancelled, RunFailed
+from core.base.progress import silent
+from core.base.serialization import from_data, to_data
 from core.benchmark.gpu import GpuRun, GpuTimes
 from core.benchmark.measurement import Measurement, Protocol
 from core.benchmark.statistics import latency
-from core.errors import Cancelled, RunFailed
-from core.progress import silent
-from core.serialization import from_data, to_data
 from core.stages.measure import TimesOnGpu, with_gpu_times
 
 FIGURES = latency([1.0, 1.1, 1.2] * 10)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from core.models.model import Format, Model, Signature
-from core.progress import silent
-from core.request import BuildRequest
-from core.simplify import Simplified
+from core.base.progress import silent
+from core.base.tensors import Signature
+from core.models.model import Format, Model
+from core.onnxio.simplify import Simplified
+from core.request.build_request import BuildRequest
 from core.stages import simplify
 from core.stages.stage import MOST_NAMES, StageContext
-from core.workspace import Workspace
+from core.storage.workspace import Workspace
 
 
 def test_names_are_kept_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,13 +10,14 @@ from onnx import helper, numpy_helper
 
 from core.backends.base import BuildConfig
 from core.backends.tensorrt import BACKEND
+from core.base.precision import Precision
+from core.base.profile import parse_profile
+from core.base.progress import silent
 from core.models.model import Format, Source
-from core.models.profile import parse_profile
-from core.onnxfile import graph_signature, read_onnx
-from core.precision.kinds import Precision
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx
 from core.precision.prepare import prepare
 from core.precision.target import TENSORRT, parse_target
-from core.progress import silent
 
 HERE = BACKEND.availability()
 needs_gpu = pytest.mark.skipif(not HERE.available, reason=f"TensorRT cannot run here: {HERE.reason}")

@@ -11,13 +11,14 @@ from onnx import TensorProto, helper
 from bench.overflow import overflowing_model
 from core.backends.tensorrt import BACKEND
 from core.backends.tensorrt._versions import features, parse_version
-from core.errors import BuildFailed, Cancelled, InvalidRequest, RunFailed, Unavailable, UnsupportedOps
+from core.base.errors import BuildFailed, Cancelled, InvalidRequest, RunFailed, Unavailable, UnsupportedOps
+from core.base.precision import Precision
 from core.models.model import Format, Source
-from core.onnxfile import graph_signature, read_onnx, save_onnx
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx, save_onnx
+from core.onnxio.simplify import simplify
 from core.precision.calibration_data import DataOptions
-from core.precision.kinds import Precision
 from core.precision.prepare import PrecisionOptions
-from core.simplify import simplify
 from tests.integration.backends.tensorrt.engines import HERE, built, images, in_precision, needs_gpu, reference
 
 pytestmark = needs_gpu
@@ -60,7 +61,7 @@ def test_a_build_is_cancelled_in_the_middle(convolutions, tmp_path):
 
 def test_the_timing_cache_is_kept_and_found(convolutions, tmp_path):
     from core.backends.tensorrt._build import BuildFacts
-    from core.serialization import read_json
+    from core.base.serialization import read_json
 
     built(convolutions, tmp_path / "first")
     built(convolutions, tmp_path / "second")

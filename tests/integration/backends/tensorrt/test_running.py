@@ -10,11 +10,11 @@ from onnx import TensorProto, helper
 from core.backends.tensorrt import BACKEND
 from core.backends.tensorrt._execution import numpy_dtype
 from core.backends.tensorrt._versions import features, parse_version
+from core.base.errors import InvalidRequest
+from core.base.precision import Precision
+from core.base.progress import silent
 from core.benchmark.loop import measure
 from core.benchmark.measurement import Protocol
-from core.errors import InvalidRequest
-from core.precision.kinds import Precision
-from core.progress import silent
 from tests.integration.backends.tensorrt.engines import HERE, built, images, needs_gpu, reference, save
 
 pytestmark = needs_gpu

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from core.backends.base import BuildConfig, Engine
 from core.backends.tensorrt._execution import numpy_dtype
 from core.backends.tensorrt._versions import dtype_name
-from core.models.model import Signature, TensorSpec
-from core.models.profile import parse_profile
-from core.precision.kinds import Precision
+from core.base.precision import Precision
+from core.base.profile import parse_profile
+from core.base.tensors import Signature, TensorSpec
 
 OUT_OF_MEMORY, ILLEGAL_ADDRESS = 2, 700
 TRT = SimpleNamespace(

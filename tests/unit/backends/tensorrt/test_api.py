@@ -10,7 +10,7 @@ import pytest
 from core.backends.tensorrt import _options, _versions
 from core.backends.tensorrt._log import _LEVELS
 from core.backends.tensorrt._versions import dtype_name, features, flags_for, network_flags, parse_version
-from core.precision.kinds import Precision
+from core.base.precision import Precision
 from tests.unit.backends.tensorrt.api_uses import (
     HELD,
     LISTINGS,

@@ -10,8 +10,8 @@ from core.backends.tensorrt._build import check_gpu
 from core.backends.tensorrt._log import Log
 from core.backends.tensorrt._progress import Watch, watched
 from core.backends.tensorrt._versions import features
-from core.errors import RunFailed, Unavailable
-from core.precision.kinds import Precision
+from core.base.errors import RunFailed, Unavailable
+from core.base.precision import Precision
 
 
 def runtime_of(monkeypatch, **functions):

@@ -6,7 +6,7 @@ from core.backends.tensorrt._backend import with_notes
 from core.backends.tensorrt._build import BuildFacts
 from core.backends.tensorrt._log import Log, build_failure, clean, start_failure, warning_notes
 from core.backends.tensorrt._parse import parse_failure
-from core.errors import BuildFailed, Unavailable, UnsupportedOps
+from core.base.errors import BuildFailed, Unavailable, UnsupportedOps
 from tests.unit.backends.tensorrt.stubs import engine_in, signature_of
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from core.backends.tensorrt import _cuda, _measure
+from core.base.errors import RunFailed
+from core.base.progress import silent
 from core.benchmark.measurement import Protocol
-from core.errors import RunFailed
-from core.progress import silent
 from tests.unit.backends.tensorrt.stubs import TRT, Clocks, Cuda, CudaEngine, no_clocks, signature_of
 
 SHORT = Protocol(warmup_seconds=0.0, min_seconds=0.0, min_samples=10)

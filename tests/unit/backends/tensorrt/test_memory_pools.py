@@ -8,9 +8,9 @@ import pytest
 from core.backends.tensorrt._build import _limit_memory
 from core.backends.tensorrt._options import read_settings
 from core.backends.tensorrt._versions import features, parse_version
-from core.errors import InvalidRequest
-from core.models.model import Signature
-from core.models.profile import parse_profile
+from core.base.errors import InvalidRequest
+from core.base.profile import parse_profile
+from core.base.tensors import Signature
 from tests.unit.backends.tensorrt.api_uses import LISTINGS
 
 

@@ -5,9 +5,9 @@ import pytest
 from core.backends.tensorrt import BACKEND
 from core.backends.tensorrt._options import OPTIONS, read_settings
 from core.backends.tensorrt._versions import features
-from core.errors import InvalidRequest
-from core.models.model import Signature, TensorSpec
-from core.models.profile import parse_profile
+from core.base.errors import InvalidRequest
+from core.base.profile import parse_profile
+from core.base.tensors import Signature, TensorSpec
 
 SIGNATURE = Signature(
     name="main",

@@ -7,7 +7,7 @@ import pytest
 
 from core.backends.tensorrt._log import Log
 from core.backends.tensorrt._progress import Phases, Watch, watched
-from core.errors import BuildFailed, Cancelled
+from core.base.errors import BuildFailed, Cancelled
 
 
 def test_phases_within_each_other_are_one_fraction():

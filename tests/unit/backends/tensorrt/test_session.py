@@ -6,8 +6,8 @@ import pytest
 from core.backends.tensorrt import _cuda
 from core.backends.tensorrt._execution import Execution
 from core.backends.tensorrt._session import TensorRTSession, checked_arrays
-from core.errors import InvalidRequest, RunFailed
-from core.models.model import Signature, TensorSpec
+from core.base.errors import InvalidRequest, RunFailed
+from core.base.tensors import Signature, TensorSpec
 from tests.unit.backends.tensorrt.stubs import TRT, Cuda, CudaEngine, engine_in, signature_of
 
 SIGNATURE = Signature(

@@ -3,8 +3,8 @@
 import pytest
 
 from core.backends.tensorrt._versions import dtype_name, features, flags_for, network_flags, parse_version
-from core.errors import Unavailable
-from core.precision.kinds import Precision
+from core.base.errors import Unavailable
+from core.base.precision import Precision
 
 
 @pytest.mark.parametrize(

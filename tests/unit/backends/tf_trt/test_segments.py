@@ -4,9 +4,9 @@ import pytest
 
 from core.backends.tf_trt._convert import profile_samples
 from core.backends.tf_trt._segments import ENGINE_OP, engine_graph, read_report, segments, source_nodes
+from core.base.profile import parse_profile
+from core.base.tensors import Signature, TensorSpec
 from core.graph.engine_graph import Fate
-from core.models.model import Signature, TensorSpec
-from core.models.profile import parse_profile
 
 # As TensorFlow 2.14 writes it.
 REPORT = """OP Name|Reason|Count

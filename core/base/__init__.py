@@ -1,0 +1,1 @@
+"""What everything stands on: errors, progress, tensors, types, figures; nothing here knows a model or a runtime."""

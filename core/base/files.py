@@ -1,0 +1,21 @@
+"""Files and folders, as far as more than one part asks about them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+WORKSPACE_VARIABLE = "ENGINEROOM_WORKSPACE"
+
+
+def folder_bytes(folder: Path, names: Sequence[str] = ("",)) -> int:
+    """Bytes of the files below each of `names` in `folder`."""
+    files = (file for name in names for file in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*")))
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def workspace_root() -> Path:
+    """The folder named by ENGINEROOM_WORKSPACE, else `~/.local/share/engine-room` (or below XDG_DATA_HOME)."""
+    data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+    return Path(os.environ.get(WORKSPACE_VARIABLE) or data / "engine-room").absolute()

@@ -1,0 +1,92 @@
+"""Shape profiles: the lengths that dynamic axes may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from core.base.errors import InvalidRequest
+from core.base.tensors import Signature, TensorSpec
+
+
+class Point(str, Enum):
+    MIN = "min"
+    OPT = "opt"
+    MAX = "max"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisRange:
+    """Lengths of one dynamic axis; engines are tuned for and measured at `opt`."""
+
+    min: int
+    opt: int
+    max: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.min <= self.opt <= self.max:
+            raise InvalidRequest(
+                f"A shape range must rise from at least 1: {self.min}:{self.opt}:{self.max} does not.",
+                hint="Give min:opt:max, such as 1:8:32.",
+            )
+
+    def at(self, point: Point) -> int:
+        return {Point.MIN: self.min, Point.OPT: self.opt, Point.MAX: self.max}[point]
+
+
+# What an axis gets when nobody says: one sample, and a short text or sequence.
+DEFAULT_BATCH = AxisRange(min=1, opt=1, max=8)
+DEFAULT_LENGTH = AxisRange(min=1, opt=64, max=256)
+
+
+def default_range(symbol: str) -> AxisRange:
+    return DEFAULT_BATCH if symbol in ("batch", "N", "batch_size") else DEFAULT_LENGTH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeProfile:
+    """A range for each dynamic axis by its symbol; symbols not named take their default."""
+
+    axes: dict[str, AxisRange] = field(default_factory=dict)
+
+    def length(self, symbol: str, point: Point = Point.OPT) -> int:
+        return (self.axes.get(symbol) or default_range(symbol)).at(point)
+
+    def shape(self, spec: TensorSpec, point: Point = Point.OPT) -> tuple[int, ...]:
+        """The concrete shape of an input.
+
+        Raises:
+            InvalidRequest: The input's rank is unknown.
+        """
+        if spec.shape is None:
+            raise InvalidRequest(f"Input {spec.name} has no known rank.", hint="Export the model with input shapes.")
+        return tuple(self.length(axis, point) if isinstance(axis, str) else axis for axis in spec.shape)
+
+    def complete(self, signature: Signature) -> ShapeProfile:
+        """The same profile with every symbol of the signature spelled out, so that equal requests have equal keys.
+
+        Raises:
+            InvalidRequest: The profile names an axis that the signature does not have.
+        """
+        symbols = signature.symbols
+        if unknown := [symbol for symbol in self.axes if symbol not in symbols]:
+            have = f"It has: {', '.join(symbols)}." if symbols else "All its axes are fixed."
+            raise InvalidRequest(f"Signature {signature.name} has no dynamic axis {', '.join(unknown)}.", hint=have)
+        return ShapeProfile(axes={symbol: self.axes.get(symbol) or default_range(symbol) for symbol in symbols})
+
+
+def parse_profile(texts: list[str]) -> ShapeProfile:
+    """Reads `batch=8` or `batch=1:8:32`, one entry an axis.
+
+    Raises:
+        InvalidRequest: An entry is not of that form.
+    """
+    axes: dict[str, AxisRange] = {}
+    for text in texts:
+        symbol, _, lengths = text.partition("=")
+        parts = lengths.split(":")
+        if not symbol or len(parts) not in (1, 3) or not all(part.isdigit() for part in parts):
+            raise InvalidRequest(f"Could not read the shape {text!r}.", hint="Write batch=8 or batch=1:8:32.")
+        low, opt, high = (int(part) for part in (parts * 3 if len(parts) == 1 else parts))
+        axes[symbol] = AxisRange(min=low, opt=opt, max=high)
+    return ShapeProfile(axes=axes)

@@ -1,0 +1,56 @@
+"""Arrays by name, and what a callable takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+Tensors = Mapping[str, Array]
+# An axis: a fixed length, or the symbol of a dynamic one ("batch"). Equal symbols are equal lengths.
+Axis = int | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """A named tensor.
+
+    Attributes:
+        name: The name a caller feeds or fetches it by (a signature's key, an ONNX value name).
+        dtype: NumPy's name of the element type ("float32", "int64", "bfloat16"), "string" for text.
+        shape: One entry an axis; None when the rank is unknown.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Axis, ...] | None
+
+    @property
+    def dynamic_axes(self) -> tuple[str, ...]:
+        return tuple(axis for axis in self.shape or () if isinstance(axis, str))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """One callable of a model."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The dynamic axes of the inputs, each once, in order."""
+        return tuple(dict.fromkeys(axis for spec in self.inputs for axis in spec.dynamic_axes))
+
+
+class Session(Protocol):
+    """A loaded engine, ready to run."""
+
+    def run(self, inputs: Tensors) -> dict[str, Array]:
+        """Runs once; keys are the signature's input and output names, arrays are NumPy's on the host."""
+        ...

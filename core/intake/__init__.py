@@ -1,0 +1,1 @@
+"""Takes models in: finds one in what was given, and stores it."""

@@ -1,0 +1,1 @@
+"""ONNX files: read past their weights, walked, named, simplified and written."""

@@ -1,0 +1,132 @@
+"""Walks an ONNX model: its graphs, nodes and stored tensors, and names what has no name."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import onnx
+from onnx import NodeProto
+
+# Names that exporters give to axes of unknown length, tf2onnx and Paddle a new one for each.
+_PLACEHOLDER = re.compile(r"\??|-1|[Nn]one|unk(__\d+)?|(p2o\.)?DynamicDimension\.\d+")
+_DTYPES = {"FLOAT": "float32", "DOUBLE": "float64", "UNDEFINED": "unknown"}
+
+
+def dtype_name(element_type: int) -> str:
+    """NumPy's (or ml_dtypes') name of a `TensorProto.DataType`."""
+    try:
+        name = str(onnx.TensorProto.DataType.Name(element_type))
+    except ValueError:
+        return "unknown"
+    if name.startswith("FLOAT") and "E" in name:  # FLOAT8E4M3FN is float8_e4m3fn in NumPy's world
+        return f"{name[:6]}_{name[6:]}".lower()
+    return _DTYPES.get(name, name.lower())
+
+
+def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """The main graph and every subgraph below it, outer ones first."""
+    yield from _graphs_below(model.graph)
+    for function in model.functions:
+        for node in function.node:
+            for graph in subgraphs(node):
+                yield from _graphs_below(graph)
+
+
+def _graphs_below(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    yield graph
+    for node in graph.node:
+        for inner in subgraphs(node):
+            yield from _graphs_below(inner)
+
+
+def subgraphs(node: NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that a node itself holds: branches of an `If`, the body of a `Loop`."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def nodes(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Every node: of the main graph, its subgraphs and the model's functions."""
+    for graph in graphs(model):
+        yield from graph.node
+    for function in model.functions:
+        yield from function.node
+
+
+def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every stored tensor: initializers, sparse ones' values, and tensors in attributes (`Constant`)."""
+    for graph in graphs(model):
+        yield from initializers(graph)
+    for node in nodes(model):
+        yield from attribute_tensors(node)
+
+
+def initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """The weights that a graph stores, sparse ones as their values."""
+    yield from graph.initializer
+    yield from (sparse.values for sparse in graph.sparse_initializer)
+
+
+def attribute_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    """The tensors that a node holds, such as a `Constant`'s."""
+    for attribute in node.attribute:
+        if attribute.HasField("t"):
+            yield attribute.t
+        yield from attribute.tensors
+
+
+def name_nodes(model: onnx.ModelProto) -> bool:
+    """Gives every unnamed node, and every later one of a name that is taken, a name such as `Conv_12`.
+
+    The number is the node's place in `nodes`, so equal models get equal names.
+
+    Returns:
+        Whether anything was named.
+    """
+    taken = {node.name for node in nodes(model)}
+    seen = {""}
+    changed = False
+    for index, node in enumerate(nodes(model)):
+        if node.name in seen:
+            name = f"{node.op_type}_{index}"
+            while name in taken:
+                name += "_"
+            node.name = name
+            taken.add(name)
+            changed = True
+        seen.add(node.name)
+    return changed
+
+
+def op_counts(model: onnx.ModelProto) -> dict[str, int]:
+    """Count of each op type, most frequent first; ops outside the default domain read `domain.Op`."""
+    counted = Counter(
+        node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}" for node in nodes(model)
+    )
+    return dict(counted.most_common())
+
+
+def opset(model: onnx.ModelProto) -> int | None:
+    """The version of the default domain's operator set."""
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
+
+
+def captured(node: NodeProto) -> list[str]:
+    """Names that the node's subgraphs take from outside."""
+    found: list[str] = []
+    for graph in subgraphs(node):
+        own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+        for inner in graph.node:
+            found += [name for name in [*inner.input, *captured(inner)] if name and name not in own]
+            own |= set(inner.output)
+        found += [value.name for value in graph.output if value.name not in own]
+    return list(dict.fromkeys(found))
+
+
+def is_placeholder(symbol: str) -> bool:
+    """Whether an axis name says only "unknown"."""
+    return _PLACEHOLDER.fullmatch(symbol) is not None

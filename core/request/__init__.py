@@ -1,0 +1,1 @@
+"""What can be built and what was asked for: paths, requests, references, commands, the catalogue."""

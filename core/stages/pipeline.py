@@ -1,0 +1,139 @@
+"""Carries a build out: which stages it needs, and running them in order."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from core.backends.base import backend_named
+from core.base.errors import Cancelled, EngineRoomError, error_to_dict
+from core.base.progress import Progress, Report
+from core.base.serialization import read_json, write_json
+from core.models.model import Format, Model
+from core.request.build_request import BuildRequest
+from core.request.paths import path_named
+from core.stages.child import run_stage
+from core.stages.stage import OPTIONAL_STAGES
+from core.storage.builds import BUILD_FILE, REQUEST_FILE, Build, StageName, StageRecord, State, engine_artifact
+from core.storage.workspace import Workspace
+
+StageRunner = Callable[[StageName, Path, Report], None]
+OnChange = Callable[[Build, Progress | None], None]
+
+
+def plan(request: BuildRequest, model: Model) -> tuple[StageName, ...]:
+    """The stages that a request needs."""
+    path = path_named(model, request.path)
+    into_onnx = path.formats[-1] is Format.ONNX
+    converts = len(path.formats) > 1 or into_onnx
+    lowers = into_onnx and request.precision.in_graph
+    simplifies = into_onnx and (lowers or backend_named(path.backend).simplifies)
+    return tuple(
+        stage
+        for stage in StageName
+        if not (stage is StageName.CONVERT and not converts)
+        and not (stage is StageName.SIMPLIFY and not simplifies)
+        and not (stage is StageName.PRECISION and not lowers)
+    )
+
+
+def open_build(workspace: Workspace, request: BuildRequest, *, stages: Sequence[StageName] = (), force: bool = False) -> Build:
+    """The stored build of a checked request, made if there is none; `force` forgets what an earlier one left.
+
+    A build that was cut off goes on where it stopped: finished stages stay finished.
+
+    Args:
+        stages: As `plan` tells; it is asked when they are not given.
+    """
+    folder = workspace.build_folder(request.key)
+    if force:
+        forget_build(workspace, request.key)
+    if (folder / BUILD_FILE).exists():
+        return read_json(Build, folder / BUILD_FILE)
+    stages = stages or plan(request, workspace.model(request.model))
+    build = Build(
+        key=request.key,
+        request=request,
+        state=State.WAITING,
+        stages=tuple(StageRecord(stage=stage) for stage in stages),
+        created_at=time.time(),
+    )
+    write_json(folder / REQUEST_FILE, request)
+    write_json(folder / BUILD_FILE, build)
+    return build
+
+
+def forget_build(workspace: Workspace, key: str) -> None:
+    """Deletes a build's folder and its engine; models that other builds share stay."""
+    folder = workspace.build_folder(key)
+    if engine := engine_artifact(folder):
+        shutil.rmtree(workspace.artifacts / engine, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_build(
+    workspace: Workspace,
+    request: BuildRequest,
+    *,
+    on_change: OnChange,
+    runner: StageRunner = run_stage,
+    stages: Sequence[StageName] = (),
+    force: bool = False,
+) -> Build:
+    """Runs the stages that are not done yet and returns the finished build; a failure is told in it, not raised.
+
+    Args:
+        request: As `core.request.build_request.checked` returned it.
+        on_change: Called after each change of a stage, and with each stage's progress.
+        runner: Runs one stage to its end, raising EngineRoomError; Cancelled ends the build as cancelled.
+        stages: See `open_build`.
+    """
+    build = open_build(workspace, request, stages=stages, force=force)
+    if build.state is State.DONE:
+        return build
+    folder = workspace.build_folder(build.key)
+    again = tuple(record if record.state is State.DONE else StageRecord(stage=record.stage) for record in build.stages)
+    build = replace(build, state=State.RUNNING, stages=again, finished_at=None)
+
+    def update(record: StageRecord) -> Build:
+        stages = tuple(record if old.stage is record.stage else old for old in build.stages)
+        changed = replace(build, stages=stages, state=_state(stages))
+        if changed.state is not State.RUNNING:
+            changed = replace(changed, finished_at=time.time())
+        write_json(folder / BUILD_FILE, changed)
+        on_change(changed, None)
+        return changed
+
+    for stage in [record.stage for record in build.stages if record.state is not State.DONE]:
+        started = StageRecord(stage=stage, state=State.RUNNING, started_at=time.time())
+        build = running = update(started)
+        ended = _run(runner, started, folder, partial(on_change, running))
+        build = update(ended)
+        if build.state is not State.RUNNING:
+            break
+    return build
+
+
+def _run(runner: StageRunner, started: StageRecord, folder: Path, report: Report) -> StageRecord:
+    clock = time.perf_counter()
+    state, error = State.DONE, None
+    try:
+        runner(started.stage, folder, report)
+    except (KeyboardInterrupt, Cancelled):
+        state = State.CANCELLED
+    except EngineRoomError as failure:
+        state, error = State.FAILED, error_to_dict(failure)
+    return replace(started, state=state, error=error, seconds=round(time.perf_counter() - clock, 3))
+
+
+def _state(stages: tuple[StageRecord, ...]) -> State:
+    """Of a build whose stages have gone so far."""
+    if any(record.state is State.CANCELLED for record in stages):
+        return State.CANCELLED
+    if any(record.state is State.FAILED and record.stage not in OPTIONAL_STAGES for record in stages):
+        return State.FAILED
+    return State.RUNNING if any(record.state in (State.WAITING, State.RUNNING) for record in stages) else State.DONE

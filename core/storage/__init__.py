@@ -1,0 +1,1 @@
+"""What is kept: the workspace, records of builds, the shared store, users' data, and giving space back."""

@@ -1,0 +1,83 @@
+"""Builds as stored: what was asked, how each stage went, and what was found."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from core.base.serialization import read_json
+from core.request.build_request import BuildRequest
+from core.storage.workspace import Workspace
+
+BUILD_FILE = "record.json"
+REQUEST_FILE = "request.json"
+
+
+class StageName(str, Enum):
+    CONVERT = "convert"
+    SIMPLIFY = "simplify"
+    PRECISION = "precision"
+    BUILD = "build"
+    INSPECT = "inspect"
+    REFERENCE = "reference"
+    PARITY = "parity"
+    MEASURE = "measure"
+
+
+def result_file(folder: Path, stage: StageName) -> Path:
+    return folder / f"{stage.value}.json"
+
+
+class State(str, Enum):
+    """Of a build or of one of its stages."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageRecord:
+    """How one stage went; `error` is `error_to_dict`'s, `started_at` seconds since the epoch."""
+
+    stage: StageName
+    state: State = State.WAITING
+    started_at: float | None = None
+    seconds: float | None = None
+    error: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """A build as stored: what was asked, and how each stage went."""
+
+    key: str
+    request: BuildRequest
+    state: State
+    stages: tuple[StageRecord, ...]
+    created_at: float
+    finished_at: float | None = None
+
+    @property
+    def error(self) -> dict[str, str] | None:
+        """Why it failed, or what an optional stage could not do."""
+        return next((record.error for record in self.stages if record.error), None)
+
+
+def engine_artifact(folder: Path) -> str | None:
+    """Key of the engine that a build's folder names; None without one, or with one of another release."""
+    try:
+        key = json.loads(result_file(folder, StageName.BUILD).read_text(encoding="utf-8")).get("artifact")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return key if isinstance(key, str) else None
+
+
+def all_builds(workspace: Workspace) -> list[Build]:
+    """Every stored build, newest first."""
+    builds = [read_json(Build, path) for path in workspace.builds.glob(f"*/{BUILD_FILE}")]
+    return sorted(builds, key=lambda build: build.created_at, reverse=True)
