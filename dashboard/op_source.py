@@ -12,12 +12,12 @@ from pathlib import Path
 import streamlit as st
 
 from core.base.errors import EngineRoomError, StageCrashed, error_from_dict
-from core.base.serialization import from_data, read_json, to_data
+from core.base.serialization import from_data, to_data
 from core.base.tensors import Signature
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Model
-from core.stages.stage import PREPARING_STAGES, Prepared
-from core.storage.builds import Build, StageName, result_file
+from core.stages.stage import preparations_in
+from core.storage.builds import Build, StageName
 from core.storage.workspace import Workspace
 
 KEPT = 8  # graphs held in memory
@@ -42,11 +42,9 @@ def forms_of(workspace: Workspace, model: Model, builds: list[Build]) -> list[Mo
     uploaded = ModelForm(title="As uploaded", path=workspace.model_path(model), format=model.format)
     found: dict[Path, str] = {}
     for build in reversed(builds):
-        for stage in reversed(PREPARING_STAGES):
-            result = result_file(workspace.build_folder(build.key), stage)
-            with suppress(EngineRoomError):
-                prepared = read_json(Prepared, result) if result.exists() else None
-                if prepared and prepared.artifact and prepared.format is Format.ONNX:
+        with suppress(EngineRoomError):
+            for stage, prepared in preparations_in(workspace.build_folder(build.key)).items():
+                if prepared.artifact and prepared.format is Format.ONNX:
                     title = TITLES[stage].format(precision=build.request.precision.value.upper())
                     path = workspace.artifacts / prepared.artifact / prepared.entry
                     found.setdefault(path, title)

@@ -13,13 +13,14 @@ import streamlit as st
 from core.base.errors import EngineRoomError, StoreFailed
 from core.base.files import folder_bytes
 from core.base.serialization import read_json
-from core.benchmark.measurement import Measurement
 from core.jobs.queue import Queue
 from core.models.model import Model
-from core.parity.result import Parity
-from core.stages.build import Built
+from core.stages.build import STAGE as BUILD
+from core.stages.measure import STAGE as MEASURE
 from core.stages.outcome import Outcome
-from core.storage.builds import BUILD_FILE, Build, StageName, result_file
+from core.stages.parity import STAGE as PARITY
+from core.stages.stage import Stage
+from core.storage.builds import BUILD_FILE, Build, result_file
 from core.storage.housekeeping import Usage, usage
 from core.storage.workspace import Workspace, default_workspace
 
@@ -85,6 +86,10 @@ def _newest_first(folder: Path, name: str) -> Iterator[Path]:
     yield from (path for _, path in sorted(dated, reverse=True))
 
 
+def _left(folder: Path, stage: Stage[T]) -> T | None:
+    return _readable(stage.result, result_file(folder, stage.name))
+
+
 def _readable(kind: type[T], path: Path) -> T | None:
     try:
         return read_json(kind, path)
@@ -113,9 +118,7 @@ class Figures:
 def figures(build: Build) -> Figures:
     """Read from the build's small files; its layers, which may be large, stay unread."""
     folder = workspace().build_folder(build.key)
-    built = _readable(Built, result_file(folder, StageName.BUILD))
-    measured = _readable(Measurement, result_file(folder, StageName.MEASURE))
-    parity = _readable(Parity, result_file(folder, StageName.PARITY))
+    built, measured, parity = _left(folder, BUILD), _left(folder, MEASURE), _left(folder, PARITY)
     return Figures(
         size_bytes=built.engine.size_bytes if built else None,
         median_ms=measured.latency.median_ms if measured else None,

@@ -37,3 +37,9 @@ def from_packages(title: str, *packages: str, devices: tuple[str, ...] = ("cpu",
     if found := installed_version(*packages):
         return Availability(available=True, version=found, devices=devices)
     return Availability(available=False, reason=f"{title} is not installed.", hint=f"pip install {packages[0]}")
+
+
+def package_versions(*names: str) -> dict[str, str]:
+    """The versions of those packages that are installed; some come built for a device, under a name of their own."""
+    found = {name: installed_version(name, f"{name}-cpu", f"{name}-gpu") for name in names}
+    return {name: version for name, version in found.items() if version}

@@ -6,13 +6,13 @@ decide. An ONNX node keeps the name of the TensorFlow node that it came from, wi
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.base.availability import Availability, from_packages, installed_version
+from core.base.availability import Availability, from_packages, package_versions
 from core.base.errors import ConversionFailed
 from core.base.progress import Progress, Report
 from core.base.tensors import Signature
@@ -32,6 +32,7 @@ OPSET = 17
 LARGE_FROM_BYTES = 300_000_000
 LOGGER = "tf2onnx"
 TOOL = "tf2onnx"
+PACKAGES = ("tensorflow", "tf2onnx", "onnx")
 
 
 def availability() -> Availability:
@@ -110,10 +111,9 @@ def to_onnx(frozen: Frozen, signature: Signature, folder: Path, *, what: str, lo
     save_onnx(model, path)
     ops = walk.op_counts(model)
     del model, graph
-    source_ops = {} if frozen.graph is None else _counts(frozen.graph)
-    notes = (
-        [f"{sum(source_ops.values())} TensorFlow ops became {sum(ops.values())} ONNX ops (opset {OPSET})."] if source_ops else []
-    )
+    notes = []
+    if frozen.graph is not None and (given := _count(frozen.graph)):
+        notes.append(f"{given} TensorFlow ops became {sum(ops.values())} ONNX ops (opset {OPSET}).")
     if frozen.weights is not None:
         notes.append("The weights are in a file of their own, and constants are left for the runtime to fold.")
     notes += load_in_runtime(path, what)
@@ -122,14 +122,9 @@ def to_onnx(frozen: Frozen, signature: Signature, folder: Path, *, what: str, lo
         format=Format.ONNX,
         signature=signature,
         ops=ops,
-        source_ops=source_ops,
-        versions={name: version for name in ("tensorflow", "tf2onnx", "onnx") if (version := _version(name))},
+        versions=package_versions(*PACKAGES),
         notes=tuple(notes),
     )
-
-
-def _version(name: str) -> str | None:
-    return installed_version(f"{name}-cpu", name)
 
 
 def _translated(frozen: Frozen) -> Any:
@@ -187,10 +182,9 @@ def _optimized_in_place(graph: Any) -> Any:
     return graph
 
 
-def _counts(graph: Any) -> dict[str, int]:
+def _count(graph: Any) -> int:
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    counted = Counter(node.op for node in nodes if node.op not in ("Const", "Placeholder", "NoOp"))
-    return dict(counted.most_common())
+    return sum(node.op not in ("Const", "Placeholder", "NoOp") for node in nodes)
 
 
 def _unmapped(log: ConverterLog) -> dict[str, list[str]]:

@@ -27,7 +27,6 @@ class Converted:
         entry: The main file below the folder ("model.onnx"; "." for a SavedModel).
         signature: In the source's own names.
         ops: Count of each op type after the conversion.
-        source_ops: Count of each op type that the converter was given, where it tells.
         versions: Of the packages that did it.
     """
 
@@ -35,15 +34,21 @@ class Converted:
     format: Format
     signature: Signature
     ops: dict[str, int] = field(default_factory=dict)
-    source_ops: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 class Conversion(Protocol):
+    """One way from a format to another.
+
+    Attributes:
+        packages: Those that carry it out: a new version of any may convert otherwise.
+    """
+
     name: str
     source: Format
     target: Format
+    packages: tuple[str, ...]
 
     def availability(self) -> Availability:
         """Whether it works here; imports no heavy package."""

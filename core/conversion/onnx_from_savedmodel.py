@@ -23,6 +23,7 @@ class OnnxFromSavedModel:
     name = "onnx_from_savedmodel"
     source = Format.SAVEDMODEL
     target = Format.ONNX
+    packages = _tf2onnx.PACKAGES
 
     def __init__(self, *, large_from_bytes: int = _tf2onnx.LARGE_FROM_BYTES) -> None:
         """Weights of `large_from_bytes` and more are kept apart, while converting and in the result."""

@@ -21,6 +21,7 @@ class OnnxFromTflite:
     name = "onnx_from_tflite"
     source = Format.TFLITE
     target = Format.ONNX
+    packages = _tf2onnx.PACKAGES
 
     def availability(self) -> Availability:
         litert = from_packages("LiteRT", "ai-edge-litert")  # its schema tells which tensor a signature's name means

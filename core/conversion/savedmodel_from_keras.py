@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from core.base.availability import Availability, from_packages, installed_version
+from core.base.availability import Availability, from_packages, package_versions
 from core.base.errors import ConversionFailed
 from core.base.progress import Progress, Report
 from core.base.tensors import Signature
@@ -22,6 +22,7 @@ class SavedModelFromKeras:
     name = "savedmodel_from_keras"
     source = Format.KERAS
     target = Format.SAVEDMODEL
+    packages = ("tensorflow", "keras")
 
     def availability(self) -> Availability:
         tensorflow = from_packages("TensorFlow", "tensorflow-cpu", "tensorflow")
@@ -33,16 +34,9 @@ class SavedModelFromKeras:
             model = _load(source.path)
             report(Progress(message="Saving it as a SavedModel", fraction=0.6))
             _save(model, source.signature, folder)
-        found = {name: installed_version(*packages) for name, *packages in _PACKAGES}
         return Converted(
-            entry=".",
-            format=Format.SAVEDMODEL,
-            signature=source.signature,
-            versions={name: version for name, version in found.items() if version},
+            entry=".", format=Format.SAVEDMODEL, signature=source.signature, versions=package_versions(*self.packages)
         )
-
-
-_PACKAGES = (("tensorflow", "tensorflow-cpu", "tensorflow"), ("keras", "keras"))
 
 
 def _load(path: Path) -> Any:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from core.base.availability import Availability, from_packages, installed_version
+from core.base.availability import Availability, from_packages, package_versions
 from core.base.progress import Progress, Report
 from core.conversion._failures import explained, unsupported
 from core.conversion.base import Converted
@@ -27,6 +27,7 @@ class TfliteFromSavedModel:
     name = "tflite_from_savedmodel"
     source = Format.SAVEDMODEL
     target = Format.TFLITE
+    packages = ("tensorflow",)
 
     def availability(self) -> Availability:
         return from_packages("TensorFlow", "tensorflow-cpu", "tensorflow")
@@ -54,13 +55,12 @@ class TfliteFromSavedModel:
                 )
         path = folder / "model.tflite"
         path.write_bytes(content)
-        version = installed_version("tensorflow-cpu", "tensorflow")
         return Converted(
             entry=path.name,
             format=Format.TFLITE,
             signature=source.signature,
             ops=read_tflite(path).ops,
-            versions={"tensorflow": version} if version else {},
+            versions=package_versions(*self.packages),
             notes=tuple(notes),
         )
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.base.errors import BrokenModel, EngineRoomError, InvalidRequest, NotFound, StoreFailed
+from core.base.errors import BrokenModel, EngineRoomError, InvalidRequest
 from core.base.progress import Progress, Report, silent
 from core.base.serialization import read_json, write_json
 from core.intake.archives import is_archive, unpack
@@ -34,6 +32,7 @@ def add_model(
     name: str | None = None,
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
+    owned: bool = False,
     report: Report = silent,
 ) -> Model:
     """Stores a model; one that is there already is left as it is.
@@ -44,6 +43,8 @@ def add_model(
         name: For people; the file's or folder's name when None.
         inputs: For a frozen GraphDef alone: the tensors to feed.
         outputs: For a frozen GraphDef alone: the tensors to fetch.
+        owned: The files at the path are ours and never change, such as an upload's: they share their place on the disk with what
+            is stored.
         report: Told about progress.
 
     Raises:
@@ -61,7 +62,9 @@ def add_model(
         content = stored / "content"
         content.mkdir(parents=True)
         size_bytes = located.size_bytes
-        digest = digest_of(located.files, store_in=content, owned=(partial / "unpacked").is_dir(), also=also, report=report)
+        digest = digest_of(
+            located.files, store_in=content, owned=owned or (partial / "unpacked").is_dir(), also=also, report=report
+        )
         known = workspace.model_folder(digest) / "model.json"
         if known.is_file():
             return read_json(Model, known)
@@ -70,45 +73,6 @@ def add_model(
         model = _model(located, reading, digest=digest, size_bytes=size_bytes, name=name or _name(path))
         write_json(stored / "model.json", model)
         return read_json(Model, workspace.settle(stored, workspace.model_folder(digest)) / "model.json")
-
-
-def inspect_model(
-    path: Path, *, name: str | None = None, inputs: Sequence[str] = (), outputs: Sequence[str] = (), report: Report = silent
-) -> Model:
-    """What `add_model` would store, without storing anything. Arguments and errors are the same."""
-    with tempfile.TemporaryDirectory(prefix="engine-room-") as folder, _damage_told(path):
-        try:
-            located = _located(path, Path(folder) / "unpacked", report)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise StoreFailed(
-                f"There is no room to unpack {path.name} in {folder}.", hint="Free some space, or set TMPDIR."
-            ) from error
-        digest = digest_of(located.files, also=_choice(located, inputs, outputs), report=report)
-        report(Progress(message=f"Reading the {located.format.value} model"))
-        reading = _read(located.format, located.source, inputs, outputs)
-        return _model(located, reading, digest=digest, size_bytes=located.size_bytes, name=name or _name(path))
-
-
-def delete_model(workspace: Workspace, digest: str) -> Model:
-    """Removes the stored model whose digest begins so, and returns what it was.
-
-    Raises:
-        NotFound: None does, or several.
-        StoreFailed: The workspace is not writable.
-    """
-    model = workspace.model(digest)
-    with workspace.partial_folder("deleted-") as partial:
-        try:
-            os.rename(workspace.model_folder(model.digest), partial / "model")
-        except FileNotFoundError as error:
-            raise NotFound(f"{model.name} is gone already.") from error
-        except PermissionError as error:
-            raise StoreFailed(
-                f"{model.name} could not be deleted: permission denied.", hint="Check the folder's rights."
-            ) from error
-    return model
 
 
 @contextmanager

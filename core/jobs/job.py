@@ -17,7 +17,8 @@ from enum import Enum, IntEnum
 from core.base.availability import Availability
 from core.base.progress import Progress
 from core.request.build_request import BuildRequest
-from core.stages.toolchains import Needs, Toolchain
+from core.stages.stage import Needs
+from core.stages.toolchains import Toolchain
 from core.storage.builds import Build, StageName, StageRecord
 
 # How the job engine knows our workflow and what it tells.

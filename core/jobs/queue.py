@@ -34,7 +34,8 @@ from core.request.build_request import BuildRequest, aimed_at, checked
 from core.request.paths import path_named
 from core.stages.outcome import Outcome, load_outcome
 from core.stages.pipeline import plan
-from core.stages.toolchains import Needs, lack_of, needs_of
+from core.stages.stage import Needs
+from core.stages.toolchains import lack_of, needs_of
 from core.storage import housekeeping
 from core.storage.builds import BUILD_FILE, Build, StageRecord, State, all_builds
 from core.storage.housekeeping import Collected

@@ -17,7 +17,8 @@ from core.base.progress import Report
 from core.jobs.guard import STUBBORN_SECONDS
 from core.jobs.processes import boot_seconds, end_orphans
 from core.stages.child import Child, Interrupted, run_stage
-from core.stages.toolchains import Needs, Toolchain, python_path, toolchain_for
+from core.stages.stage import Needs
+from core.stages.toolchains import Toolchain, python_path, toolchain_for
 from core.storage.builds import StageName
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from core.base.dtypes import dtype_name, dtype_named, integer_bounds, is_float, is_text
 from core.base.errors import InvalidRequest
+from core.base.npy import read_header, read_rows
 from core.base.profile import Point, ShapeProfile
 from core.base.tensors import Array, Signature, Tensors, TensorSpec
 from core.parity.batches import leads_with_batch
@@ -110,20 +112,29 @@ def describe_file(path: Path, sets: int) -> str:
     return f"{path.name}, {sets} {'set' if sets == 1 else 'sets'}"
 
 
-def load_inputs(path: Path, signature: Signature, profile: ShapeProfile) -> list[dict[str, Array]]:
+def load_inputs(path: Path, signature: Signature, profile: ShapeProfile, *, most: int | None = None) -> list[dict[str, Array]]:
     """The user's inputs from an .npz keyed by input name, cut into batches.
 
     The leading axis may hold many samples: it is cut at the profile's opt length of the batch (at a fixed leading axis's own
     length). What remains is a smaller last batch. Inputs without a batch are given with every set. An array `labels` is left for
     `load_labels`.
 
+    Args:
+        most: Sets at most; of a long array no more is read than they take.
+
     Raises:
         InvalidRequest: The file is no .npz, or a name, shape, type or value does not fit the signature.
     """
-    arrays = read_npz(path)
+    arrays = read_npz(path, rows={} if most is None else _rows(signature, profile, most))
     if LABELS not in {spec.name for spec in signature.inputs}:
         arrays.pop(LABELS, None)
-    return cut_inputs(arrays, path.name, signature, profile)
+    return cut_inputs(arrays, path.name, signature, profile)[:most]
+
+
+def _rows(signature: Signature, profile: ShapeProfile, sets: int) -> dict[str, int]:
+    """How much of each array along its batch axis so many sets take."""
+    batched = (spec for spec in signature.inputs if leads_with_batch(spec, signature))
+    return {spec.name: sets * (profile.shape(spec)[0] or 1) for spec in batched}
 
 
 def cut_inputs(arrays: Tensors, where: str, signature: Signature, profile: ShapeProfile) -> list[dict[str, Array]]:
@@ -144,8 +155,11 @@ def cut_inputs(arrays: Tensors, where: str, signature: Signature, profile: Shape
     return [fits(one, signature, profile) for one in found]
 
 
-def read_npz(path: Path) -> dict[str, Array]:
+def read_npz(path: Path, *, rows: Mapping[str, int] | None = None) -> dict[str, Array]:
     """Every array of an .npz; nothing in it is executed.
+
+    Args:
+        rows: Of these arrays so many at most along the leading axis are read.
 
     Raises:
         InvalidRequest: It is no such file, is broken, or holds Python objects.
@@ -156,7 +170,8 @@ def read_npz(path: Path) -> dict[str, Array]:
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 raise InvalidRequest(f"{path.name} holds one array without a name.", hint=hint)
-            return {name: loaded[name] for name in loaded.files}
+            known = rows or {}
+            return {name: _beginning(loaded, name, known[name]) if name in known else loaded[name] for name in loaded.files}
     except OSError as error:
         raise InvalidRequest(f"Could not read {path.name}: {error.strerror or error}.", hint=hint) from error
     except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
@@ -165,6 +180,17 @@ def read_npz(path: Path) -> dict[str, Array]:
         else:
             why = "it is no .npz, or a broken one"
         raise InvalidRequest(f"Could not read {path.name}: {why}.", hint=hint) from error
+
+
+def _beginning(loaded: np.lib.npyio.NpzFile, name: str, rows: int) -> Array:
+    """The first rows of an array, decompressed no further where they lie one after the other."""
+    archive, member = loaded.zip, f"{name}.npy"
+    if archive and member in archive.namelist():
+        with archive.open(member) as file:
+            header = read_header(file)
+            if header.in_rows and 0 < rows < header.shape[0]:
+                return np.stack(list(islice(read_rows(file, header), rows)))
+    return np.asarray(loaded[name])
 
 
 def _check_names(given: Tensors, signature: Signature, where: str) -> None:

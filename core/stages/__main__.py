@@ -6,7 +6,6 @@ or {"done": true}. Standard output and error are the build's log.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from core.base.errors import EngineRoomError, error_to_dict
 from core.base.progress import Progress
 from core.base.serialization import read_json, to_data, write_json
 from core.request.build_request import BuildRequest
+from core.stages.all_stages import stage_named
 from core.stages.stage import StageContext
 from core.storage.builds import REQUEST_FILE, StageName, result_file
 from core.storage.store import store_named
@@ -46,7 +46,7 @@ def main(stage: StageName, folder: Path) -> int:
             report=report,
             store=store_named(),
         )
-        result = importlib.import_module(f"core.stages.{stage.value}").run(context)
+        result = stage_named(stage).run(context)
         write_json(result_file(folder, stage), result)
     except EngineRoomError as error:
         send("error", error_to_dict(error))

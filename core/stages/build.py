@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from core.backends.base import Engine, backend_named
+from core.base.availability import package_versions
 from core.base.errors import NotFound
-from core.base.serialization import content_key, read_json, write_json
+from core.base.serialization import read_json, write_json
 from core.benchmark.machine import gpu_name
 from core.benchmark.memory import peak_bytes
-from core.stages.stage import StageContext
+from core.stages.stage import Stage, StageContext, needs_backend
 from core.storage.builds import StageName, result_file
 
 ENGINE_FILE = "engine.json"
@@ -36,12 +37,7 @@ class Built:
 
 
 def run(context: StageContext) -> Built:
-    key = content_key(recipe(context))
-    made = False
-
-    def make(folder: Path) -> None:
-        nonlocal made
-        made = True
+    def make(folder: Path, key: str) -> None:
         start = time.perf_counter()
         source = context.source(context.prepared)
         if calibration := own_calibration(context):
@@ -55,18 +51,17 @@ def run(context: StageContext) -> Built:
         )
         write_json(folder / ENGINE_FILE, built)
 
-    folder = context.make_artifact(key, make)
-    built = read_json(Built, folder / ENGINE_FILE)
-    return replace(built, engine=replace(built.engine, folder=folder), reused=not made)
+    artifact = context.make_artifact(recipe(context), backend_version(context.request.backend), make)
+    built = read_json(Built, artifact.folder / ENGINE_FILE)
+    return replace(built, engine=replace(built.engine, folder=artifact.folder), reused=artifact.reused)
 
 
 def recipe(context: StageContext) -> dict[str, Any]:
     """All that decides what the engine is; builds alike share one."""
-    backend, prepared, calibration = backend_named(context.request.backend), context.prepared, own_calibration(context)
+    prepared, calibration = context.prepared, own_calibration(context)
     return {
         "step": "build",
-        "backend": backend.name,
-        "version": backend.availability().version,
+        "backend": context.request.backend,
         "from": prepared.artifact or context.model.digest,
         "signature": prepared.signature,
         "config": context.request.config,
@@ -74,6 +69,11 @@ def recipe(context: StageContext) -> dict[str, Any]:
         # An engine for a GPU runs on that type alone.
         **({"gpu": gpu_name()} if context.request.device == "cuda" else {}),
     }
+
+
+def backend_version(name: str) -> dict[str, str | None]:
+    """Of the runtime; TF-TRT's engines hang on the TensorRT beside its TensorFlow too."""
+    return {name: backend_named(name).availability().version, **package_versions("tensorrt")}
 
 
 def own_calibration(context: StageContext) -> str | None:
@@ -89,8 +89,11 @@ def built_engine(context: StageContext) -> Engine:
     Raises:
         NotFound: It was deleted meanwhile.
     """
-    built = context.result(StageName.BUILD, Built)
+    built = context.result(STAGE)
     folder = context.workspace.artifact(built.artifact)
     if folder is None:
         raise NotFound("The engine of this build was deleted.", hint="Build it again.")
     return replace(built.engine, folder=folder)
+
+
+STAGE = Stage(name=StageName.BUILD, result=Built, run=run, needs=needs_backend)

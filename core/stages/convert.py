@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
-import core
+from core.base.availability import package_versions
 from core.conversion.base import Conversion
 from core.models.model import Format
 from core.onnxio.file import read_onnx, save_onnx
 from core.onnxio.walk import name_nodes, op_counts
 from core.request.paths import conversion_between, path_named
 from core.stages.prepare import make_prepared
-from core.stages.stage import Prepared, StageContext
+from core.stages.stage import Needs, Prepared, Stage, StageContext, Task
+from core.storage.builds import StageName
 
 
 def run(context: StageContext) -> Prepared:
@@ -35,8 +37,7 @@ def _convert(context: StageContext, base: Prepared, conversion: Conversion) -> P
             notes=done.notes,
         )
 
-    versions = [conversion.availability().version, core.__version__]
-    return make_prepared(context, base, {"step": conversion.name, "versions": versions}, make)
+    return make_prepared(context, base, {"step": conversion.name}, package_versions(*conversion.packages), make)
 
 
 def _with_named_nodes(context: StageContext, base: Prepared) -> Prepared:
@@ -58,4 +59,17 @@ def _with_named_nodes(context: StageContext, base: Prepared) -> Prepared:
             notes=("Unnamed nodes were given names, so that layers can be traced back to them.",),
         )
 
-    return make_prepared(context, base, {"step": "name-nodes"}, make)
+    return make_prepared(context, base, {"step": "name-nodes"}, package_versions("onnx"), make)
+
+
+def _needs(task: Task) -> Needs:
+    return Needs(conversions=tuple(conversion_between(source, target).name for source, target in pairwise(task.path.formats)))
+
+
+STAGE = Stage(
+    name=StageName.CONVERT,
+    result=Prepared,
+    run=run,
+    when=lambda task: len(task.path.formats) > 1 or task.ends_in_onnx,
+    needs=_needs,
+)

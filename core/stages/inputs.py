@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from core.base.tensors import Array, Signature
 from core.parity.accuracy import load_labels
-from core.parity.batches import leads_with_batch
+from core.parity.batches import batch_length, leads_with_batch
 from core.parity.inputs import cut_inputs, describe_file, describe_random, load_inputs, random_inputs
 from core.precision.calibration_data import DataOptions, open_data
 from core.precision.labelled import find_labelled
@@ -19,24 +20,35 @@ RANDOM_SETS = 4
 
 def input_sets(context: StageContext) -> tuple[list[dict[str, Array]], str]:
     """The input sets in the source signature's names, and where they came from."""
-    request = context.request
+    return _sets(context, None)
+
+
+def first_inputs(context: StageContext) -> dict[str, Array]:
+    """The first of the input sets; of the user's data no more is read than that takes."""
+    return _sets(context, 1)[0][0]
+
+
+def _sets(context: StageContext, most: int | None) -> tuple[list[dict[str, Array]], str]:
+    request, profile = context.request, context.request.profile
     signature = context.model.signature(request.signature)
     if request.inputs is None:
-        sets = random_inputs(signature, request.profile, request.seed, RANDOM_SETS, request.ranges)
-        return sets, describe_random(request.seed, RANDOM_SETS)
+        sets = random_inputs(signature, profile, request.seed, most or RANDOM_SETS, request.ranges)
+        return sets, describe_random(request.seed, len(sets))
     path = context.workspace.data_path(request.inputs)
     if path.suffix == ".npz":
-        sets = load_inputs(path, signature, request.profile)
+        sets = load_inputs(path, signature, profile, most=most)
         return sets, describe_file(Path("your data"), len(sets))
     data = open_data(path, signature, _options(context))
-    samples = list(data.read())
+    enough = most and most * batch_length(signature, profile)  # a sample of theirs holds at least one of ours
+    samples = list(islice(data.read(), enough))
     arrays = {
         spec.name: np.concatenate([one[spec.name] for one in samples])
         if leads_with_batch(spec, signature)
         else samples[0][spec.name]
         for spec in signature.inputs
     }
-    return cut_inputs(arrays, "Your data", signature, request.profile), data.description.replace(path.name, "your data")
+    sets = cut_inputs(arrays, "Your data", signature, profile)[:most]
+    return sets, data.description.replace(path.name, "your data")
 
 
 def input_labels(context: StageContext) -> Array | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import replace
 
-from core.backends.base import backend_named
+from core.backends.base import Backend, Engine, backend_named
+from core.base.errors import Cancelled, EngineRoomError
 from core.base.progress import Progress
+from core.base.serialization import write_json
 from core.graph.engine_graph import EngineGraph, SourceNode
 from core.stages.build import built_engine
-from core.stages.inputs import input_sets
-from core.stages.stage import StageContext
+from core.stages.inputs import first_inputs
+from core.stages.stage import Stage, StageContext, needs_backend
+from core.storage.builds import StageName, result_file
 
 PROFILED_RUNS = 20
 
@@ -19,9 +23,25 @@ def run(context: StageContext) -> EngineGraph:
     engine = built_engine(context)
     context.report(Progress(message="Reading the layers"))
     graph = backend.describe(engine)
+    graph = replace(graph, source_nodes=_with_requested_types(context, graph))
+    # A profiler may take the process with it; the layers are known by then.
+    write_json(result_file(context.folder, StageName.INSPECT), graph)
     context.report(Progress(message="Timing the layers", fraction=0.5))
-    times = backend.layer_times(engine, input_sets(context)[0][0], PROFILED_RUNS)
-    return replace(graph.with_times(times), source_nodes=_with_requested_types(context, graph))
+    return _timed(context, backend, engine, graph)
+
+
+def _timed(context: StageContext, backend: Backend, engine: Engine, graph: EngineGraph) -> EngineGraph:
+    """The graph with each layer's time; without them, and with a note why, where they could not be taken."""
+    try:
+        return graph.with_times(backend.layer_times(engine, first_inputs(context), PROFILED_RUNS))
+    except Cancelled:
+        raise
+    except EngineRoomError as error:
+        reason = str(error)
+    except Exception as error:  # a runtime raises what it likes
+        traceback.print_exc()
+        reason = f"{type(error).__name__}: {error}"
+    return replace(graph, notes=(*graph.notes, f"The layers were not timed: {reason}"))
 
 
 def _with_requested_types(context: StageContext, graph: EngineGraph) -> tuple[SourceNode, ...]:
@@ -29,3 +49,6 @@ def _with_requested_types(context: StageContext, graph: EngineGraph) -> tuple[So
     record = context.prepared.precision
     asked = record.requested if record else {}
     return tuple(replace(node, requested=asked.get(node.name)) for node in graph.source_nodes)
+
+
+STAGE = Stage(name=StageName.INSPECT, result=EngineGraph, run=run, optional=True, needs=needs_backend)

@@ -17,8 +17,9 @@ from core.benchmark.measurement import Measurement
 from core.parity.batches import batch_length
 from core.request.build_request import effective_options
 from core.stages.build import built_engine
-from core.stages.inputs import input_sets
-from core.stages.stage import StageContext
+from core.stages.inputs import first_inputs
+from core.stages.stage import Stage, StageContext, needs_backend
+from core.storage.builds import StageName
 
 # Of the protocol's own: there are up to six protocols on the GPU, and events scatter less than a host's clock.
 GPU_SHARE = 1 / 3
@@ -34,7 +35,7 @@ class TimesOnGpu(Protocol):
 def run(context: StageContext) -> Measurement:
     backend = backend_named(context.request.backend)
     engine = built_engine(context)
-    inputs = input_sets(context)[0][0]
+    inputs = first_inputs(context)
     request = context.request
     signature = context.model.signature(request.signature)
     settings = {
@@ -62,3 +63,8 @@ def with_gpu_times(measured: Measurement, backend: TimesOnGpu, engine: Engine, i
         raise
     except EngineRoomError as error:
         return replace(measured, warnings=(*measured.warnings, f"The GPU's own times were not taken: {error.message}"))
+
+
+STAGE = Stage(
+    name=StageName.MEASURE, result=Measurement, run=run, optional=True, when=lambda task: task.runs, needs=needs_backend
+)

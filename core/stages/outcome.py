@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeVar
 
 from core.base.errors import NotFound
 from core.base.serialization import read_json
@@ -12,12 +10,14 @@ from core.benchmark.measurement import Measurement
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Model
 from core.parity.result import Parity
+from core.stages.build import STAGE as BUILD
 from core.stages.build import Built
-from core.stages.stage import PREPARING_STAGES, Prepared
-from core.storage.builds import BUILD_FILE, Build, StageName, result_file
+from core.stages.inspect import STAGE as INSPECT
+from core.stages.measure import STAGE as MEASURE
+from core.stages.parity import STAGE as PARITY
+from core.stages.stage import Prepared, preparations_in, result_of
+from core.storage.builds import BUILD_FILE, Build, StageName
 from core.storage.workspace import Workspace
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +70,14 @@ def load_outcome(workspace: Workspace, key: str) -> Outcome:
         raise NotFound(f"{what} stored as {key!r}.", hint="`engineroom builds` lists what is stored.")
     build, folder = read_json(Build, found[0]), found[0].parent
 
-    left = {stage: _result(folder, stage, Prepared) for stage in reversed(PREPARING_STAGES)}
-    preparations = {stage: prepared for stage, prepared in left.items() if prepared}
+    preparations = preparations_in(folder)
     return Outcome(
         build=build,
         model=workspace.model(build.request.model),
         prepared=next(reversed(preparations.values()), None),
         preparations=preparations,
-        built=_result(folder, StageName.BUILD, Built),
-        graph=_result(folder, StageName.INSPECT, EngineGraph),
-        parity=_result(folder, StageName.PARITY, Parity),
-        measurement=_result(folder, StageName.MEASURE, Measurement),
+        built=result_of(folder, BUILD),
+        graph=result_of(folder, INSPECT),
+        parity=result_of(folder, PARITY),
+        measurement=result_of(folder, MEASURE),
     )
-
-
-def _result(folder: Path, stage: StageName, kind: type[T]) -> T | None:
-    path = result_file(folder, stage)
-    return read_json(kind, path) if path.exists() else None

@@ -17,13 +17,14 @@ from core.parity.result import Parity
 from core.parity.tolerance import tolerance_for
 from core.stages.build import built_engine
 from core.stages.inputs import input_labels
+from core.stages.reference import STAGE as REFERENCE
 from core.stages.reference import Reference
-from core.stages.stage import StageContext
+from core.stages.stage import Stage, StageContext, needs_backend
 from core.storage.builds import StageName
 
 
 def run(context: StageContext) -> Parity:
-    reference = context.result(StageName.REFERENCE, Reference)
+    reference = context.result(REFERENCE)
     folder = context.workspace.artifact(reference.artifact)
     if folder is None:
         raise NotFound("The source model's outputs were deleted.", hint="Run the build again.")
@@ -63,3 +64,6 @@ def _missed_goal(parity: Parity, goal: float | None) -> Iterator[str]:
 def _expected(folder: Path, reference: Reference) -> Iterator[dict[str, Array]]:
     for number in range(reference.sets):
         yield read_tensors(folder / f"outputs-{number}.zip")
+
+
+STAGE = Stage(name=StageName.PARITY, result=Parity, run=run, optional=True, when=lambda task: task.runs, needs=needs_backend)

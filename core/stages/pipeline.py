@@ -9,15 +9,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from core.backends.base import backend_named
 from core.base.errors import Cancelled, EngineRoomError, error_to_dict
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
-from core.models.model import Format, Model
+from core.models.model import Model
 from core.request.build_request import BuildRequest
-from core.request.paths import path_named
+from core.stages.all_stages import all_stages
 from core.stages.child import run_stage
-from core.stages.stage import OPTIONAL_STAGES
+from core.stages.stage import Task
 from core.storage.builds import BUILD_FILE, REQUEST_FILE, Build, StageName, StageRecord, State, engine_artifact
 from core.storage.workspace import Workspace
 
@@ -27,18 +26,8 @@ OnChange = Callable[[Build, Progress | None], None]
 
 def plan(request: BuildRequest, model: Model) -> tuple[StageName, ...]:
     """The stages that a request needs."""
-    path = path_named(model, request.path)
-    into_onnx = path.formats[-1] is Format.ONNX
-    converts = len(path.formats) > 1 or into_onnx
-    lowers = into_onnx and request.precision.in_graph
-    simplifies = into_onnx and (lowers or backend_named(path.backend).simplifies)
-    return tuple(
-        stage
-        for stage in StageName
-        if not (stage is StageName.CONVERT and not converts)
-        and not (stage is StageName.SIMPLIFY and not simplifies)
-        and not (stage is StageName.PRECISION and not lowers)
-    )
+    task = Task(request=request, model=model)
+    return tuple(name for name, stage in all_stages().items() if stage.when(task))
 
 
 def open_build(workspace: Workspace, request: BuildRequest, *, stages: Sequence[StageName] = (), force: bool = False) -> Build:
@@ -134,6 +123,6 @@ def _state(stages: tuple[StageRecord, ...]) -> State:
     """Of a build whose stages have gone so far."""
     if any(record.state is State.CANCELLED for record in stages):
         return State.CANCELLED
-    if any(record.state is State.FAILED and record.stage not in OPTIONAL_STAGES for record in stages):
+    if any(record.state is State.FAILED and not all_stages()[record.stage].optional for record in stages):
         return State.FAILED
     return State.RUNNING if any(record.state in (State.WAITING, State.RUNNING) for record in stages) else State.DONE

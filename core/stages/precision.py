@@ -7,6 +7,8 @@ from pathlib import Path
 import onnx
 
 from core.backends.base import backend_named
+from core.base.availability import package_versions
+from core.base.precision import Precision
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx
 from core.onnxio.walk import op_counts
@@ -15,10 +17,14 @@ from core.precision.prepare import PrecisionOptions, PrecisionResult, prepare
 from core.precision.record import PrecisionRecord
 from core.precision.remedy import Goal
 from core.precision.requested import requested_types
+from core.precision.settings import MODELOPT
 from core.precision.study import Studied, Study
 from core.precision.target import ONNXRUNTIME, OPENVINO, TENSORRT, Target, parse_target
+from core.request.build_request import BuildRequest
+from core.stages import tools
 from core.stages.prepare import make_prepared
-from core.stages.stage import Prepared, StageContext
+from core.stages.stage import Needs, Prepared, Stage, StageContext, Task
+from core.storage.builds import StageName
 
 
 def run(context: StageContext) -> Prepared:
@@ -48,7 +54,13 @@ def run(context: StageContext) -> Prepared:
         "calibration": request.calibration,
         "random": None if request.calibration else [request.profile, request.seed, request.ranges],
     }
-    return make_prepared(context, base, recipe, make)
+    return make_prepared(context, base, recipe, _versions(request), make)
+
+
+def _versions(request: BuildRequest) -> dict[str, str | None]:
+    """Of what lowers and judges the graph; ModelOpt is in an environment of its own."""
+    own = package_versions("onnx", "onnxruntime", "onnxslim", "ml-dtypes")
+    return {**own, **({MODELOPT: tools.tools()[MODELOPT].version} if request.lowering.engine == MODELOPT else {})}
 
 
 def target_of(backend: str, named: str | None) -> Target:
@@ -124,3 +136,18 @@ def _details(result: PrecisionResult) -> dict[str, str]:
         "placement": "as TensorRT wants it" if not result.violations else f"{len(result.violations)} violations",
     }
     return {name: value for name, value in rows.items() if value}
+
+
+def _needs(task: Task) -> Needs:
+    """Quantizing simplifies first; calibration, FP16's range check and every study run the model."""
+    settings, precision = task.request.lowering, task.request.precision
+    studies = settings.layer_errors or settings.max_rel is not None or settings.top1_drop is not None
+    needed = [tools.ML_DTYPES]
+    if precision.quantizes:
+        needed.append(tools.ONNXSLIM)
+    if precision is not Precision.BF16 or studies:
+        needed.append(tools.ONNXRUNTIME)
+    return Needs(tools=(*needed, *((MODELOPT,) if settings.engine == MODELOPT else ())))
+
+
+STAGE = Stage(name=StageName.PRECISION, result=Prepared, run=run, when=lambda task: task.lowers, needs=_needs)

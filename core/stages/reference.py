@@ -7,12 +7,13 @@ from pathlib import Path
 
 from core.backends.base import BuildConfig, backend_named
 from core.base.progress import Progress, silent
-from core.base.serialization import content_key
 from core.base.tensorfile import write_tensors
 from core.models.model import Source
 from core.request.references import reference_for
+from core.stages.build import backend_version
 from core.stages.inputs import input_sets
-from core.stages.stage import StageContext
+from core.stages.stage import Needs, Stage, StageContext
+from core.storage.builds import StageName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,6 @@ def run(context: StageContext) -> Reference:
     recipe = {
         "step": "reference",
         "backend": kind.backend,
-        "version": backend.availability().version,
         "model": model.digest,
         "signature": model.signature(request.signature),
         "profile": request.profile,
@@ -43,11 +43,8 @@ def run(context: StageContext) -> Reference:
         "samples": request.lowering.samples if request.inputs else None,
         "ranges": request.ranges,
     }
-    made = False
 
-    def make(folder: Path) -> None:
-        nonlocal made
-        made = True
+    def make(folder: Path, _: str) -> None:
         engine_folder = folder / "engine"
         engine_folder.mkdir()
         path = context.workspace.model_path(model)
@@ -60,6 +57,15 @@ def run(context: StageContext) -> Reference:
                 write_tensors(folder / f"inputs-{number}.zip", inputs)
                 write_tensors(folder / f"outputs-{number}.zip", session.run(inputs))
 
-    key = content_key(recipe)
-    context.make_artifact(key, make)
-    return Reference(artifact=key, sets=len(sets), inputs=origin, title=kind.title, reused=not made)
+    artifact = context.make_artifact(recipe, backend_version(kind.backend), make)
+    return Reference(artifact=artifact.key, sets=len(sets), inputs=origin, title=kind.title, reused=artifact.reused)
+
+
+STAGE = Stage(
+    name=StageName.REFERENCE,
+    result=Reference,
+    run=run,
+    optional=True,
+    when=lambda task: task.runs,
+    needs=lambda task: Needs(backends=(reference_for(task.model.format).backend,)),
+)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.base.availability import installed_version
+from core.base.availability import package_versions
 from core.onnxio.simplify import simplify
 from core.stages.prepare import make_prepared
-from core.stages.stage import MOST_NAMES, Prepared, StageContext
+from core.stages.stage import MOST_NAMES, Needs, Prepared, Stage, StageContext
+from core.stages.tools import ONNXSLIM
+from core.storage.builds import StageName
 
 
 def run(context: StageContext) -> Prepared:
@@ -36,4 +38,13 @@ def run(context: StageContext) -> Prepared:
             notes=done.notes,
         )
 
-    return make_prepared(context, base, {"step": "simplify", "version": installed_version("onnxslim")}, make)
+    return make_prepared(context, base, {"step": "simplify"}, package_versions("onnxslim", "onnx"), make)
+
+
+STAGE = Stage(
+    name=StageName.SIMPLIFY,
+    result=Prepared,
+    run=run,
+    when=lambda task: task.lowers or (task.ends_in_onnx and task.backend.simplifies),
+    needs=lambda task: Needs(tools=(ONNXSLIM,)),
+)

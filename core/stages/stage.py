@@ -1,37 +1,40 @@
-"""The stages of a build, in order, and what each may count on.
+"""What a stage is, and what each may count on.
 
     convert -> simplify -> precision -> build -> inspect -> reference -> parity -> measure
 
-The first three pass a model on (`Prepared`), `build` leaves the engine, the rest look at it. Every stage reads the
-results of those before it from the build's folder and leaves its own there as `<stage>.json`.
+The first three pass a model on (`Prepared`), `build` leaves the engine, the rest look at it. Every stage runs in a process of
+its own, reads the results of those before it from the build's folder and leaves its own there as `<stage>.json`.
+
+A stage is a name in `StageName`, whose order is the stages' order, and a file of that name here with a `STAGE`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
+import core
+from core.backends.base import Backend, backend_named
 from core.base.errors import NotFound
 from core.base.progress import Report
-from core.base.serialization import read_json
+from core.base.serialization import content_key, read_json
 from core.base.tensors import Signature
 from core.models.model import Format, Model, Source
 from core.precision.record import PrecisionRecord
 from core.request.build_request import BuildRequest
+from core.request.paths import BuildPath, path_named
 from core.storage.builds import StageName, result_file
 from core.storage.store import Kind, Store
 from core.storage.workspace import Workspace
 
 T = TypeVar("T")
 
-
-# A build without these still is an engine: when one fails, the build goes on and says so.
-OPTIONAL_STAGES = frozenset({StageName.INSPECT, StageName.REFERENCE, StageName.PARITY})
-
-# Stages that hand a model on, last first: the build starts from the latest that ran.
-PREPARING_STAGES = (StageName.PRECISION, StageName.SIMPLIFY, StageName.CONVERT)
+# What stands before `build` hands a model on; the build starts from the latest that ran.
+PREPARING_STAGES = tuple(takewhile(lambda name: name is not StageName.BUILD, StageName))
 
 # Exported networks can have tens of thousands of folded nodes, and a build's record is read whole.
 MOST_NAMES = 500
@@ -66,6 +69,63 @@ class Prepared:
     precision: PrecisionRecord | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a build is about, as far as its plan asks.
+
+    Attributes:
+        runs: Whether the engine runs where it is built.
+    """
+
+    request: BuildRequest
+    model: Model
+    runs: bool = True
+
+    @cached_property
+    def path(self) -> BuildPath:
+        return path_named(self.model, self.request.path)
+
+    @property
+    def backend(self) -> Backend:
+        return backend_named(self.path.backend)
+
+    @property
+    def ends_in_onnx(self) -> bool:
+        return self.path.formats[-1] is Format.ONNX
+
+    @property
+    def lowers(self) -> bool:
+        """Whether a precision is put into the graph before the backend sees it."""
+        return self.ends_in_onnx and self.request.precision.in_graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """Names of the backends, the conversions and the tools that a stage works with."""
+
+    backends: tuple[str, ...] = ()
+    conversions: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+
+
+def needs_backend(task: Task) -> Needs:
+    """Of the stages that work with the engine."""
+    return Needs(backends=(task.request.backend,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """What a step made, here or on another host, now or before.
+
+    Attributes:
+        reused: It was there already.
+    """
+
+    key: str
+    folder: Path
+    reused: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageContext:
     """What a stage works with.
@@ -82,33 +142,47 @@ class StageContext:
     report: Report
     store: Store | None = None
 
-    def make_artifact(self, key: str, make: Callable[[Path], None]) -> Path:
-        """The artifact's folder: as it is here, as another host left it in the store, or made by `make`.
+    def make_artifact(
+        self, recipe: Mapping[str, object], versions: Mapping[str, str | None], make: Callable[[Path, str], None]
+    ) -> Artifact:
+        """What the recipe makes: as it is here, as another host left it in the store, or made by `make(folder, key)`.
+
+        Args:
+            recipe: What decides the outcome: the step, what it starts from, its options.
+            versions: Of the packages that make it; ours is added here. A new version of any makes it anew.
 
         Raises:
             StoreFailed: The workspace is full or not writable, or the store failed.
         """
+        key = recipe_key(recipe, versions)
+        made = False
+
+        def make_here(folder: Path) -> None:
+            nonlocal made
+            made = True
+            make(folder, key)
+
         if self.store and not self.workspace.artifact(key):
             self.store.pull(self.workspace, Kind.ARTIFACT, key)
-        return self.workspace.make_artifact(key, make)
+        folder = self.workspace.make_artifact(key, make_here)
+        return Artifact(key=key, folder=folder, reused=not made)
 
-    def result(self, stage: StageName, kind: type[T]) -> T:
+    def result(self, stage: Stage[T]) -> T:
         """What an earlier stage left.
 
         Raises:
             NotFound: It has not run.
         """
-        path = result_file(self.folder, stage)
-        if not path.exists():
-            raise NotFound(f"Stage {stage.value} has left no result.", hint="Run the build again.")
-        return read_json(kind, path)
+        found = result_of(self.folder, stage)
+        if found is None:
+            raise NotFound(f"Stage {stage.name.value} has left no result.", hint="Run the build again.")
+        return found
 
     @property
     def prepared(self) -> Prepared:
         """The model as the latest preparing stage left it; the stored model when none has run."""
-        for stage in PREPARING_STAGES:
-            if result_file(self.folder, stage).exists():
-                return self.result(stage, Prepared)
+        if left := preparations_in(self.folder):
+            return left[next(reversed(left))]
         return Prepared(
             artifact=None,
             entry=self.model.entry,
@@ -130,3 +204,39 @@ class StageContext:
         else:
             raise NotFound("An intermediate model of this build was deleted.", hint="Run the build again.")
         return Source(path=base / prepared.entry, format=prepared.format, signature=prepared.signature)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage(Generic[T]):
+    """One stage: what it leaves, when it is needed, and what it needs.
+
+    Attributes:
+        result: The type of what `run` returns and `<stage>.json` holds.
+        optional: A build without it still is an engine: when it fails, the build goes on and says so.
+        when: Whether a build has this stage.
+        needs: What the stage needs of its interpreter.
+    """
+
+    name: StageName
+    result: type[T]
+    run: Callable[[StageContext], T]
+    optional: bool = False
+    when: Callable[[Task], bool] = lambda task: True
+    needs: Callable[[Task], Needs] = lambda task: Needs()
+
+
+def result_of(folder: Path, stage: Stage[T]) -> T | None:
+    """What a stage left in a build's folder; None when it has not run to its end."""
+    path = result_file(folder, stage.name)
+    return read_json(stage.result, path) if path.exists() else None
+
+
+def preparations_in(folder: Path) -> dict[StageName, Prepared]:
+    """What each preparing stage left in a build's folder, in order."""
+    files = {name: result_file(folder, name) for name in PREPARING_STAGES}
+    return {name: read_json(Prepared, file) for name, file in files.items() if file.exists()}
+
+
+def recipe_key(recipe: Mapping[str, object], versions: Mapping[str, str | None]) -> str:
+    """The key of what a recipe makes with tools of these versions and our own."""
+    return content_key({**recipe, "versions": {"engine-room": core.__version__, **versions}})

@@ -12,24 +12,22 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 
 from pydantic import ValidationError
 
 import core
-from core.base.availability import Availability, from_packages
+from core.base.availability import Availability
 from core.base.errors import EngineRoomError, InvalidRequest, Unavailable
-from core.base.precision import Precision
 from core.base.serialization import from_data, to_data
 from core.models.model import Model
-from core.precision.settings import MODELOPT
 from core.request.build_request import BuildRequest
-from core.request.paths import conversion_between, path_named
+from core.stages.all_stages import all_stages
+from core.stages.stage import Needs, Task
+from core.stages.tools import tools
 from core.storage.builds import StageName
 
 OWN = "default"
-ONNXSLIM, ONNXRUNTIME, ML_DTYPES = "onnxslim", "onnxruntime", "ml-dtypes"
 PROBE_SECONDS = 120
 
 
@@ -63,19 +61,8 @@ def describe() -> Toolchain:
         version=platform.python_version(),
         backends={name: backend.availability() for name, backend in all_backends().items()},
         conversions={conversion.name: conversion.availability() for conversion in all_conversions()},
-        tools=_tools(),
+        tools=tools(),
     )
-
-
-def _tools() -> dict[str, Availability]:
-    from core.precision.modelopt_environment import availability
-
-    return {
-        ONNXSLIM: from_packages("onnxslim", "onnxslim"),
-        ONNXRUNTIME: from_packages("ONNX Runtime", "onnxruntime", "onnxruntime-gpu"),
-        ML_DTYPES: from_packages("ml-dtypes", "ml-dtypes"),
-        MODELOPT: availability(),
-    }
 
 
 def parse_toolchain(text: str) -> tuple[str, str]:
@@ -137,44 +124,10 @@ def python_path(python: str, core_folder: Path) -> dict[str, str]:
     return {} if python == sys.executable else {"PYTHONPATH": str(core_folder)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Needs:
-    """Names of the backends, the conversions and the tools that a stage works with."""
-
-    backends: tuple[str, ...] = ()
-    conversions: tuple[str, ...] = ()
-    tools: tuple[str, ...] = ()
-
-
 def needs_of(request: BuildRequest, model: Model) -> dict[StageName, Needs]:
-    """What each stage of a build needs of its interpreter; stages not named here run in any."""
-    from core.request.references import reference_for
-
-    formats = path_named(model, request.path).formats
-    conversions = tuple(conversion_between(source, target).name for source, target in pairwise(formats))
-    engine = Needs(backends=(request.backend,))
-    return {
-        StageName.CONVERT: Needs(conversions=conversions),
-        StageName.SIMPLIFY: Needs(tools=(ONNXSLIM,)),
-        StageName.PRECISION: Needs(tools=_lowering_tools(request)),
-        StageName.BUILD: engine,
-        StageName.INSPECT: engine,
-        StageName.REFERENCE: Needs(backends=(reference_for(model.format).backend,)),
-        StageName.PARITY: engine,
-        StageName.MEASURE: engine,
-    }
-
-
-def _lowering_tools(request: BuildRequest) -> tuple[str, ...]:
-    """Quantizing simplifies first; calibration, FP16's range check and every study run the model."""
-    settings = request.lowering
-    studies = settings.layer_errors or settings.max_rel is not None or settings.top1_drop is not None
-    tools = [ML_DTYPES]
-    if request.precision.quantizes:
-        tools.append(ONNXSLIM)
-    if request.precision is not Precision.BF16 or studies:
-        tools.append(ONNXRUNTIME)
-    return (*tools, *((MODELOPT,) if settings.engine == MODELOPT else ()))
+    """What each stage of a build needs of its interpreter; one that needs nothing runs in any."""
+    task = Task(request=request, model=model)
+    return {name: stage.needs(task) for name, stage in all_stages().items()}
 
 
 def lack_of(needs: Needs, toolchains: Sequence[Toolchain]) -> Availability | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
@@ -31,7 +32,7 @@ def digest_of(
     Args:
         files: Where each file is, by its relative name in the model.
         store_in: A folder to copy them to while they are read, so that what is hashed is what is stored.
-        owned: Whether the files are ours to move there instead.
+        owned: Whether the files are ours and never change: they are linked there, which takes no second place on the disk.
         also: Further lines that tell models of the same files apart.
         report: Told how much is read.
     """
@@ -40,18 +41,26 @@ def digest_of(
     for name in sorted(files):
         hashed = hashlib.sha256()
         target = _prepared(store_in / name) if store_in else None
-        with files[name].open("rb") as source, target.open("xb") if target and not owned else nullcontext() as sink:
+        linked = bool(target and owned and _linked(files[name], target))
+        with files[name].open("rb") as source, target.open("xb") if target and not linked else nullcontext() as sink:
             while chunk := source.read(_CHUNK_BYTES):
                 hashed.update(chunk)
                 if sink:
                     sink.write(chunk)
                 done += len(chunk)
                 report(Progress(message=f"{'Storing' if store_in else 'Reading'} {name}", fraction=min(1.0, done / total)))
-        if target and owned:
-            files[name].replace(target)
         lines.append(f"{hashed.hexdigest()}  {name}\n")
     text = "".join([*lines, *(f"{line}\n" for line in also)])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _linked(file: Path, target: Path) -> bool:
+    """Gives the file a second name; False where that cannot be, on another file system or one without links."""
+    try:
+        os.link(file.resolve(), target)
+    except OSError:
+        return False
+    return True
 
 
 def _prepared(path: Path) -> Path:

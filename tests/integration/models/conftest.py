@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from core.intake.add_model import inspect_model
 from core.models.model import Model
 from core.storage.workspace import Workspace
+from tests.integration.models.inspecting import inspect_model
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ import pytest
 
 from core.base.errors import InvalidRequest, UnsupportedModel
 from core.base.tensors import TensorSpec
-from core.intake.add_model import inspect_model
 from core.models.model import Format, Model
+from tests.integration.models.inspecting import inspect_model
 
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx"))
 # From the papers and torchvision or Caffe's model zoo.

@@ -14,12 +14,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.base.errors import BrokenModel, InvalidRequest, NotFound, StoreFailed
 from core.base.progress import Progress
-from core.intake.add_model import add_model, delete_model, inspect_model
+from core.intake.add_model import add_model
 from core.intake.archives import unpack
 from core.intake.locate import locate
 from core.onnxio.file import read_onnx, save_onnx
 from core.storage.digest import digest_of
+from core.storage.housekeeping import delete_model
 from core.storage.workspace import Workspace
+from tests.integration.models.inspecting import inspect_model
 
 
 def onnx_with_external_data(folder: Path, size: int = 64) -> Path:
@@ -146,6 +148,36 @@ def test_several_models_are_listed(models: Path) -> None:
     assert "one of them" in caught.value.hint
 
 
+def test_files_that_are_ours_take_no_second_place(workspace: Workspace, tmp_path: Path) -> None:
+    path = onnx_with_external_data(tmp_path / "upload")
+    model = add_model(path, workspace, owned=True)
+    stored = workspace.model_path(model).parent / "net.onnx.data"
+    assert stored.samefile(path.with_name("net.onnx.data"))
+    shutil.rmtree(tmp_path / "upload")
+    onnx.checker.check_model(read_onnx(workspace.model_path(model)))
+
+
+def test_files_on_another_file_system_are_copied(workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = onnx_with_external_data(tmp_path / "upload")
+    model = add_model(path, workspace, owned=True)
+    assert not workspace.model_path(model).samefile(path)
+    assert add_model(path, workspace) == model
+
+
+def test_an_upload_survives_a_failed_reading(workspace: Workspace, tmp_path: Path) -> None:
+    path = onnx_with_external_data(tmp_path / "upload")
+    whole = path.with_name("net.onnx.data").read_bytes()
+    path.with_name("net.onnx.data").write_bytes(whole[:100])
+    with pytest.raises(BrokenModel):
+        add_model(path, workspace, owned=True)
+    path.with_name("net.onnx.data").write_bytes(whole)
+    assert add_model(path, workspace, owned=True).parameters == 64 * 64
+
+
 def test_several_at_once_store_one(models: Path, workspace: Workspace) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: add_model(models / "two_signatures", workspace), range(8)))
@@ -156,7 +188,7 @@ def test_several_at_once_store_one(models: Path, workspace: Workspace) -> None:
 
 def test_delete(models: Path, workspace: Workspace) -> None:
     model = add_model(models / "tf1", workspace)
-    assert delete_model(workspace, model.digest[:10]) == model
+    assert delete_model(workspace, model.digest[:10]).deleted == ("model tf1",)
     assert stored_files(workspace) == []
     with pytest.raises(NotFound):
         delete_model(workspace, model.digest)

@@ -15,8 +15,9 @@ from onnx import numpy_helper
 
 from core.base.errors import BrokenModel, EngineRoomError, NotFound, UnsupportedModel
 from core.base.serialization import to_data
-from core.intake.add_model import add_model, inspect_model
+from core.intake.add_model import add_model
 from core.storage.workspace import Workspace
+from tests.integration.models.inspecting import inspect_model
 
 
 def write(name: str, data: bytes | str) -> Callable[[Path], Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import ml_dtypes
@@ -297,3 +298,26 @@ def test_origins_are_told_in_words() -> None:
     assert describe_random(0, 4) == "random, seed 0, 4 sets"
     assert describe_random(7, 1) == "random, seed 7, 1 set"
     assert describe_file(Path("/data/digits.npz"), 3) == "digits.npz, 3 sets"
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_the_first_set_is_read_alone(tmp_path, save):
+    spec = TensorSpec(name="x", dtype="float32", shape=("batch", 1000))
+    signature = Signature(name="s", inputs=(spec,), outputs=())
+    profile = ShapeProfile(axes={"batch": AxisRange(min=1, opt=8, max=8)})
+    rows = np.arange(5_000_000, dtype=np.float32).reshape(5000, 1000)
+    save(tmp_path / "many.npz", x=rows)
+    tracemalloc.start()
+    (first,) = load_inputs(tmp_path / "many.npz", signature, profile, most=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(first["x"], rows[:8])
+    assert peak < rows.nbytes / 4
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (4,), ()])
+def test_arrays_without_many_rows_are_read_as_ever(tmp_path, shape):
+    signature = Signature(name="s", inputs=(TensorSpec(name="x", dtype="float32", shape=shape),), outputs=())
+    np.savez(tmp_path / "one.npz", x=np.asfortranarray(np.ones(shape, np.float32)))
+    (first,) = load_inputs(tmp_path / "one.npz", signature, ShapeProfile(), most=1)
+    np.testing.assert_array_equal(first["x"], np.ones(shape))

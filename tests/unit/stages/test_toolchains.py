@@ -14,8 +14,8 @@ from core.base.tensors import Signature
 from core.models.model import Format, Model
 from core.precision.settings import PrecisionSettings
 from core.request.build_request import BuildRequest
+from core.stages.stage import Needs
 from core.stages.toolchains import (
-    Needs,
     Toolchain,
     lack_of,
     link_core,
