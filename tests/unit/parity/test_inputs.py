@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core.base.errors import InvalidRequest
-from core.base.profile import ShapeProfile, parse_profile
+from core.base.profile import AxisRange, ShapeProfile, parse_profile
 from core.base.tensors import Axis, Signature, TensorSpec
 from core.parity.batches import batch_length, batch_symbol
 from core.parity.inputs import describe_file, describe_random, fits, load_inputs, parse_ranges, random_inputs
