@@ -175,9 +175,9 @@ def _tables_at_the_end(out: Path) -> Iterator[None]:
 
 def _possible(row: Row) -> bool:
     found = backend_named(row.backend).availability()
-    if not found.available or "cuda" not in found.devices:
+    if not found.available or "cuda" not in found.runs_on:
         print(f"left out {row.id}: {found.reason or 'it sees no GPU here'} {found.hint}", flush=True)
-    return found.available and "cuda" in found.devices
+    return found.available and "cuda" in found.runs_on
 
 
 if __name__ == "__main__":

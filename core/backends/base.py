@@ -30,14 +30,42 @@ from core.models.model import Format, Source
 OptionValue = str | int | float | bool
 
 
+_YES = ("1", "true", "yes", "on")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """A knob of a backend that a user may turn; `choices` closes the set of values."""
+    """A knob of a backend that a user may turn; `choices` closes the set of values, which are of the default's type."""
 
     name: str
     default: OptionValue
     help: str
     choices: tuple[OptionValue, ...] = ()
+
+    def read(self, text: str) -> OptionValue:
+        """A text as a value; whether it is one of the choices is not asked.
+
+        Raises:
+            InvalidRequest: It is of another type.
+        """
+        if isinstance(self.default, bool):
+            return text.lower() in _YES
+        try:
+            return type(self.default)(text)
+        except ValueError:
+            raise InvalidRequest(f"{self.name} takes a {type(self.default).__name__}, not {text!r}.") from None
+
+    def check(self, value: OptionValue) -> None:
+        """Refuses what it cannot be.
+
+        Raises:
+            InvalidRequest: The value is of another type, or none of the choices.
+        """
+        if self.choices and value not in self.choices:
+            able = ", ".join(str(choice) for choice in self.choices)
+            raise InvalidRequest(f"{self.name} cannot be {value!r}.", hint=f"Choose from: {able}.")
+        if not self.choices and type(value) is not type(self.default):
+            raise InvalidRequest(f"{self.name} cannot be {value!r}.", hint=f"Give a {type(self.default).__name__}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +123,16 @@ class Backend(Protocol):
         """Whether it works here. Cheap: looks at what is installed and imports no runtime."""
         ...
 
+    def target(self, version: str | None) -> str | None:
+        """What `core.precision` writes ONNX graphs for when this backend builds from them, as `parse_target` reads it.
+
+        None where a precision is not put into the graph. A version is in the name where each one reads other graphs.
+
+        Args:
+            version: Of the package that will build; None when it is not known.
+        """
+        ...
+
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         """Builds into `folder`.
 
@@ -146,6 +184,19 @@ def all_backends() -> Mapping[str, Backend]:
     names = (info.name for info in pkgutil.iter_modules(core.backends.__path__))
     found = (_load(name) for name in names if name != "base" and not name.startswith("_"))
     return {backend.name: backend for backend in found}
+
+
+def known_option(backend: Backend, name: str) -> Option:
+    """The backend's option of that name.
+
+    Raises:
+        InvalidRequest: There is none.
+    """
+    for option in backend.options:
+        if option.name == name:
+            return option
+    able = ", ".join(option.name for option in backend.options)
+    raise InvalidRequest(f"{backend.title} has no option {name!r}.", hint=f"It has: {able or 'none'}.")
 
 
 def backend_named(name: str) -> Backend:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,14 +13,49 @@ class Availability:
 
     Attributes:
         version: Of the package, where it is installed.
-        devices: Device types it can work for here ("cpu", "cuda").
+        builds_on: Device types it can build for as it is installed here ("cpu", "cuda").
+        runs_on: Device types that what it built runs on.
+        runs_where: What it takes to run it, in words, where `runs_on` says less: "a GPU of compute capability 8.0 or later".
     """
 
     available: bool
     version: str | None = None
-    devices: tuple[str, ...] = ()
+    builds_on: tuple[str, ...] = ()
+    runs_on: tuple[str, ...] = ()
+    runs_where: str = ""
     reason: str = ""
     hint: str = ""
+
+    @property
+    def told_devices(self) -> str:
+        """Its device types in words, both kinds where they differ: "cpu, cuda", "builds on cpu, runs on cuda"."""
+        builds, runs = ", ".join(self.builds_on), ", ".join(self.runs_on)
+        return builds if builds == runs else f"builds on {builds or 'none'}, runs on {runs or 'none'}"
+
+
+class Offering(Protocol):
+    """A backend or a conversion: what works here or does not."""
+
+    def availability(self) -> Availability: ...
+
+
+_found: dict[Offering, Availability] = {}
+
+
+def availability_of(offering: Offering) -> Availability:
+    """What it tells of itself, asked once in the life of a process.
+
+    A process that lives long and shows what works calls `forget_availability` before it asks: a GPU's driver may be loaded, or
+    a package installed, while it runs. Stages, workers and commands start with nothing known.
+    """
+    if offering not in _found:
+        _found[offering] = offering.availability()
+    return _found[offering]
+
+
+def forget_availability() -> None:
+    """Has everything asked anew."""
+    _found.clear()
 
 
 def installed_version(*packages: str) -> str | None:
@@ -32,10 +68,19 @@ def installed_version(*packages: str) -> str | None:
     return None
 
 
+def installed_versions(*packages: str) -> dict[str, str]:
+    """The versions of those of these packages that are installed."""
+    return {package: found for package in packages if (found := installed_version(package))}
+
+
 def from_packages(title: str, *packages: str, devices: tuple[str, ...] = ("cpu",)) -> Availability:
-    """Available when one of `packages` is installed; the first one is what the hint tells to install."""
+    """Available when one of `packages` is installed; the first one is what the hint tells to install.
+
+    Args:
+        devices: Device types that it builds for and runs on.
+    """
     if found := installed_version(*packages):
-        return Availability(available=True, version=found, devices=devices)
+        return Availability(available=True, version=found, builds_on=devices, runs_on=devices)
     return Availability(available=False, reason=f"{title} is not installed.", hint=f"pip install {packages[0]}")
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from core.backends.base import all_backends
+from core.base.availability import availability_of
 from core.cli.output import print_fields, print_json, print_table
 from core.conversion.base import all_conversions
 from core.storage.workspace import default_workspace
@@ -19,8 +20,8 @@ def register(app: typer.Typer) -> None:
 
 def doctor_command(json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False) -> None:
     """Tell which backends and conversions work here, and how to get those that do not."""
-    backends = {backend.name: (backend.title, backend.availability()) for backend in all_backends().values()}
-    conversions = {conversion.name: conversion.availability() for conversion in all_conversions()}
+    backends = {backend.name: (backend.title, availability_of(backend)) for backend in all_backends().values()}
+    conversions = {conversion.name: availability_of(conversion) for conversion in all_conversions()}
     if json:
         print_json({"backends": {name: found for name, (_, found) in backends.items()}, "conversions": conversions})
         return
@@ -31,7 +32,7 @@ def doctor_command(json: Annotated[bool, typer.Option("--json", help="Print JSON
             title,
             "yes" if found.available else "no",
             found.version,
-            ", ".join(found.devices),
+            found.told_devices,
             f"{found.reason} {found.hint}".strip(),
         )
         for title, found in backends.values()

@@ -98,7 +98,7 @@ def make_request(
         calibration=store_data(workspace, options.calibration) if options.calibration else None,
         inputs=store_data(workspace, options.inputs) if options.inputs else None,
         ranges=parse_ranges(options.ranges or []),
-        device=options.device or next(iter(backend_named(backend_and_variant(path)[0]).availability().devices), "cpu"),
+        device=options.device or next(iter(backend_named(backend_and_variant(path)[0]).availability().builds_on), "cpu"),
         threads=options.threads,
         protocol=Protocol(min_seconds=options.seconds),
         seed=options.seed,

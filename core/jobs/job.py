@@ -153,9 +153,9 @@ class Worker:
     job: str | None = None
 
     def offers(self, backend: str) -> Availability | None:
-        """The backend's availability for the worker's device, in the first toolchain where it works, else in the worker's own.
+        """The backend's availability for a build on the worker's device; None if it is unknown there.
 
-        None if it is unknown there.
+        It is that of the first toolchain where it works, else of the worker's own.
         """
         chains = [chain for chain in self.card.toolchains if backend in chain.backends]
         found = [_for_device(chain.backends[backend], self.card.device_type) for chain in chains]
@@ -163,13 +163,13 @@ class Worker:
 
 
 def _for_device(offer: Availability, device_type: str) -> Availability:
-    if not offer.available or not offer.devices or device_type in offer.devices:
+    if not offer.available or not offer.builds_on or device_type in offer.builds_on:
         return offer
     return Availability(
         available=False,
         version=offer.version,
-        reason=f"As it is installed there, it runs on {' and '.join(offer.devices)} alone.",
-        hint=f"Choose the device {offer.devices[0]}.",
+        reason=f"As it is installed there, it runs on {' and '.join(offer.builds_on)} alone.",
+        hint=f"Choose the device {offer.builds_on[0]}.",
     )
 
 

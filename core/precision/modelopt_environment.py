@@ -21,7 +21,9 @@ def availability(python: Path | None = None) -> Availability:
     found = sorted(python.parent.parent.glob("lib/python*/site-packages/nvidia_modelopt-*.dist-info"))
     if not found:
         return Availability(available=False, reason=f"{python} has no ModelOpt.", hint=_SETUP)
-    return Availability(available=True, version=found[0].name.split("-")[1].removesuffix(".dist"), devices=("cpu",))
+    return Availability(
+        available=True, version=found[0].name.split("-")[1].removesuffix(".dist"), builds_on=("cpu",), runs_on=("cpu",)
+    )
 
 
 def interpreter(python: Path | None = None) -> Path | None:

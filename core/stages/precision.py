@@ -7,7 +7,8 @@ from pathlib import Path
 import onnx
 
 from core.backends.base import backend_named
-from core.base.availability import package_versions
+from core.base.availability import availability_of, package_versions
+from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx
@@ -19,7 +20,7 @@ from core.precision.remedy import Goal
 from core.precision.requested import requested_types
 from core.precision.settings import MODELOPT
 from core.precision.study import Studied, Study
-from core.precision.target import ONNXRUNTIME, OPENVINO, TENSORRT, Target, parse_target
+from core.precision.target import Target, parse_target
 from core.request.build_request import BuildRequest
 from core.stages import tools
 from core.stages.prepare import make_prepared
@@ -64,13 +65,16 @@ def _versions(request: BuildRequest) -> dict[str, str | None]:
 
 
 def target_of(backend: str, named: str | None) -> Target:
-    """What the graph is written for: the named target, else the backend as it is installed here."""
-    if named:
-        return parse_target(named)
-    if backend == TENSORRT:
-        version = backend_named(backend).availability().version
-        return parse_target(f"{TENSORRT}-{version}" if version else TENSORRT)
-    return parse_target(OPENVINO if backend == OPENVINO else ONNXRUNTIME)
+    """What the graph is written for: the named target, else the backend as it is installed here.
+
+    Raises:
+        InvalidRequest: No such target, or the backend reads no graphs that have their precision in them.
+    """
+    found = backend_named(backend)
+    target = named or found.target(availability_of(found).version)
+    if target is None:
+        raise InvalidRequest(f"{found.title} does not take its precision from the graph.", hint="Build it in fp32.")
+    return parse_target(target)
 
 
 def _lowered(context: StageContext, source: Path, folder: Path, target: Target) -> tuple[PrecisionResult, Studied | None]:

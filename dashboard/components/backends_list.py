@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.backends.base import all_backends
-from core.base.availability import Availability
+from core.base.availability import Availability, availability_of
 from core.jobs.job import Worker
 from dashboard import services
 from dashboard.formatting import plural
@@ -42,6 +42,6 @@ def offers(workers: Sequence[Worker]) -> dict[str, Availability]:
     """Each backend's availability where it is best: in one of these workers, else on this machine."""
     found = {}
     for backend in all_backends().values():
-        told = [offer for worker in workers if (offer := worker.offers(backend.name))] or [backend.availability()]
+        told = [offer for worker in workers if (offer := worker.offers(backend.name))] or [availability_of(backend)]
         found[backend.title] = next((offer for offer in told if offer.available), told[0])
     return found

@@ -1,4 +1,4 @@
-"""Backends and conversions of this machine: version, devices, and for what does not work why and what to do."""
+"""Backends and conversions of this machine, asked anew at every look: version, devices, and the way out where one is missing."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import pandas as pd
 import streamlit as st
 
 from core.backends.base import all_backends
-from core.base.availability import Availability
+from core.base.availability import Availability, availability_of, forget_availability
 from core.conversion.base import all_conversions
 
 
 def show_backends_table() -> None:
-    _show("Backend", {backend.title: backend.availability() for backend in all_backends().values()})
+    forget_availability()
+    _show("Backend", {backend.title: availability_of(backend) for backend in all_backends().values()})
 
 
 def show_conversions_table() -> None:
-    _show("Conversion", {f"{step.source.label} → {step.target.label}": step.availability() for step in all_conversions()})
+    _show("Conversion", {f"{step.source.label} → {step.target.label}": availability_of(step) for step in all_conversions()})
 
 
 def _show(what: str, offers: Mapping[str, Availability]) -> None:
@@ -27,7 +28,7 @@ def _show(what: str, offers: Mapping[str, Availability]) -> None:
             what: title,
             "Works": "✓ yes" if offer.available else "✗ no",
             "Version": offer.version or "not installed",
-            "Devices": ", ".join(offer.devices) or "none here",
+            "Devices": offer.told_devices or "none here",
         }
         for title, offer in offers.items()
     ]

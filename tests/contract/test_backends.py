@@ -56,7 +56,7 @@ def config_for(backend: Backend, variant: str) -> BuildConfig:
     here = backend.availability()
     if not here.available:
         pytest.skip(f"{here.reason} {here.hint}")
-    return BuildConfig(variant=variant, profile=PROFILE, device=here.devices[0], threads=2)
+    return BuildConfig(variant=variant, profile=PROFILE, device=here.builds_on[0], threads=2)
 
 
 @pytest.fixture(scope="module", params=PARTS, ids=lambda part: "-".join(filter(None, (part[0].name, part[1], part[2].value))))
@@ -90,7 +90,7 @@ def described(built: Built) -> EngineGraph:
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
 def test_says_what_it_is(backend: Backend) -> None:
     here = backend.availability()
-    assert here.version and here.devices if here.available else here.reason.endswith(".") and here.hint
+    assert here.version and here.builds_on and here.runs_on if here.available else here.reason.endswith(".") and here.hint
     assert all_backends()[backend.name] is backend
     assert backend.title
     assert backend.accepts

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from core.backends._config import checked_options, first_line
+from core.backends._config import checked_options
+from core.backends._engine import built
+from core.backends._errors import failure
 from core.backends._inputs import as_text, check_inputs
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.litert._graph import engine_graph
-from core.base.availability import Availability, from_packages, installed_version
+from core.base.availability import Availability, from_packages, installed_versions
 from core.base.errors import BuildFailed, InvalidRequest, RunFailed
 from core.base.precision import Precision
 from core.base.progress import Progress, Report
@@ -42,19 +44,13 @@ class LiteRTBackend:
     def availability(self) -> Availability:
         return from_packages(self.title, _PACKAGE)
 
+    def target(self, version: str | None) -> None:
+        return None
+
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
-        checked_options(self, config, ["cpu"])
-        model = folder / _MODEL
-        shutil.copyfile(source.path, model)
-        engine = Engine(
-            folder=folder,
-            backend=self.name,
-            config=config,
-            signature=source.signature,
-            artifact=_MODEL,
-            size_bytes=model.stat().st_size,
-            versions={_PACKAGE: installed_version(_PACKAGE) or "", "numpy": np.__version__},
-        )
+        checked_options(self, config)
+        shutil.copyfile(source.path, folder / _MODEL)
+        engine = built(self, source, config, folder, _MODEL, versions=installed_versions(_PACKAGE, "numpy"))
         report(Progress(message="Preparing the model for LiteRT"))
         try:
             with self.open(engine) as session:
@@ -93,7 +89,7 @@ class _Session:
         try:
             results = self._call(**arrays)
         except (RuntimeError, ValueError, TypeError) as error:
-            raise RunFailed(f"LiteRT could not run the model: {first_line(error)}", detail=str(error)) from error
+            raise failure(RunFailed, "LiteRT could not run the model", error) from error
         named = ((spec.name, np.array(results[spec.name])) for spec in self._signature.outputs)
         return {name: as_text(array) if array.dtype.kind in "OSU" else array for name, array in named}
 
@@ -130,7 +126,7 @@ def _interpreter(engine: Engine) -> Any:
     try:
         return Interpreter(path, num_threads=_threads(engine), experimental_op_resolver_type=resolver)
     except (RuntimeError, ValueError) as error:
-        raise RunFailed(f"LiteRT cannot load the model: {first_line(error)}", detail=str(error)) from error
+        raise failure(RunFailed, "LiteRT cannot load the model", error) from error
 
 
 def _threads(engine: Engine) -> int:

@@ -10,14 +10,15 @@ from typing import Any
 
 import onnx
 
-from core.backends._config import checked_options, first_line
+from core.backends._config import checked_options
+from core.backends._engine import built
+from core.backends._errors import told_as
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.onnxruntime._layers import engine_graph, fixed_axes, mean_times, profiled
 from core.backends.onnxruntime._sessions import OnnxRuntimeSession, create_session, imported, session_options, told_settings
-from core.base.availability import Availability, from_packages, installed_version
+from core.base.availability import Availability, from_packages, installed_version, installed_versions
 from core.base.errors import BuildFailed, EngineRoomError, RunFailed
-from core.base.files import folder_bytes
 from core.base.precision import Precision
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
@@ -74,8 +75,11 @@ class OnnxRuntime:
         devices = ("cpu", "cuda") if installed_version("onnxruntime-gpu") else ("cpu",)
         return from_packages(self.title, "onnxruntime", "onnxruntime-gpu", devices=devices)
 
+    def target(self, version: str | None) -> str:
+        return "onnxruntime"
+
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
-        options = checked_options(self, config, self.availability().devices)
+        options = checked_options(self, config)
         report(Progress(message="Reading the graph"))
         model = read_onnx(source.path, weights=False)
         _check_buildable(model, source, config)
@@ -93,30 +97,20 @@ class OnnxRuntime:
         if external_files(model) or source.path.stat().st_size > EXTERNAL_ABOVE_BYTES:
             made.add_session_config_entry("session.optimized_model_external_initializers_file_name", _SIDE_FILE)
             made.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "4096")
-        try:
+        with told_as(
+            BuildFailed,
+            f"ONNX Runtime could not build {source.path.name}",
+            hint="If it lacks a kernel, try another precision or path.",
+        ):
             create_session(_traceable(source.path, made) if changed else source.path, made, config.device)
-        except EngineRoomError:
-            raise
-        except Exception as error:
-            raise BuildFailed(
-                f"ONNX Runtime could not build {source.path.name}: {first_line(error)}",
-                hint="If it lacks a kernel, try another precision or path.",
-                detail=str(error),
-            ) from error
-        return self._engine(source, config, folder)
-
-    def _engine(self, source: Source, config: BuildConfig, folder: Path) -> Engine:
-        artifact = "model" if (folder / "model" / _SIDE_FILE).exists() else _MODEL
-        versions = {name: installed_version(name) for name in ("onnxruntime", "onnxruntime-gpu", "onnx", "numpy")}
         provider = "CUDAExecutionProvider" if config.device == "cuda" else "CPUExecutionProvider"
-        return Engine(
-            folder=folder,
-            backend=self.name,
-            config=config,
-            signature=source.signature,
-            artifact=artifact,
-            size_bytes=folder_bytes(folder, [artifact]),
-            versions={name: version for name, version in versions.items() if version},
+        return built(
+            self,
+            source,
+            config,
+            folder,
+            "model" if (folder / "model" / _SIDE_FILE).exists() else _MODEL,
+            versions=installed_versions("onnxruntime", "onnxruntime-gpu", "onnx", "numpy"),
             notes=(f"Runs on {provider}.", *_portability_note(config)),
         )
 
@@ -145,22 +139,18 @@ class OnnxRuntime:
 
     def _load(self, engine: Engine, profile: Path | None = None) -> OnnxRuntimeSession:
         """Loads the engine; with `profile`, a prefix for the file that a profiled run is written to."""
-        options = checked_options(self, engine.config, self.availability().devices)
+        options = checked_options(self, engine.config, self.availability().runs_on)
         made = session_options(engine.config, options)
         made.graph_optimization_level = imported().GraphOptimizationLevel.ORT_DISABLE_ALL
         if profile is not None:
             made.enable_profiling = True
             made.profile_file_prefix = os.fspath(profile)
-        try:
+        with told_as(
+            RunFailed,
+            "ONNX Runtime could not load the engine",
+            hint="Build it again on this machine: optimised graphs are made for one version and one kind of processor.",
+        ):
             session = create_session(engine.folder / _MODEL, made, engine.config.device)
-        except EngineRoomError:
-            raise
-        except Exception as error:
-            raise RunFailed(
-                f"ONNX Runtime could not load the engine: {first_line(error)}",
-                hint="Build it again on this machine: optimised graphs are made for one version and one kind of processor.",
-                detail=str(error),
-            ) from error
         return OnnxRuntimeSession(session, engine.signature, told_settings(made))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from core.backends._config import first_line
+from core.backends._errors import failure
 from core.backends._inputs import as_text, check_inputs
 from core.backends.base import BuildConfig, OptionValue
 from core.base.errors import RunFailed, Unavailable
@@ -112,11 +112,8 @@ class OnnxRuntimeSession:
         try:
             results = self._run_by_reference(feeds) if self._by_reference else self._session.run(self._outputs, feeds)
         except Exception as error:
-            raise RunFailed(
-                f"ONNX Runtime could not run the engine: {first_line(error)}",
-                hint="Check the input shapes against the build's shape profile.",
-                detail=str(error),
-            ) from error
+            hint = "Check the input shapes against the build's shape profile."
+            raise failure(RunFailed, "ONNX Runtime could not run the engine", error, hint=hint) from error
         arrays = (as_text(array) if array.dtype.kind == "O" else array for array in map(np.asarray, results))
         return dict(zip(self._outputs, arrays, strict=True))
 

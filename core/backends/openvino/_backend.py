@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from core.backends._config import checked_options
+from core.backends._engine import built
+from core.backends._errors import told_as
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.openvino._layers import APPENDABLE_KINDS, RuntimeGraph, Shape, is_quantized, mean_times, nodes_of_model
 from core.backends.openvino._reading import Ports, dtype_of, find_ports, imported, narrow_shapes, read_model, refusal, told
 from core.backends.openvino._sessions import AS_TYPED, HINTS, OpenVinoSession, compile_properties, is_typed
-from core.base.availability import Availability, from_packages, installed_version
+from core.base.availability import Availability, from_packages, installed_versions
 from core.base.errors import BuildFailed, EngineRoomError, RunFailed
-from core.base.files import folder_bytes
 from core.base.precision import Precision
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
@@ -59,6 +60,9 @@ class OpenVino:
     def availability(self) -> Availability:
         return from_packages(self.title, "openvino")
 
+    def target(self, version: str | None) -> str:
+        return "openvino"
+
     def refusal(self, format: Format, signature: str, known: Sequence[str]) -> Availability | None:
         return refusal(format, signature, known)
 
@@ -68,7 +72,7 @@ class OpenVino:
         return tuple(precision for precision in self.precisions if quantized or precision is not Precision.INT8)
 
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
-        options = checked_options(self, config, self.availability().devices)
+        options = checked_options(self, config)
         core = imported().Core()
         report(Progress(message="Reading the model"))
         _check_dtypes(source)
@@ -86,27 +90,14 @@ class OpenVino:
 
         report(Progress(message="Compiling", fraction=0.5))
         (folder / _ARTIFACT).mkdir(parents=True, exist_ok=True)
-        try:
+        what = f"OpenVINO could not compile {source.path.name}"
+        with told_as(BuildFailed, what, hint="Try another precision, or ONNX Runtime.", sentence=told):
             compiled = core.compile_model(model, "CPU", compile_properties(model, config, options))
             narrows = config.precision is Precision.FP16 and not is_typed(model, config.precision)
             imported().save_model(model, os.fspath(folder / _MODEL), compress_to_fp16=narrows)
-        except Exception as error:
-            raise BuildFailed(
-                f"OpenVINO could not compile {source.path.name}: {told(error)}",
-                hint="Try another precision, or ONNX Runtime.",
-                detail=str(error),
-            ) from error
         _check_precision(core, compiled, config)
-        return Engine(
-            folder=folder,
-            backend=self.name,
-            config=config,
-            signature=source.signature,
-            artifact=_ARTIFACT,
-            size_bytes=folder_bytes(folder, [_ARTIFACT]),
-            versions={name: version for name in ("openvino", "numpy") if (version := installed_version(name))},
-            notes=_notes(source),
-        )
+        versions = installed_versions("openvino", "numpy")
+        return built(self, source, config, folder, _ARTIFACT, versions=versions, notes=_notes(source))
 
     @contextmanager
     def open(self, engine: Engine) -> Iterator[OpenVinoSession]:
@@ -153,14 +144,11 @@ class OpenVino:
             return {}
 
     def _compile(self, model: Any, engine: Engine, *, profiled: bool = False) -> Any:
-        options = checked_options(self, engine.config, self.availability().devices)
-        try:
+        options = checked_options(self, engine.config, self.availability().runs_on)
+        what = "OpenVINO could not load the engine"
+        with told_as(RunFailed, what, hint="Build it again on this machine.", sentence=told):
             properties = compile_properties(model, engine.config, options, profiled=profiled)
             return imported().Core().compile_model(model, "CPU", properties)
-        except Exception as error:
-            raise RunFailed(
-                f"OpenVINO could not load the engine: {told(error)}", hint="Build it again on this machine.", detail=str(error)
-            ) from error
 
     @contextmanager
     def _session(self, engine: Engine, compiled: Any) -> Iterator[OpenVinoSession]:
@@ -172,12 +160,8 @@ class OpenVino:
 
 
 def _read(engine: Engine) -> Any:
-    try:
+    with told_as(RunFailed, "OpenVINO could not read the engine", hint="Build it again.", sentence=told):
         return imported().Core().read_model(os.fspath(engine.folder / _MODEL))
-    except RuntimeError as error:
-        raise RunFailed(
-            f"OpenVINO could not read the engine: {told(error)}", hint="Build it again.", detail=str(error)
-        ) from error
 
 
 def _check_dtypes(source: Source) -> None:

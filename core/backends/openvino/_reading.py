@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.backends._errors import told_as
 from core.base.availability import Availability
 from core.base.errors import BuildFailed, Unavailable
 from core.base.profile import Point, ShapeProfile
@@ -76,12 +77,8 @@ def read_model(core: Any, source: Source) -> Any:
     """
     if source.format is Format.SAVEDMODEL and (refused := refusal(source.format, source.signature.name, _signatures(source))):
         raise BuildFailed(refused.reason, hint=refused.hint)
-    try:
+    with told_as(BuildFailed, f"OpenVINO could not read {source.path.name}", hint=_hint(source), sentence=told):
         return core.read_model(os.fspath(source.path))
-    except Exception as error:
-        raise BuildFailed(
-            f"OpenVINO could not read {source.path.name}: {told(error)}", hint=_hint(source), detail=str(error)
-        ) from error
 
 
 def find_ports(model: Any, source: Source) -> Ports:
@@ -117,14 +114,9 @@ def narrow_shapes(model: Any, source: Source, profile: ShapeProfile, ports: Port
             shapes[ports.inputs[spec.name]] = openvino.PartialShape([openvino.Dimension(low, high) for low, high in bounds])
     if all(model.input(name).partial_shape == shape for name, shape in shapes.items()):
         return  # reshaping infers every shape anew, changed or not
-    try:
+    what, hint = "The model does not take the shapes of the profile", "Try other lengths for its dynamic axes."
+    with told_as(BuildFailed, what, hint=hint, sentence=told):
         model.reshape(shapes)
-    except Exception as error:
-        raise BuildFailed(
-            f"The model does not take the shapes of the profile: {told(error)}",
-            hint="Try other lengths for its dynamic axes.",
-            detail=str(error),
-        ) from error
 
 
 def refusal(format: Format, signature: str, known: Sequence[str]) -> Availability | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from core.backends._errors import failure
 from core.backends._inputs import check_inputs
 from core.backends.base import BuildConfig, OptionValue
 from core.backends.openvino._reading import Ports, dtype_of, imported, told
@@ -92,11 +93,8 @@ class OpenVinoSession:
             return {name: _as_array(self._request.get_tensor(port)) for name, port in self._outputs.items()}
         except Exception as error:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
-            raise RunFailed(
-                f"OpenVINO could not run the engine on {shapes}: {told(error)}",
-                hint="Check the input shapes against the build's shape profile.",
-                detail=str(error),
-            ) from error
+            hint = "Check the input shapes against the build's shape profile."
+            raise failure(RunFailed, f"OpenVINO could not run the engine on {shapes}", error, hint=hint, sentence=told) from error
 
     def executed_layers(self) -> dict[str, tuple[str, float]]:
         """Kernel and time of each layer that the last run executed."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from core.backends._config import checked_options
+from core.backends._engine import built
 from core.backends._inputs import as_text, check_inputs
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Variant
@@ -21,7 +22,6 @@ from core.backends.tensorflow._runtime import told_as
 from core.backends.tensorflow._shapes import infer_shapes
 from core.base.availability import Availability
 from core.base.errors import BuildFailed, RunFailed
-from core.base.files import folder_bytes
 from core.base.precision import Precision
 from core.base.profile import ShapeProfile
 from core.base.progress import Progress, Report
@@ -51,6 +51,9 @@ class TensorFlowBackend:
     def availability(self) -> Availability:
         return _runtime.availability()
 
+    def target(self, version: str | None) -> None:
+        return None
+
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         checked_options(self, config, ["cpu", "cuda"])
         tf = _runtime.start(config.device, config.threads)
@@ -70,16 +73,8 @@ class TensorFlowBackend:
             report(Progress(message="Compiling with XLA"))
             with told_as(BuildFailed, "Compiling with XLA"), tf.device(_runtime.device_name(config.device)):
                 _xla.compile_now(_xla.compiled(tf, function, source.signature), _samples(tf, source.signature, config.profile))
-        return Engine(
-            folder=folder,
-            backend=self.name,
-            config=config,
-            signature=source.signature,
-            artifact=artifact,
-            size_bytes=folder_bytes(folder, [artifact]),
-            versions=_runtime.versions(),
-            notes=("XLA compiles when the engine is opened, and again for every new shape.",) if config.variant == "xla" else (),
-        )
+        notes = ("XLA compiles when the engine is opened, and again for every new shape.",) if config.variant == "xla" else ()
+        return built(self, source, config, folder, artifact, versions=_runtime.versions(), notes=notes)
 
     @contextmanager
     def open(self, engine: Engine) -> Iterator[Session]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
 
-from core.backends._config import first_line
-from core.base.availability import Availability, from_packages, installed_version
-from core.base.errors import BuildFailed, EngineRoomError, RunFailed, Unavailable
+from core.backends import _errors
+from core.base.availability import Availability, from_packages, installed_version, installed_versions
+from core.base.errors import BuildFailed, RunFailed, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +25,7 @@ def availability() -> Availability:
 
 def versions() -> dict[str, str]:
     """Of the packages that have a say in what TensorFlow runs."""
-    found = {name: installed_version(name) for name in ("tensorflow", "tensorflow-cpu", "keras", "numpy")}
-    return {name: version for name, version in found.items() if version}
+    return installed_versions("tensorflow", "tensorflow-cpu", "keras", "numpy")
 
 
 def start(device: str, threads: int | None) -> Any:
@@ -71,19 +69,13 @@ def device_name(device: str) -> str:
     return "/CPU:0" if device == "cpu" else "/GPU:0"
 
 
-@contextmanager
-def told_as(kind: type[BuildFailed] | type[RunFailed], doing: str) -> Iterator[None]:
+def told_as(kind: type[BuildFailed] | type[RunFailed], doing: str) -> AbstractContextManager[None]:
     """Turns whatever TensorFlow raises into `kind`, with its first line in the message and the rest as detail."""
-    try:
-        yield
-    except EngineRoomError:
-        raise
-    except Exception as error:
-        text = str(getattr(error, "message", "") or error)
-        raise kind(f"{doing} failed: {first_line(error)}", hint=_hint(error, text), detail=text) from error
+    return _errors.told_as(kind, f"{doing} failed", hint=_hint)
 
 
-def _hint(error: Exception, text: str) -> str:
+def _hint(error: Exception) -> str:
+    text = _errors.whole(error)
     if type(error).__name__ == "ResourceExhaustedError" or isinstance(error, MemoryError):
         return "It ran out of memory: use a smaller batch."
     if "cannot be deserialized" in text or "Unknown layer" in text or "Could not locate" in text:

@@ -38,7 +38,7 @@ def availability(root: Path = Path("/")) -> Availability:
         return _lacks("This machine has no NVIDIA GPU, or its driver is not loaded.", driver_hint(root), version)
     if not (installed_version("cuda-bindings", "cuda-python") or find_spec("cuda")):
         return _lacks("cuda-bindings is not installed, which runs the engines.", "pip install cuda-bindings", version)
-    return Availability(available=True, version=version, devices=("cuda",))
+    return Availability(available=True, version=version, builds_on=("cuda",), runs_on=("cuda",))
 
 
 def install_hint(root: Path = Path("/")) -> str:

@@ -53,8 +53,11 @@ class TensorRT:
     def availability(self) -> Availability:
         return _availability.availability()
 
+    def target(self, version: str | None) -> str:
+        return f"tensorrt-{version}" if version else "tensorrt"
+
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
-        options = checked_options(self, config, ("cuda",))
+        options = checked_options(self, config)
         report(Progress(message="Starting TensorRT"))
         import tensorrt as trt
 

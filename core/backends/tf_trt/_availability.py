@@ -32,4 +32,4 @@ def availability(root: Path = Path("/")) -> Availability:
     if not has_gpu(root):
         reason = "TF-TRT converts on a GPU, and this machine shows none."
         return Availability(available=False, version=tensorflow, reason=reason, hint=driver_hint(root))
-    return Availability(available=True, version=tensorflow, devices=("cuda",))
+    return Availability(available=True, version=tensorflow, builds_on=("cuda",), runs_on=("cuda",))

@@ -13,14 +13,15 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from core.backends._config import checked_options, first_line
+from core.backends._config import checked_options
+from core.backends._engine import built
+from core.backends._errors import failure, told_as, whole
 from core.backends._inputs import check_inputs
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.tf_trt import _availability
 from core.backends.tf_trt._convert import convert, start
-from core.base.availability import Availability, installed_version
-from core.base.errors import BuildFailed, EngineRoomError, RunFailed
-from core.base.files import folder_bytes
+from core.base.availability import Availability, installed_versions
+from core.base.errors import BuildFailed, RunFailed
 from core.base.precision import Precision
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
@@ -63,32 +64,19 @@ class TfTrt:
     def availability(self) -> Availability:
         return _availability.availability()
 
+    def target(self, version: str | None) -> None:
+        return None
+
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
-        options = checked_options(self, config, ("cuda",))
+        options = checked_options(self, config)
         report(Progress(message="Starting TensorFlow"))
         tf = start(config)
-        try:
-            with loadable(source.path) as given:
-                found = convert(tf, replace(source, path=given.folder), config, options, folder / _SAVED, folder / _WHY, report)
-        except EngineRoomError:
-            raise
-        except Exception as error:
-            raise BuildFailed(
-                f"TF-TRT could not convert {source.path.name}: {first_line(error)}",
-                hint="Use the path through ONNX, or a larger minimum_segment_size.",
-                detail=str(error),
-            ) from error
+        hint = "Use the path through ONNX, or a larger minimum_segment_size."
+        with told_as(BuildFailed, f"TF-TRT could not convert {source.path.name}", hint=hint), loadable(source.path) as given:
+            found = convert(tf, replace(source, path=given.folder), config, options, folder / _SAVED, folder / _WHY, report)
         write_json(folder / _GRAPH, found.graph)
-        return Engine(
-            folder=folder,
-            backend=self.name,
-            config=config,
-            signature=source.signature,
-            artifact=_SAVED,
-            size_bytes=folder_bytes(folder, [_SAVED]),
-            versions=_versions(),
-            notes=found.notes,
-        )
+        versions = installed_versions("tensorflow", "tensorrt", "numpy")
+        return built(self, source, config, folder, _SAVED, versions=versions, notes=found.notes)
 
     @contextmanager
     def open(self, engine: Engine) -> Iterator[TfTrtSession]:
@@ -126,32 +114,20 @@ class TfTrtSession:
             results = self._function(**{name: self._tf.constant(array) for name, array in arrays.items()})
             return {spec.name: np.asarray(results[spec.name]) for spec in self._signature.outputs}
         except Exception as error:
-            raise RunFailed(
-                f"Running the engine failed: {first_line(error)}",
-                hint="It may need another shape than it was built for.",
-                detail=str(error),
-            ) from error
+            hint = "It may need another shape than it was built for."
+            raise failure(RunFailed, "Running the engine failed", error, hint=hint) from error
 
 
 def _loaded(tf: Any, path: Path) -> Any:
     """A converted SavedModel; sessions of one engine, whose folder never changes, share it."""
-    try:
-        with _LOADING:
-            loaded = _LOADED.get(path)
-            if loaded is None:
-                _LOADED[path] = loaded = tf.saved_model.load(str(path))
-    except Exception as error:
-        text = str(error)
-        raise RunFailed(
-            f"TensorFlow could not load the engine: {first_line(error)}",
-            hint="Close the other TF-TRT engine in this process first."
-            if "engine cache to be empty" in text
-            else "An engine runs on the GPU type and versions it was built with; build it again here.",
-            detail=text,
-        ) from error
+    with told_as(RunFailed, "TensorFlow could not load the engine", hint=_loading_hint), _LOADING:
+        loaded = _LOADED.get(path)
+        if loaded is None:
+            _LOADED[path] = loaded = tf.saved_model.load(str(path))
     return loaded
 
 
-def _versions() -> dict[str, str]:
-    found = {name: installed_version(name) for name in ("tensorflow", "tensorrt", "numpy")}
-    return {name: version for name, version in found.items() if version}
+def _loading_hint(error: Exception) -> str:
+    if "engine cache to be empty" in whole(error):
+        return "Close the other TF-TRT engine in this process first."
+    return "An engine runs on the GPU type and versions it was built with; build it again here."

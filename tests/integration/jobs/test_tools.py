@@ -44,7 +44,7 @@ def test_a_backend_for_another_device_is_not_offered(shop: Shop) -> None:
     prepare(shop.queue.url)
     beats = Heartbeats(shop.queue.url)
     worker = card("gpu", HERE)
-    only_cpu = replace(worker.toolchains[0], backends={"onnxruntime": replace(HERE, devices=("cpu",))})
+    only_cpu = replace(worker.toolchains[0], backends={"onnxruntime": replace(HERE, builds_on=("cpu",), runs_on=("cpu",))})
     beats.join(replace(worker, device="cuda:0", device_type="cuda", toolchains=(only_cpu,)))
     with pytest.raises(Unavailable, match="it runs on cpu alone"):
         shop.queue.submit(shop.request(device="cuda"))

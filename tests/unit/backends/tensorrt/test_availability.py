@@ -78,7 +78,7 @@ def test_all_there_is_available(tmp_path, installed):
     installed("tensorrt", "cuda-bindings")
     found = availability(touch(tmp_path, "dev/nvidia0"))
     assert found.available
-    assert found.devices == ("cuda",)
+    assert found.builds_on == found.runs_on == ("cuda",)
 
 
 def test_an_empty_list_of_gpus_is_no_gpu(tmp_path):
