@@ -8,7 +8,8 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from core.backends.base import OptionValue, backend_named
+from core.backends.base import OptionValue, backend_named, known_option
+from core.base.availability import availability_of
 from core.base.errors import InvalidRequest, NotFound, error_from_dict
 from core.base.precision import Precision
 from core.base.profile import parse_profile
@@ -19,7 +20,8 @@ from core.jobs.device import exclusive, parse_device
 from core.models.model import Model
 from core.parity.inputs import parse_ranges
 from core.precision.settings import parse_settings
-from core.request.build_request import BuildRequest, backend_and_variant, checked
+from core.request.build_request import BuildRequest, checked
+from core.request.paths import parse_path
 from core.stages.outcome import Outcome, load_outcome
 from core.stages.pipeline import run_build
 from core.storage.builds import Build, State
@@ -98,7 +100,7 @@ def make_request(
         calibration=store_data(workspace, options.calibration) if options.calibration else None,
         inputs=store_data(workspace, options.inputs) if options.inputs else None,
         ranges=parse_ranges(options.ranges or []),
-        device=options.device or next(iter(backend_named(backend_and_variant(path)[0]).availability().builds_on), "cpu"),
+        device=options.device or next(iter(availability_of(backend_named(parse_path(path).backend)).builds_on), "cpu"),
         threads=options.threads,
         protocol=Protocol(min_seconds=options.seconds),
         seed=options.seed,
@@ -110,19 +112,15 @@ def read_options(path_id: str, texts: list[str] | None) -> dict[str, OptionValue
     """`name=value` texts as values of the type that the backend's option has.
 
     Raises:
-        InvalidRequest: A text has no such form, or the value is of another type.
+        InvalidRequest: A text has no such form, the backend has no such option, or the value is of another type.
     """
-    known = {option.name: option for option in backend_named(backend_and_variant(path_id)[0]).options}
+    backend = backend_named(parse_path(path_id).backend)
     found: dict[str, OptionValue] = {}
     for text in texts or []:
         name, equals, value = text.partition("=")
         if not equals:
             raise InvalidRequest(f"Could not read the option {text!r}.", hint="Write name=value.")
-        default = known[name].default if name in known else ""
-        try:
-            found[name] = value.lower() in ("1", "true", "yes", "on") if isinstance(default, bool) else type(default)(value)
-        except ValueError:
-            raise InvalidRequest(f"{name} takes a {type(default).__name__}, not {value!r}.") from None
+        found[name] = known_option(backend, name).read(value)
     return found
 
 

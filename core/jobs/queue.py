@@ -90,7 +90,10 @@ class Queue:
             Unavailable: No worker of that device type can carry it out, nor could one on this machine.
         """
         model = self.workspace.model(request.model)
-        request = checked(request, model, here=False)
+        return self._submit(checked(request, model, here=False), model, priority=priority, force=force)
+
+    def _submit(self, request: BuildRequest, model: Model, *, priority: Priority, force: bool) -> Submitted:
+        """Queues a checked request."""
         workers = [worker for worker in self.workers() if worker.alive and worker.card.device_type == request.device]
         needs, stages = needs_of(request, model), plan(request, model)
         self._check_offered(request, model, workers)
@@ -136,9 +139,9 @@ class Queue:
         self, requests: Sequence[BuildRequest], *, priority: Priority = Priority.NORMAL, force: bool = False
     ) -> list[Submitted]:
         """Queues a sweep. All requests are checked before any is queued."""
-        for request in requests:
-            checked(request, self.workspace.model(request.model), here=False)
-        return [self.submit(request, priority=priority, force=force) for request in requests]
+        models = [self.workspace.model(request.model) for request in requests]
+        asked = [(checked(request, model, here=False), model) for request, model in zip(requests, models, strict=True)]
+        return [self._submit(request, model, priority=priority, force=force) for request, model in asked]
 
     def jobs(self, *, states: Sequence[JobState] = (), limit: int = 100) -> list[Job]:
         """The newest jobs, newest first, of these states or of all."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from core.backends.base import BuildConfig, OptionValue, all_backends, backend_named
+from core.backends.base import BuildConfig, OptionValue, backend_named, known_option
+from core.base.availability import availability_of
 from core.base.errors import InvalidRequest, Unavailable
 from core.base.precision import Precision
 from core.base.profile import ShapeProfile
@@ -12,8 +13,7 @@ from core.base.serialization import content_key
 from core.benchmark.measurement import Protocol
 from core.models.model import Model
 from core.precision.settings import PrecisionSettings
-from core.precision.target import TENSORRT
-from core.request.paths import path_named, precisions_of
+from core.request.paths import parse_path, path_named, precisions_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +53,12 @@ class BuildRequest:
 
     @property
     def backend(self) -> str:
-        return backend_and_variant(self.path)[0]
+        return parse_path(self.path).backend
 
     @property
     def config(self) -> BuildConfig:
         return BuildConfig(
-            variant=backend_and_variant(self.path)[1],
+            variant=parse_path(self.path).variant,
             precision=self.precision,
             profile=self.profile,
             options=self.options,
@@ -67,23 +67,18 @@ class BuildRequest:
         )
 
 
-def backend_and_variant(path_id: str) -> tuple[str, str]:
-    """The backend and the variant ("" for none) at a path id's end."""
-    parts = path_id.split(".")
-    backends = all_backends()
-    return (parts[-1], "") if parts[-1] in backends else (parts[-2], parts[-1])
-
-
 def effective_options(request: BuildRequest) -> dict[str, OptionValue]:
     """The backend's options with the request's own in place of the defaults."""
     return {option.name: option.default for option in backend_named(request.backend).options} | request.options
 
 
 def aimed_at(request: BuildRequest, version: str | None) -> BuildRequest:
-    """The request with the TensorRT that will build it as its precision's target: each version reads other graphs."""
-    if not version or request.backend != TENSORRT or request.lowering.target or not request.precision.in_graph:
+    """The request with the version that will build it as its precision's target, where each version reads other graphs."""
+    backend = backend_named(request.backend)
+    target = backend.target(version)
+    if request.lowering.target or not request.precision.in_graph or target == backend.target(None):
         return request
-    return replace(request, lowering=replace(request.lowering, target=f"{TENSORRT}-{version}"))
+    return replace(request, lowering=replace(request.lowering, target=target))
 
 
 def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildRequest:
@@ -108,17 +103,13 @@ def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildR
             f"{backend.title} does not build {request.precision.value} on the path {path.id}.",
             hint=f"It builds: {', '.join(p.value for p in able)}.",
         )
-    known = {option.name: option for option in backend.options}
     for name, value in request.options.items():
-        if name not in known:
-            raise InvalidRequest(f"{backend.title} has no option {name!r}.", hint=f"It has: {', '.join(known) or 'none'}.")
-        if known[name].choices and value not in known[name].choices:
-            raise InvalidRequest(f"{name} cannot be {value!r}.", hint=f"Choose from {known[name].choices}.")
+        known_option(backend, name).check(value)
     signature = model.signature(request.signature)
     return replace(
-        aimed_at(request, backend.availability().version if here else None),
+        aimed_at(request, availability_of(backend).version if here else None),
         model=model.digest,
         signature=signature.name,
         profile=request.profile.complete(signature),
-        options={k: v for k, v in sorted(request.options.items()) if v != known[k].default},
+        options={k: v for k, v in sorted(request.options.items()) if v != known_option(backend, k).default},
     )

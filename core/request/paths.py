@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
-from core.backends.base import Backend, Selective, Variant, all_backends, backend_named
-from core.base.availability import Availability
+from core.backends.base import Selective, all_backends, backend_named
+from core.base.availability import Availability, availability_of
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.conversion.base import Conversion, all_conversions
@@ -20,19 +20,24 @@ class BuildPath:
     """A chain of formats ending in a backend's variant; its id reads `savedmodel.onnx.onnxruntime`.
 
     Attributes:
-        lacks: Availabilities of the steps that do not work here; empty when the whole path does.
         refused: Why it cannot take the model's signature, on any machine; None when it can.
     """
 
     formats: tuple[Format, ...]
     backend: str
     variant: str = ""
-    lacks: tuple[Availability, ...] = ()
     refused: Availability | None = None
 
     @property
     def id(self) -> str:
         return ".".join([*(f.value for f in self.formats), self.backend, *([self.variant] if self.variant else [])])
+
+    @property
+    def lacks(self) -> tuple[Availability, ...]:
+        """Availabilities of the steps that do not work here; empty when the whole path does."""
+        conversions = [conversion_between(source, target) for source, target in pairwise(self.formats)]
+        steps = [*map(availability_of, conversions), availability_of(backend_named(self.backend))]
+        return tuple(step for step in steps if not step.available)
 
     @property
     def available(self) -> bool:
@@ -45,15 +50,21 @@ class BuildPath:
 
     @property
     def title(self) -> str:
-        return path_title(self.id)
+        """As people read it: `ONNX → ONNX Runtime`; the model's own format is left out."""
+        return " → ".join([*(f.label for f in self.formats[1:]), variant_title(self.backend, self.variant)])
+
+
+def parse_path(path_id: str) -> BuildPath:
+    """The path that an id spells; whether there is one of its parts is not asked."""
+    parts = path_id.split(".")
+    known = {f.value for f in Format}
+    formats = tuple(Format(part) for part in takewhile(known.__contains__, parts))
+    backend, variant = [*parts[len(formats) :], "", ""][:2]
+    return BuildPath(formats=formats, backend=backend, variant=variant)
 
 
 def path_title(path_id: str) -> str:
-    """A path's id as people read it: `ONNX → ONNX Runtime`; the model's own format is left out."""
-    parts = path_id.split(".")
-    formats = [Format(part) for part in parts if part in {f.value for f in Format}]
-    backend, variant = [*parts[len(formats) :], ""][:2]
-    return " → ".join([*(f.label for f in formats[1:]), variant_title(backend, variant)])
+    return parse_path(path_id).title
 
 
 def variant_title(backend: str, variant: str) -> str:
@@ -86,17 +97,11 @@ def _chains(start: Format) -> Iterator[tuple[Format, ...]]:
     yield from reached.values()
 
 
-def _path(chain: tuple[Format, ...], backend: Backend, variant: Variant) -> BuildPath:
-    steps = [conversion_between(a, b).availability() for a, b in pairwise(chain)]
-    lacks = tuple(step for step in [*steps, backend.availability()] if not step.available)
-    return BuildPath(formats=chain, backend=backend.name, variant=variant.name, lacks=lacks)
-
-
 def paths_from(start: Format) -> tuple[BuildPath, ...]:
     """Every path from a format, whether it works here or not; short chains first, of those the format's own framework."""
     own = reference_for(start)
     found = (
-        _path(chain, backend, variant)
+        BuildPath(formats=chain, backend=backend.name, variant=variant.name)
         for chain in _chains(start)
         for backend in all_backends().values()
         if chain[-1] in backend.accepts
@@ -130,10 +135,19 @@ def path_named(model: Model, path_id: str, signature: str | None = None) -> Buil
     Raises:
         InvalidRequest: The model has no such path.
     """
-    paths = paths_for(model, signature)
-    for path in paths:
-        if path.id == path_id:
-            return path
-    raise InvalidRequest(
-        f"{model.name} ({model.format.value}) has no path {path_id!r}.", hint=f"It has: {', '.join(p.id for p in paths)}."
+    asked = model.signature(signature).name
+    path = parse_path(path_id)
+    if path.id != path_id or not _is_path_from(model.format, path):
+        able = ", ".join(known.id for known in paths_from(model.format))
+        raise InvalidRequest(f"{model.name} ({model.format.value}) has no path {path_id!r}.", hint=f"It has: {able}.")
+    return replace(path, refused=_refused(path, model, asked))
+
+
+def _is_path_from(start: Format, path: BuildPath) -> bool:
+    backend = all_backends().get(path.backend)
+    return (
+        backend is not None
+        and path.formats in _chains(start)
+        and path.formats[-1] in backend.accepts
+        and path.variant in [variant.name for variant in backend.variants]
     )
