@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from core.backends._tensorrt.inspector import read_inspector
+from core.backends._tensorrt.mapping import engine_graph
 from core.backends.base import Engine
 from core.base.precision import Precision
 from core.base.serialization import content_key, write_json
@@ -21,8 +23,6 @@ from core.benchmark import statistics
 from core.benchmark.measurement import Measurement, Protocol
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor, SourceNode
 from core.graph.source import SourceGraph
-from core.graph.tensorrt_inspector import read_inspector
-from core.graph.tensorrt_mapping import engine_graph
 from core.models.model import Format, Model
 from core.parity.result import Accuracy, OutputParity, Parity
 from core.request.build_request import BuildRequest

@@ -16,7 +16,7 @@ BLOCK = 25
 
 def bare_loop(execution: Any, graph: Any) -> Callable[[Tensors], dict[str, Any]]:
     """Arrays in, arrays out with CUDA's and TensorRT's calls alone: stage, copy in, run, copy out, wait, copy the results."""
-    from core.backends.tensorrt._cuda import runtime
+    from core.backends._tensorrt.cuda import runtime
 
     cuda = runtime()
     stream, handle, enqueue = execution.stream, int(execution.stream), execution.context.execute_async_v3

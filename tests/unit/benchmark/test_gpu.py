@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.backends.tensorrt._nvml import clocks, reasons
+from core.backends._tensorrt.nvml import clocks, reasons
 from core.benchmark.gpu import BatchPoint, ClockSample, GpuRun, clock_warnings, knee_of, run_warnings, sweep_batches
 from core.benchmark.statistics import latency
 

@@ -9,8 +9,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from bench.overflow import overflowing_model
+from core.backends._tensorrt.versions import parse_version
 from core.backends.tensorrt import BACKEND
-from core.backends.tensorrt._versions import features, parse_version
+from core.backends.tensorrt._product import features
 from core.base.errors import BuildFailed, Cancelled, InvalidRequest, RunFailed, Unavailable, UnsupportedOps
 from core.base.precision import Precision
 from core.models.model import Format, Source
@@ -60,7 +61,7 @@ def test_a_build_is_cancelled_in_the_middle(convolutions, tmp_path):
 
 
 def test_the_timing_cache_is_kept_and_found(convolutions, tmp_path):
-    from core.backends.tensorrt._build import BuildFacts
+    from core.backends._tensorrt.build import BuildFacts
     from core.base.serialization import read_json
 
     built(convolutions, tmp_path / "first")
@@ -159,7 +160,7 @@ def test_what_fp16_would_overflow_is_computed_in_fp32(tmp_path, precision):
 
 def test_the_gpus_memory_can_be_too_small(convolutions, tmp_path):
     """Everything but a little of the memory is taken, so the build or the run ends in a sentence."""
-    from core.backends.tensorrt import _cuda
+    from core.backends._tensorrt import cuda as _cuda
 
     engine = built(convolutions, tmp_path / "engine", shapes=("batch=1:2:512",))
     free, _ = _cuda.memory_bytes()

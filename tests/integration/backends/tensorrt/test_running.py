@@ -7,9 +7,10 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
+from core.backends._tensorrt.execution import numpy_dtype
+from core.backends._tensorrt.versions import parse_version
 from core.backends.tensorrt import BACKEND
-from core.backends.tensorrt._execution import numpy_dtype
-from core.backends.tensorrt._versions import features, parse_version
+from core.backends.tensorrt._product import features
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.base.progress import silent
@@ -76,7 +77,7 @@ def test_runs_alike_are_prepared_once(convolutions, tmp_path, monkeypatch, cuda_
 
 
 def test_a_thousand_runs_leave_no_memory_behind(convolutions, tmp_path):
-    from core.backends.tensorrt import _cuda
+    from core.backends._tensorrt import cuda as _cuda
 
     engine = built(convolutions, tmp_path / "engine", shapes=("batch=1:2:4",), cuda_graph=True)
 
@@ -141,7 +142,7 @@ def test_host_to_host_is_measured_like_every_backend(convolutions, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int32", "int64", "bool", "uint8"])
 def test_every_dtype_goes_in_and_out(tmp_path, dtype):
-    from core.backends.tensorrt import _cuda
+    from core.backends._tensorrt import cuda as _cuda
 
     strong = features(parse_version(HERE.version or "")).strong_types
     if dtype == "bfloat16" and not (strong and _cuda.compute_capability() >= (8, 0)):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.backends.tensorrt import _versions
+from core.backends._tensorrt import versions
 
-SOURCES = Path(_versions.__file__).parent
+SOURCES = Path(versions.__file__).parent
 LISTINGS = sorted(
     (json.loads(path.read_text()) for path in (Path(__file__).parents[3] / "golden/tensorrt/api").glob("*.json")),
     key=lambda listing: [int(part) for part in listing["version"].split(".")],
@@ -16,7 +16,7 @@ LISTINGS = sorted(
 
 # The class of what an expression holds, by file; after a function's name, in that function alone. `trt.X` needs no entry.
 HELD = {
-    "_build.py": {
+    "build.py": {
         "builder": "Builder",
         "network": "INetworkDefinition",
         "config": "IBuilderConfig",
@@ -24,29 +24,29 @@ HELD = {
         "t": "ITensor",
         "_add_profiles profile": "IOptimizationProfile",
     },
-    "_execution.py": {
+    "execution.py": {
         "engine": "ICudaEngine",
         "self.engine": "ICudaEngine",
         "self.context": "IExecutionContext",
     },
-    "_inspect.py": {
+    "inspection.py": {
         "engine": "ICudaEngine",
         "inspector": "EngineInspector",
         "context": "IExecutionContext",
         "execution.context": "IExecutionContext",
     },
-    "_layer_types.py": {
+    "layer_types.py": {
         "network": "INetworkDefinition",
         "config": "IBuilderConfig",
         "layer": "ILayer",
         "layer.get_output(index)": "ITensor",
     },
-    "_measure.py": {"execution.engine": "ICudaEngine"},
-    "_parse.py": {"parser": "OnnxParser", "error": "ParserError"},
-    "_plugins.py": {"trt.get_plugin_registry()": "IPluginRegistry"},
-    "_session.py": {"runtime": "Runtime"},
-    "_timing_cache.py": {"config": "IBuilderConfig", "cache": "ITimingCache"},
-    "_versions.py": {"engine": "ICudaEngine"},
+    "measure.py": {"execution.engine": "ICudaEngine"},
+    "parse.py": {"parser": "OnnxParser", "error": "ParserError"},
+    "plugins.py": {"trt.get_plugin_registry()": "IPluginRegistry"},
+    "session.py": {"runtime": "Runtime"},
+    "timing_cache.py": {"config": "IBuilderConfig", "cache": "ITimingCache"},
+    "versions.py": {"engine": "ICudaEngine"},
 }
 
 

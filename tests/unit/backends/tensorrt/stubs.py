@@ -5,9 +5,9 @@ import math
 from contextlib import contextmanager
 from types import SimpleNamespace
 
+from core.backends._tensorrt.execution import numpy_dtype
+from core.backends._tensorrt.versions import dtype_name
 from core.backends.base import BuildConfig, Engine
-from core.backends.tensorrt._execution import numpy_dtype
-from core.backends.tensorrt._versions import dtype_name
 from core.base.precision import Precision
 from core.base.profile import parse_profile
 from core.base.tensors import Signature, TensorSpec

@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.backends.tensorrt import _options, _versions
-from core.backends.tensorrt._log import _LEVELS
-from core.backends.tensorrt._versions import dtype_name, features, flags_for, network_flags, parse_version
+from core.backends._tensorrt import options
+from core.backends._tensorrt.log import _LEVELS
+from core.backends._tensorrt.versions import dtype_name, flags_for, network_flags, parse_version
+from core.backends.tensorrt._product import OLDEST, features
 from core.base.precision import Precision
 from tests.unit.backends.tensorrt.api_uses import (
     HELD,
@@ -88,7 +89,7 @@ every_version = pytest.mark.parametrize("listing", LISTINGS, ids=ids)
 
 
 def test_the_listings_reach_from_the_oldest_version_to_11():
-    assert parse_version(LISTINGS[0]["version"]) == _versions.OLDEST
+    assert parse_version(LISTINGS[0]["version"]) == OLDEST
     assert {parse_version(listing["version"])[0] for listing in LISTINGS} == {8, 10, 11}
 
 
@@ -257,9 +258,9 @@ def test_options_offer_what_some_version_has_and_miss_nothing():
     def members(enum: str) -> set[str]:
         return {name.lower() for listing in LISTINGS for name in listing["enums"].get(enum, ())}
 
-    choices = {option.name: option.choices for option in _options.OPTIONS}
-    assert set(_options._TACTIC_SOURCES) == members("TacticSource")
-    assert {"workspace", *_options._MEMORY_POOLS} == members("MemoryPoolType")
+    choices = {option.name: option.choices for option in options.OPTIONS}
+    assert set(options._TACTIC_SOURCES) == members("TacticSource")
+    assert {"workspace", *options._MEMORY_POOLS} == members("MemoryPoolType")
     assert set(choices["hardware_compatibility"]) == members("HardwareCompatibilityLevel")
 
 

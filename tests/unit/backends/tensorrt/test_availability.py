@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from core.backends._nvidia import has_gpu
-from core.backends.tensorrt import _availability
-from core.backends.tensorrt._availability import availability, install_hint
+from core.backends._tensorrt import availability as _availability
+from core.backends.tensorrt._product import PRODUCT, install_hint
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def touch(root: Path, *paths: str) -> Path:
 
 def test_not_installed_tells_how_for_pip_and_container(tmp_path, installed):
     installed()
-    found = availability(tmp_path)
+    found = _availability.availability(PRODUCT, tmp_path)
     assert not found.available
     assert found.reason == "TensorRT is not installed."
     assert "pip install 'engine-room[tensorrt]'" in found.hint
@@ -47,7 +47,7 @@ def test_not_installed_on_a_jetson_tells_of_jetpack(tmp_path):
 )
 def test_no_gpu_tells_what_to_do_about_it(tmp_path, installed, files, word):
     installed("tensorrt", "cuda-bindings")
-    found = availability(touch(tmp_path, *files))
+    found = _availability.availability(PRODUCT, touch(tmp_path, *files))
     assert not found.available
     assert found.version == "8.6.0"
     assert "no NVIDIA GPU" in found.reason
@@ -56,14 +56,14 @@ def test_no_gpu_tells_what_to_do_about_it(tmp_path, installed, files, word):
 
 def test_cuda_bindings_are_needed_too(tmp_path, installed):
     installed("tensorrt")
-    found = availability(touch(tmp_path, "dev/nvidia0"))
+    found = _availability.availability(PRODUCT, touch(tmp_path, "dev/nvidia0"))
     assert found.hint == "pip install cuda-bindings"
 
 
 @pytest.mark.parametrize(("version", "reason"), [("8.4.3.1", "TensorRT 8.4 is too old."), ("nightly", "tells nothing")])
 def test_a_version_that_will_not_do_is_told_before_a_build(tmp_path, installed, version, reason):
     installed("tensorrt", "cuda-bindings", version=version)
-    found = availability(touch(tmp_path, "dev/nvidia0"))
+    found = _availability.availability(PRODUCT, touch(tmp_path, "dev/nvidia0"))
     assert not found.available
     assert reason in found.reason
     assert found.hint
@@ -71,12 +71,12 @@ def test_a_version_that_will_not_do_is_told_before_a_build(tmp_path, installed, 
 
 def test_the_lean_runtime_alone_cannot_build(tmp_path, installed):
     installed("tensorrt-lean", "cuda-bindings")
-    assert availability(touch(tmp_path, "dev/nvidia0")).reason == "TensorRT is not installed."
+    assert _availability.availability(PRODUCT, touch(tmp_path, "dev/nvidia0")).reason == "TensorRT is not installed."
 
 
 def test_all_there_is_available(tmp_path, installed):
     installed("tensorrt", "cuda-bindings")
-    found = availability(touch(tmp_path, "dev/nvidia0"))
+    found = _availability.availability(PRODUCT, touch(tmp_path, "dev/nvidia0"))
     assert found.available
     assert found.builds_on == found.runs_on == ("cuda",)
 

@@ -5,13 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.backends.tensorrt import _cuda
-from core.backends.tensorrt._build import check_gpu
-from core.backends.tensorrt._log import Log
-from core.backends.tensorrt._progress import Watch, watched
-from core.backends.tensorrt._versions import features
+from core.backends._tensorrt import cuda as _cuda
+from core.backends._tensorrt.build import check_gpu
+from core.backends._tensorrt.log import Log
+from core.backends._tensorrt.progress import Watch, watched
 from core.base.errors import RunFailed, Unavailable
 from core.base.precision import Precision
+from core.precision.target import parse_target
 
 
 def runtime_of(monkeypatch, **functions):
@@ -25,7 +25,7 @@ def runtime_of(monkeypatch, **functions):
 def test_a_build_without_a_gpu_is_a_sentence(monkeypatch, code, words):
     runtime_of(monkeypatch, cudaGetDevice=lambda: (code, None))
     with pytest.raises(Unavailable, match=words) as failure:
-        check_gpu(Precision.FP32, features((8, 6)))
+        check_gpu(Precision.FP32, parse_target("tensorrt-8.6"))
     assert failure.value.hint
     assert failure.value.detail == f"cudaGetDevice: {code}"
 
@@ -36,7 +36,7 @@ def test_bindings_that_raise_without_a_driver_give_the_same_sentence(monkeypatch
 
     runtime_of(monkeypatch, cudaGetDevice=missing)
     with pytest.raises(Unavailable, match="driver is missing or older") as failure:
-        check_gpu(Precision.FP32, features((8, 6)))
+        check_gpu(Precision.FP32, parse_target("tensorrt-8.6"))
     assert failure.value.detail == "cudaGetDevice: Failed to dlopen libcuda.so.1"
 
 

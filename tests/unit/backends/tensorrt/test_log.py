@@ -2,10 +2,10 @@
 
 import pytest
 
-from core.backends.tensorrt._backend import with_notes
-from core.backends.tensorrt._build import BuildFacts
-from core.backends.tensorrt._log import Log, build_failure, clean, start_failure, warning_notes
-from core.backends.tensorrt._parse import parse_failure
+from core.backends._tensorrt.backend import with_notes
+from core.backends._tensorrt.build import BuildFacts
+from core.backends._tensorrt.log import Log, build_failure, clean, start_failure, warning_notes
+from core.backends._tensorrt.parse import parse_failure
 from core.base.errors import BuildFailed, Unavailable, UnsupportedOps
 from tests.unit.backends.tensorrt.stubs import engine_in, signature_of
 
@@ -138,4 +138,7 @@ def test_an_engine_tells_what_its_build_warned_of(tmp_path):
         timing_cache_bytes=None,
         warnings=("Weights were clamped.",),
     )
-    assert with_notes(engine_in(tmp_path, signature_of(())), facts, 2**20).notes[-1] == "TensorRT warns: Weights were clamped."
+    assert (
+        with_notes(engine_in(tmp_path, signature_of(())), facts, 2**20, "TensorRT").notes[-1]
+        == "TensorRT warns: Weights were clamped."
+    )

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from core.backends.tensorrt import _cuda, _measure
+from core.backends._tensorrt import cuda as _cuda
+from core.backends._tensorrt import measure as _measure
 from core.base.errors import RunFailed
 from core.base.progress import silent
 from core.benchmark.measurement import Protocol
@@ -18,7 +19,7 @@ SHORT = Protocol(warmup_seconds=0.0, min_seconds=0.0, min_samples=10)
 def cuda(monkeypatch):
     stub = Cuda()
     monkeypatch.setattr(_cuda, "runtime", lambda: stub)
-    monkeypatch.setattr(_measure._nvml, "clocks", no_clocks)
+    monkeypatch.setattr(_measure.nvml, "clocks", no_clocks)
     monkeypatch.setattr(_measure, "_STREAM_SECONDS", 0.01)
     monkeypatch.setattr(_measure, "_SWEEP_SECONDS", 0.01)
     monkeypatch.setattr(_measure, "_SAMPLED_MS", 0.1)

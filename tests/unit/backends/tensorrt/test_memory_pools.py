@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.backends.tensorrt._build import _limit_memory
-from core.backends.tensorrt._options import read_settings
-from core.backends.tensorrt._versions import features, parse_version
+from core.backends._tensorrt.build import _limit_memory
+from core.backends._tensorrt.options import read_settings
+from core.backends._tensorrt.versions import parse_version
+from core.backends.tensorrt._product import features
 from core.base.errors import InvalidRequest
 from core.base.profile import parse_profile
 from core.base.tensors import Signature

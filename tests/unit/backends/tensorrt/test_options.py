@@ -2,9 +2,9 @@
 
 import pytest
 
+from core.backends._tensorrt.options import OPTIONS, read_settings
 from core.backends.tensorrt import BACKEND
-from core.backends.tensorrt._options import OPTIONS, read_settings
-from core.backends.tensorrt._versions import features
+from core.backends.tensorrt._product import features
 from core.base.errors import InvalidRequest
 from core.base.profile import parse_profile
 from core.base.tensors import Signature, TensorSpec

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from core.backends.tensorrt._log import Log
-from core.backends.tensorrt._progress import Phases, Watch, watched
+from core.backends._tensorrt.log import Log
+from core.backends._tensorrt.progress import Phases, Watch, watched
 from core.base.errors import BuildFailed, Cancelled
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from core.backends.tensorrt import _cuda
-from core.backends.tensorrt._execution import Execution
-from core.backends.tensorrt._session import TensorRTSession, checked_arrays
+from core.backends._tensorrt import cuda as _cuda
+from core.backends._tensorrt.execution import Execution
+from core.backends._tensorrt.session import TensorRTSession, checked_arrays
 from core.base.errors import InvalidRequest, RunFailed
 from core.base.tensors import Signature, TensorSpec
 from tests.unit.backends.tensorrt.stubs import TRT, Cuda, CudaEngine, engine_in, signature_of

@@ -2,7 +2,8 @@
 
 import pytest
 
-from core.backends.tensorrt._versions import dtype_name, features, flags_for, network_flags, parse_version
+from core.backends._tensorrt.versions import dtype_name, flags_for, network_flags, parse_version
+from core.backends.tensorrt._product import features
 from core.base.errors import Unavailable
 from core.base.precision import Precision
 

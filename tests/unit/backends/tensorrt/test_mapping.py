@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from core.backends._tensorrt.inspector import read_inspector
+from core.backends._tensorrt.mapping import NAMED_BY, engine_graph
+from core.backends._tensorrt.names import known_name, name_parts
 from core.graph.engine_graph import Fate, SourceNode
 from core.graph.source import SourceGraph
-from core.graph.tensorrt_inspector import read_inspector
-from core.graph.tensorrt_mapping import NAMED_BY, engine_graph
-from core.graph.tensorrt_names import known_name, name_parts
 
-GOLDEN = Path(__file__).parents[2] / "golden/tensorrt"
+GOLDEN = Path(__file__).parents[3] / "golden/tensorrt"
 
 
 def source_of(*nodes, outputs=("scores",), constants=("w",)):

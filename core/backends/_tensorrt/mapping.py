@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from core.backends._tensorrt.inspector import InspectedEngine, InspectedLayer
+from core.backends._tensorrt.names import NameParts, name_parts
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LooseNode, SourceNode
 from core.graph.fates import Nature, fate
 from core.graph.source import SourceGraph
-from core.graph.tensorrt_inspector import InspectedEngine, InspectedLayer
-from core.graph.tensorrt_names import NameParts, name_parts
 
 _MOVES_DATA = frozenset({"Reformat", "MyelinReformat", "NoOp"})
 # TensorRT does these without a layer: as strides, as a neighbour's type or layout, as the precision of the layers around.

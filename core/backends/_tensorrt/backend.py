@@ -10,18 +10,22 @@ from pathlib import Path
 import onnx
 
 from core.backends._config import checked_options
+from core.backends._engine import built
+from core.backends._tensorrt import cuda
+from core.backends._tensorrt.availability import availability
+from core.backends._tensorrt.build import BuildFacts, Job, build_plan, check_gpu
+from core.backends._tensorrt.execution import Execution
+from core.backends._tensorrt.inspection import inspector_json, layer_times
+from core.backends._tensorrt.inspector import read_inspector
+from core.backends._tensorrt.log import Log, warning_notes
+from core.backends._tensorrt.mapping import engine_graph
+from core.backends._tensorrt.measure import gpu_times
+from core.backends._tensorrt.options import read_settings
+from core.backends._tensorrt.product import Product
+from core.backends._tensorrt.session import PLAN, TensorRTSession, checked_arrays, loaded, opened
+from core.backends._tensorrt.versions import device_memory_bytes
 from core.backends.base import BuildConfig, Engine, Option, Variant
-from core.backends.tensorrt import _availability, _cuda
-from core.backends.tensorrt._build import BuildFacts, Job, build_plan, check_gpu
-from core.backends.tensorrt._execution import Execution
-from core.backends.tensorrt._inspect import inspector_json, layer_times
-from core.backends.tensorrt._log import Log, warning_notes
-from core.backends.tensorrt._measure import gpu_times
-from core.backends.tensorrt._options import OPTIONS, read_settings
-from core.backends.tensorrt._session import PLAN, TensorRTSession, checked_arrays, loaded, opened
-from core.backends.tensorrt._versions import device_memory_bytes, features, parse_version
-from core.base.availability import Availability, installed_version
-from core.base.files import folder_bytes
+from core.base.availability import Availability, installed_versions
 from core.base.precision import Precision
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
@@ -30,44 +34,46 @@ from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Protocol
 from core.graph.engine_graph import EngineGraph
 from core.graph.source import SourceGraph, nodes_of_onnx
-from core.graph.tensorrt_inspector import read_inspector
-from core.graph.tensorrt_mapping import engine_graph
 from core.models.model import Format, Source
 from core.onnxio.file import read_onnx, save_onnx
 from core.precision.requested import nodes_to_hold_in_fp32
+from core.precision.target import parse_target
 
 INSPECTOR, SOURCE, FACTS, LOG = "inspector.json", "source.json", "build.json", "build.log"
 
 
-class TensorRT:
+class TensorRTBackend:
     """Builds in `build`, which also keeps the inspector's answer; `describe` then needs no GPU."""
 
-    name: str = "tensorrt"
-    title: str = "TensorRT"
     accepts: tuple[Format, ...] = (Format.ONNX,)
-    variants: tuple[Variant, ...] = (Variant(name="", title="TensorRT"),)
     precisions: tuple[Precision, ...] = tuple(Precision)
     simplifies: bool = True
-    options: tuple[Option, ...] = OPTIONS
+
+    def __init__(self, product: Product) -> None:
+        self.product = product
+        self.name: str = product.name
+        self.title: str = product.title
+        self.variants: tuple[Variant, ...] = (Variant(name="", title=product.title),)
+        self.options: tuple[Option, ...] = product.options
 
     def availability(self) -> Availability:
-        return _availability.availability()
+        return availability(self.product)
 
     def target(self, version: str | None) -> str:
-        return f"tensorrt-{version}" if version else "tensorrt"
+        return self.product.target(version)
 
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         options = checked_options(self, config)
-        report(Progress(message="Starting TensorRT"))
-        import tensorrt as trt
-
-        version = features(parse_version(trt.__version__))
+        report(Progress(message=f"Starting {self.title}"))
+        trt = self.product.imported()
+        version = self.product.features_of(trt)
         settings = read_settings(options, config.profile, source.signature, version)
-        check_gpu(config.precision, version)
+        check_gpu(config.precision, parse_target(self.product.target(trt.__version__)))
         model = read_onnx(source.path, weights=False)
         path, graph = named_graph(source.path, model, folder)
         write_json(folder / SOURCE, graph)
         job = Job(
+            product=self.product,
             path=path,
             source=graph,
             signature=source.signature,
@@ -76,7 +82,7 @@ class TensorRT:
             version=version,
             fp32_nodes=frozenset(nodes_to_hold_in_fp32(model)) if version.precision_flags else frozenset(),
         )
-        log = Log(folder / LOG)
+        log = Log(folder / LOG, self.title)
         try:
             plan, facts = build_plan(trt, job, log, report)
         finally:
@@ -87,23 +93,16 @@ class TensorRT:
         (folder / PLAN).write_bytes(plan)
         write_json(folder / FACTS, facts)
         report(Progress(message="Reading the layers"))
-        engine = Engine(
-            folder=folder,
-            backend=self.name,
-            config=config,
-            signature=source.signature,
-            artifact=PLAN,
-            size_bytes=folder_bytes(folder, [PLAN]),
-            versions=_versions(trt.__version__),
-        )
-        with loaded(engine) as (_, read, _):
+        versions = {self.name: trt.__version__, **installed_versions("onnx", "numpy", "cuda-bindings"), **cuda.versions()}
+        engine = built(self, source, config, folder, PLAN, versions=versions)
+        with loaded(self.product, engine) as (_, read, _):
             (folder / INSPECTOR).write_text(inspector_json(trt, read, source.signature, config.profile), encoding="utf-8")
             memory = device_memory_bytes(read)
-        return with_notes(engine, facts, memory)
+        return with_notes(engine, facts, memory, self.title)
 
     @contextmanager
     def open(self, engine: Engine) -> Iterator[TensorRTSession]:
-        with opened(engine) as session:
+        with opened(self.product, engine) as session:
             yield session
 
     def describe(self, engine: Engine) -> EngineGraph:
@@ -112,7 +111,7 @@ class TensorRT:
 
     def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
         arrays = checked_arrays(engine.signature, inputs)
-        with loaded(engine) as (trt, read, _):
+        with loaded(self.product, engine) as (trt, read, _):
             execution = Execution(trt, read)
             try:
                 return layer_times(execution, arrays, runs)
@@ -122,8 +121,8 @@ class TensorRT:
     def gpu_times(self, engine: Engine, inputs: Tensors, protocol: Protocol, report: Report) -> GpuTimes:
         """What the GPU itself spends, by CUDA events and with trtexec's method; besides the host-to-host latency."""
         arrays = checked_arrays(engine.signature, inputs)
-        _cuda.wait_by(spin=True)
-        with loaded(engine) as (trt, read, _):
+        cuda.wait_by(spin=True)
+        with loaded(self.product, engine) as (trt, read, _):
             return gpu_times(trt, read, engine.signature, arrays, protocol, report)
 
 
@@ -145,7 +144,7 @@ def named_graph(path: Path, model: onnx.ModelProto, folder: Path) -> tuple[Path,
     return folder / "named.onnx", graph
 
 
-def with_notes(engine: Engine, facts: BuildFacts, memory_bytes: int) -> Engine:
+def with_notes(engine: Engine, facts: BuildFacts, memory_bytes: int, title: str) -> Engine:
     """The engine with what its build found."""
     notes = [
         f"Built on {facts.gpu} (compute capability {facts.compute_capability}) in {facts.build_seconds:.1f} s "
@@ -159,9 +158,4 @@ def with_notes(engine: Engine, facts: BuildFacts, memory_bytes: int) -> Engine:
         notes.append(f"Held {facts.held_in_fp32} layers in FP32, as the graph asks{others}.")
     if facts.timing_cache_bytes and facts.timing_cache_bytes[0]:
         notes.append(f"Found {facts.timing_cache_bytes[0] / 1024:.0f} KiB of kernel timings from earlier builds.")
-    return replace(engine, notes=(*notes, *warning_notes(facts.warnings)))
-
-
-def _versions(tensorrt: str) -> dict[str, str]:
-    found = {name: installed_version(name) for name in ("onnx", "numpy", "cuda-bindings")}
-    return {"tensorrt": tensorrt, **{name: version for name, version in found.items() if version}, **_cuda.versions()}
+    return replace(engine, notes=(*notes, *warning_notes(facts.warnings, title)))

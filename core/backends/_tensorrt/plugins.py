@@ -6,7 +6,7 @@ import ctypes
 import os
 from typing import Any
 
-from core.backends.tensorrt._versions import Features
+from core.backends._tensorrt.versions import Features
 from core.base.errors import Unavailable
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from core.backends.tensorrt._log import Log
+from core.backends._tensorrt.log import Log
 from core.base.errors import Cancelled
 from core.base.progress import Progress, Report
 

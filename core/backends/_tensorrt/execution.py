@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.backends.tensorrt import _cuda
-from core.backends.tensorrt._versions import dtype_name
+from core.backends._tensorrt import cuda
+from core.backends._tensorrt.versions import dtype_name
 from core.base.errors import InvalidRequest, RunFailed
 from core.base.tensors import Array
 
@@ -32,8 +32,8 @@ class Binding:
         self.on_host = on_host
         self.shape: tuple[int, ...] | None = None
         self.nbytes = 0
-        self.host = _cuda.HostBuffer(0, dtype)
-        self.device: _cuda.DeviceBuffer | None = None
+        self.host = cuda.HostBuffer(0, dtype)
+        self.device: cuda.DeviceBuffer | None = None
         self.array: NDArray[Any] = self.host.flat
         self.allocator: Any = None
 
@@ -43,10 +43,10 @@ class Binding:
         self.shape, self.nbytes = shape, count * self.dtype.itemsize
         if self.host.nbytes < self.nbytes:
             self.host.free()
-            self.host = _cuda.HostBuffer(count, self.dtype)
+            self.host = cuda.HostBuffer(count, self.dtype)
         if not self.on_host and (self.device is None or self.device.nbytes < self.nbytes):
             self._free_device()
-            self.device = _cuda.DeviceBuffer(self.nbytes)
+            self.device = cuda.DeviceBuffer(self.nbytes)
         self.array = self.host.flat[:count].reshape(shape)
         return self.host.address if self.device is None else self.device.address
 
@@ -97,21 +97,21 @@ class Execution:
     def __init__(self, trt: Any, engine: Any) -> None:
         self.trt = trt
         self.engine = engine
-        self.stream = _cuda.new_stream()
+        self.stream = cuda.new_stream()
         self._handle = int(self.stream)
-        self._transfers = _cuda.Transfers(self.stream)
+        self._transfers = cuda.Transfers(self.stream)
         self._uploads: list[tuple[int, int, int]] = []
         self._downloads: list[tuple[int, int, int]] = []
         self.context = engine.create_execution_context()
         if self.context is None:
-            _cuda.free_stream(self.stream)
-            free, _ = _cuda.memory_bytes()
+            cuda.free_stream(self.stream)
+            free, _ = cuda.memory_bytes()
             raise RunFailed(
                 f"The GPU has no memory left for this engine's activations ({free / 2**30:.1f} GiB are free).",
                 hint="Stop what else uses the GPU, or lower the profile's largest shapes.",
             )
         if self.context.active_optimization_profile < 0:
-            _cuda.free_stream(self.stream)
+            cuda.free_stream(self.stream)
             raise RunFailed(
                 "Another context holds this engine's optimization profile.",
                 hint="Before TensorRT 10, each context needs its own.",
@@ -193,7 +193,7 @@ class Execution:
     def synchronize(self) -> None:
         self._transfers.wait()
 
-    def runner(self, graph: _cuda.Graph | None) -> Callable[[], None]:
+    def runner(self, graph: cuda.Graph | None) -> Callable[[], None]:
         """One run from page-locked memory and back, waited for: each call looked up once, for the shapes prepared last.
 
         Args:
@@ -212,7 +212,7 @@ class Execution:
         """A graph holds fixed addresses and shapes, so every output's shape must be known before the run."""
         return not self.unshaped
 
-    def capture(self, *, transfers: bool) -> _cuda.Graph:
+    def capture(self, *, transfers: bool) -> cuda.Graph:
         """One run as a CUDA graph.
 
         Args:
@@ -220,8 +220,8 @@ class Execution:
         """
         self.enqueue()  # loads kernels and settles what a first run does
         self.synchronize()
-        made: list[_cuda.Graph] = []
-        with _cuda.capturing(self.stream, made):
+        made: list[cuda.Graph] = []
+        with cuda.capturing(self.stream, made):
             if transfers:
                 self.upload()
             self.enqueue()
@@ -234,7 +234,7 @@ class Execution:
         self.context = None
         for binding in self.bindings.values():
             binding.free()
-        _cuda.free_stream(self.stream)
+        cuda.free_stream(self.stream)
 
     def _binding(self, name: str) -> Binding:
         member = self.engine.get_tensor_dtype(name).name
@@ -305,7 +305,7 @@ def _make_allocator(trt: Any, unknown: tuple[int, ...]) -> Any:
     class OutputAllocator(trt.IOutputAllocator):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.IOutputAllocator.__init__(self)
-            self.buffer: _cuda.DeviceBuffer | None = None
+            self.buffer: cuda.DeviceBuffer | None = None
             self.shape: tuple[int, ...] | None = None
             self.empty: tuple[int, ...] = ()
 
@@ -316,7 +316,7 @@ def _make_allocator(trt: Any, unknown: tuple[int, ...]) -> Any:
         def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:
             if self.buffer is None or self.buffer.nbytes < size:
                 self.free()
-                self.buffer = _cuda.DeviceBuffer(size)
+                self.buffer = cuda.DeviceBuffer(size)
             return self.buffer.address
 
         def reallocate_output_async(self, tensor_name: str, memory: int, size: int, alignment: int, stream: int) -> int:
@@ -325,9 +325,9 @@ def _make_allocator(trt: Any, unknown: tuple[int, ...]) -> Any:
         def notify_shape(self, tensor_name: str, shape: Any) -> None:
             self.shape = tuple(shape)
 
-        def read(self, dtype: np.dtype[Any], transfers: _cuda.Transfers) -> Array:
+        def read(self, dtype: np.dtype[Any], transfers: cuda.Transfers) -> Array:
             shape = self.empty if self.shape is None else self.shape
-            host = _cuda.HostBuffer(math.prod(shape), dtype)
+            host = cuda.HostBuffer(math.prod(shape), dtype)
             try:
                 if self.buffer is not None and host.flat.size:
                     transfers.download(host.address, self.buffer.address, host.flat.nbytes)

@@ -1,8 +1,4 @@
-"""What differs between TensorRT 8.5, 8.6, 10 and 11, in one place: facts by version, without TensorRT.
-
-Sources: NVIDIA's release notes and migration guides 8.x to 10.x and 10.x to 11.x; the names each version has, from its Python
-bindings (tests/golden/tensorrt/api, which tests/unit/backends/tensorrt/test_api.py holds this package against).
-"""
+"""What a version of TensorRT may have or lack, and how its names are told from that; without TensorRT."""
 
 from __future__ import annotations
 
@@ -13,14 +9,13 @@ from typing import Any
 from core.base.errors import Unavailable
 from core.base.precision import Precision
 
-OLDEST = (8, 5)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Features:
     """What a version of TensorRT has.
 
     Attributes:
+        title: Of the product.
         strong_types: Networks in which every tensor's type in the graph is what the engine computes in.
         precision_flags: Weak typing: FP16 and INT8 kernels are used only where a builder flag allows them.
         explicit_batch_flag: Networks need `EXPLICIT_BATCH`.
@@ -35,6 +30,7 @@ class Features:
         dla: Deep learning accelerators of Jetson and DRIVE boards.
     """
 
+    title: str
     version: tuple[int, int]
     strong_types: bool
     precision_flags: bool
@@ -51,45 +47,21 @@ class Features:
 
     @property
     def name(self) -> str:
-        return f"TensorRT {self.version[0]}.{self.version[1]}"
+        return f"{self.title} {self.version[0]}.{self.version[1]}"
 
 
-def features(version: tuple[int, int]) -> Features:
-    """The features of a version.
-
-    Raises:
-        Unavailable: It is older than 8.5.
-    """
-    if version < OLDEST:
-        raise Unavailable(
-            f"TensorRT {version[0]}.{version[1]} is too old.", hint="Install 8.5 or later: pip install 'tensorrt>=8.5'."
-        )
-    return Features(
-        version=version,
-        strong_types=version >= (10, 0),
-        precision_flags=version < (10, 0),
-        explicit_batch_flag=version < (10, 0),
-        optimization_level=version >= (8, 6),
-        aux_streams=version >= (8, 6),
-        compatibility=version >= (8, 6),
-        progress_monitor=version >= (10, 0),
-        plugin_libraries=version >= (8, 6),
-        profile_sharing_preview=(8, 6) <= version < (10, 0),
-        node_errors=version >= (10, 0),
-        subgraphs=version >= (10, 1),
-        dla=version < (10, 8) or version >= (11, 4),
-    )
-
-
-def parse_version(text: str) -> tuple[int, int]:
+def parse_version(text: str, title: str = "TensorRT") -> tuple[int, int]:
     """Major and minor of `8.6.0` or `10.13.3.9.post1`.
+
+    Args:
+        title: The product's.
 
     Raises:
         Unavailable: The text does not begin with two numbers.
     """
     found = re.match(r"(\d+)\.(\d+)", text)
     if not found:
-        raise Unavailable(f"TensorRT calls its version {text!r}, which tells nothing.", hint="Install TensorRT again.")
+        raise Unavailable(f"{title} calls its version {text!r}, which tells nothing.", hint=f"Install {title} again.")
     return int(found.group(1)), int(found.group(2))
 
 

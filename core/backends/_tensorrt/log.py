@@ -33,10 +33,16 @@ _WARNINGS_TOLD = 5
 
 
 class Log:
-    """What TensorRT said. `logger` is handed to TensorRT, which calls it from its own threads."""
+    """What TensorRT said. `logger` is handed to TensorRT, which calls it from its own threads.
 
-    def __init__(self, path: Path | None = None) -> None:
+    Args:
+        path: Where `save` writes it.
+        title: Of the product that says it.
+    """
+
+    def __init__(self, path: Path | None = None, title: str = "TensorRT") -> None:
         self.path = path
+        self.title = title
         self.errors: list[str] = []
         self.warnings: list[str] = []
         self.layers = 0
@@ -93,7 +99,7 @@ def start_failure(log: Log, what: str) -> EngineRoomError:
         code = int(found.group(1))
         reason, hint = CUDA_ERRORS.get(code, (f"CUDA failed with error {code}.", "Check `nvidia-smi`."))
         return Unavailable(reason, hint=hint, detail=log.tail())
-    return Unavailable(f"TensorRT could not {what} on this machine.", hint="The log's end may tell why.", detail=log.tail())
+    return Unavailable(f"{log.title} could not {what} on this machine.", hint="The log's end may tell why.", detail=log.tail())
 
 
 def build_failure(log: Log, name: str, free_bytes: int | None = None) -> EngineRoomError:
@@ -109,26 +115,26 @@ def build_failure(log: Log, name: str, free_bytes: int | None = None) -> EngineR
     if re.search(r"Could not find any implementation for node", text):
         node = _first(r"Could not find any implementation for node (.+?)\.?$", log.errors)
         return BuildFailed(
-            f"TensorRT has no kernel on this GPU for {node}.",
+            f"{log.title} has no kernel on this GPU for {node}.",
             hint="Allow more workspace, more tactic sources or another precision.",
             detail=log.tail(),
         )
     if missing := re.search(r"Unable to load library: (\S+?)\)?$", text, re.MULTILINE):
         return Unavailable(
-            f"TensorRT's library {missing.group(1)} is not installed here.",
+            f"{log.title}'s library {missing.group(1)} is not installed here.",
             hint="Install the package that brings it, in TensorRT's version; version compatible engines need tensorrt_lean.",
             detail=log.tail(),
         )
     said = clean(log.errors[0]) if log.errors else "it gave no reason"
-    return BuildFailed(f"TensorRT could not build {name}: {said}", hint="The log's end tells more.", detail=log.tail())
+    return BuildFailed(f"{log.title} could not build {name}: {said}", hint="The log's end tells more.", detail=log.tail())
 
 
-def warning_notes(warnings: Iterable[str]) -> list[str]:
+def warning_notes(warnings: Iterable[str], title: str = "TensorRT") -> list[str]:
     """What TensorRT warned of, as notes: each warning once, without those that tell a user nothing, and the first few of many."""
     told = dict.fromkeys(clean(text).removeprefix("- ") for text in warnings if text.strip())
     kept = [text for text in told if not _NOISE.search(text)]
     more = len(kept) - _WARNINGS_TOLD
-    return [f"TensorRT warns: {text}" for text in kept[:_WARNINGS_TOLD]] + ([f"And {more} more in the log."] if more > 0 else [])
+    return [f"{title} warns: {text}" for text in kept[:_WARNINGS_TOLD]] + ([f"And {more} more in the log."] if more > 0 else [])
 
 
 def clean(text: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.backends.tensorrt._log import Log, clean
-from core.backends.tensorrt._versions import Features
+from core.backends._tensorrt.log import Log, clean
+from core.backends._tensorrt.versions import Features
 from core.base.errors import BuildFailed, EngineRoomError, UnsupportedOps
 from core.graph.source import SourceGraph
 
@@ -42,12 +42,12 @@ def parse_failure(errors: Sequence[tuple[str, str]], unsupported: Iterable[tuple
     if by_op:
         listed = "; ".join(f"{op}: {_shown(names)}" for op, names in sorted(by_op.items()))
         return UnsupportedOps(
-            f"TensorRT cannot take {sum(map(len, by_op.values()))} nodes of this graph: {listed}. It says: {told}",
+            f"{log.title} cannot take {sum(map(len, by_op.values()))} nodes of this graph: {listed}. It says: {told}",
             hint="A plugin for these nodes, given by the option `plugins`, would let the rest build; or use another path.",
             detail=log.tail(),
         )
     return BuildFailed(
-        f"TensorRT could not read the graph: {told}", hint="Another opset or a simplified graph may help.", detail=log.tail()
+        f"{log.title} could not read the graph: {told}", hint="Another opset or a simplified graph may help.", detail=log.tail()
     )
 
 

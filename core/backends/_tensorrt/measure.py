@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from core.backends.tensorrt import _cuda, _nvml
-from core.backends.tensorrt._execution import Execution
+from core.backends._tensorrt import cuda, nvml
+from core.backends._tensorrt.execution import Execution
 from core.base.errors import InvalidRequest, RunFailed
 from core.base.progress import Progress, Report
 from core.base.tensors import Array, Axis, Signature, TensorSpec
@@ -52,7 +52,7 @@ def gpu_times(
         execution.prepare(arrays)
         execution.fill(arrays)
         execution.upload()
-        with _nvml.clocks(_cuda.pci_bus_id()) as clocks:
+        with nvml.clocks(cuda.pci_bus_id()) as clocks:
             clocks.sample("before")
             for transfers in (False, True):
                 for graph in (False, True):
@@ -98,7 +98,7 @@ def _named(transfers: bool, graph: bool) -> str:
     return f"transfers {'in' if transfers else 'out'}, CUDA graph {'on' if graph else 'off'}"
 
 
-def _sample_busy(execution: Execution, clocks: _nvml.Clocks, moment: str, run_ms: float) -> None:
+def _sample_busy(execution: Execution, clocks: nvml.Clocks, moment: str, run_ms: float) -> None:
     """Samples the clocks with runs queued: on an idle GPU, a power cap or the heat no longer hold them back.
 
     Args:
@@ -114,7 +114,7 @@ class _Slot:
     """Events of one run in flight: before the copy in, around the kernels, after the copy out."""
 
     def __init__(self) -> None:
-        self.start, self.begin, self.end, self.done = (_cuda.Event() for _ in range(4))
+        self.start, self.begin, self.end, self.done = (cuda.Event() for _ in range(4))
 
     def free(self) -> None:
         for event in (self.start, self.begin, self.end, self.done):
@@ -284,7 +284,7 @@ def _streams(first: Execution, arrays: Mapping[str, Array], notes: list[str]) ->
 
 def _together(executions: Sequence[Execution]) -> float:
     """Runs a second of all contexts at once."""
-    events = [_cuda.Event(timing=False) for _ in range(len(executions) * _QUEUED)]
+    events = [cuda.Event(timing=False) for _ in range(len(executions) * _QUEUED)]
     runs = 0
     started = perf_counter()
     try:

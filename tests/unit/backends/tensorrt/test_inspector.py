@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from core.backends._tensorrt.inspector import dtype_named, onnx_names, read_inspector, unique_names
 from core.base.errors import BuildFailed
 from core.graph.engine_graph import LayerTensor
-from core.graph.tensorrt_inspector import dtype_named, onnx_names, read_inspector, unique_names
 
-GOLDEN = Path(__file__).parents[2] / "golden/tensorrt"
+GOLDEN = Path(__file__).parents[3] / "golden/tensorrt"
 
 
 def golden(name):

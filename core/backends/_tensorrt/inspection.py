@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from core.backends.tensorrt._execution import Execution
+from core.backends._tensorrt.execution import Execution
+from core.backends._tensorrt.inspector import unique_names
 from core.base.profile import ShapeProfile
 from core.base.tensors import Signature, Tensors
-from core.graph.tensorrt_inspector import unique_names
 
 _WARMUP_RUNS = 5
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.backends._tensorrt.versions import Features
 from core.backends.base import Option, OptionValue
-from core.backends.tensorrt._versions import Features
 from core.base.errors import InvalidRequest
 from core.base.profile import ShapeProfile, parse_profile
 from core.base.tensors import Signature

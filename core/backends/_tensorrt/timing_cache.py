@@ -12,10 +12,10 @@ from typing import Any
 from core.base.files import workspace_root
 
 
-def cache_path(gpu: str, version: str) -> Path:
-    """Where the timings of that GPU type and version lie, in the workspace."""
-    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{gpu}-tensorrt-{version}").strip("-").lower()
-    return workspace_root() / "caches" / "tensorrt" / f"{name}.timing"
+def cache_path(product: str, gpu: str, version: str) -> Path:
+    """Where the timings of that product, GPU type and version lie, in the workspace."""
+    name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{gpu}-{product}-{version}").strip("-").lower()
+    return workspace_root() / "caches" / product / f"{name}.timing"
 
 
 def attach(config: Any, path: Path) -> int:

@@ -10,20 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.backends.tensorrt import _cuda, _timing_cache
-from core.backends.tensorrt._layer_types import hold_all_in_fp32, hold_in_fp32
-from core.backends.tensorrt._log import Log, build_failure, make_logger, start_failure
-from core.backends.tensorrt._options import Settings
-from core.backends.tensorrt._parse import parse
-from core.backends.tensorrt._plugins import load_plugins
-from core.backends.tensorrt._progress import Watch, watched
-from core.backends.tensorrt._versions import Features, flags_for, network_flags
+from core.backends._tensorrt import cuda, timing_cache
+from core.backends._tensorrt.layer_types import hold_all_in_fp32, hold_in_fp32
+from core.backends._tensorrt.log import Log, build_failure, make_logger, start_failure
+from core.backends._tensorrt.options import Settings
+from core.backends._tensorrt.parse import parse
+from core.backends._tensorrt.plugins import load_plugins
+from core.backends._tensorrt.product import Product
+from core.backends._tensorrt.progress import Watch, watched
+from core.backends._tensorrt.versions import Features, flags_for, network_flags
 from core.base.errors import InvalidRequest, Unavailable
 from core.base.precision import Precision
 from core.base.profile import Point, ShapeProfile
 from core.base.progress import Progress, Report
 from core.base.tensors import Signature
 from core.graph.source import SourceGraph
+from core.precision.target import Device, Target, advise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ class Job:
         fp32_nodes: Source nodes that must compute in FP32 although the builder may narrow others; none where types are strong.
     """
 
+    product: Product
     path: Path
     source: SourceGraph
     signature: Signature
@@ -90,16 +93,16 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
     config = builder.create_builder_config()
     configure(trt, builder, network, config, job)
     held = hold_in_fp32(trt, network, config, job.source, job.fp32_nodes)
-    gpu = _cuda.device_name()
+    gpu = cuda.device_name()
     watch = Watch()
     if job.version.progress_monitor:
         monitor = watch.monitor(trt)
         config.progress_monitor = monitor
-    with _timings(config, job.settings, _timing_cache.cache_path(gpu, trt.__version__)) as cache_bytes:
+    with _timings(config, job.settings, timing_cache.cache_path(job.product.name, gpu, trt.__version__)) as cache_bytes:
 
         def serialize() -> Any:
             return watched(
-                _cuda.on_this_device(lambda: builder.build_serialized_network(network, config)),
+                cuda.on_this_device(lambda: builder.build_serialized_network(network, config)),
                 watch,
                 log,
                 report,
@@ -111,11 +114,11 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
             hold_all_in_fp32(trt, config)
             serialized = serialize()
         if serialized is None:
-            raise build_failure(log, job.path.name, _cuda.memory_bytes()[0])
+            raise build_failure(log, job.path.name, cuda.memory_bytes()[0])
     warnings = tuple(dict.fromkeys(log.warnings))
     facts = BuildFacts(
         gpu=gpu,
-        compute_capability=".".join(map(str, _cuda.compute_capability())),
+        compute_capability=".".join(map(str, cuda.compute_capability())),
         network_layers=network.num_layers,
         flags=tuple(name for name, member in trt.BuilderFlag.__members__.items() if config.get_flag(member)),
         parse_seconds=round(parsed - started, 3),
@@ -187,7 +190,7 @@ def _limit_memory(trt: Any, config: Any, job: Job) -> None:
         config.set_memory_pool_limit(pool, limit)
         if (kept := config.get_memory_pool_limit(pool)) != limit:  # it refuses a limit in its log alone
             raise InvalidRequest(
-                f"TensorRT did not take {limit} bytes as the limit of the memory pool {name}; it stays at {kept}.",
+                f"{job.version.title} did not take {limit} bytes as the limit of the memory pool {name}; it stays at {kept}.",
                 hint="Give a limit that this GPU has.",
             )
 
@@ -238,21 +241,18 @@ def _timings(config: Any, settings: Settings, path: Path) -> Iterator[list[int]]
     if not settings.timing_cache:
         yield sizes
         return
-    sizes.append(_timing_cache.attach(config, path))
+    sizes.append(timing_cache.attach(config, path))
     yield sizes
-    sizes.append(_timing_cache.keep(config, path))
+    sizes.append(timing_cache.keep(config, path))
 
 
-def check_gpu(precision: Precision, version: Features) -> None:
+def check_gpu(precision: Precision, target: Target) -> None:
     """Refuses a precision that this GPU or version does not compute in.
 
     Raises:
         Unavailable: It does not, or there is no GPU.
     """
-    from core.precision.target import TENSORRT, Device, Target, advise
-
-    target = Target(runtime=TENSORRT, version=version.version)
-    device = Device(kind="cuda", compute_capability=_cuda.compute_capability())
+    device = Device(kind="cuda", compute_capability=cuda.compute_capability())
     advice = next(advice for advice in advise(target, device) if advice.precision is precision)
     if not advice.supported:
         raise Unavailable(

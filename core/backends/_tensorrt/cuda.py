@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.backends.tensorrt._log import CUDA_ERRORS
+from core.backends._tensorrt.log import CUDA_ERRORS
 from core.base.errors import RunFailed, Unavailable
 
 T = TypeVar("T")

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from core.backends._inputs import check_inputs
+from core.backends._tensorrt import cuda
+from core.backends._tensorrt.execution import Binding, Execution, numpy_dtype
+from core.backends._tensorrt.log import Log, make_logger, start_failure
+from core.backends._tensorrt.plugins import load_plugins
+from core.backends._tensorrt.product import Product
 from core.backends.base import Engine
-from core.backends.tensorrt import _cuda
-from core.backends.tensorrt._execution import Binding, Execution, numpy_dtype
-from core.backends.tensorrt._log import Log, make_logger, start_failure
-from core.backends.tensorrt._plugins import load_plugins
-from core.backends.tensorrt._versions import features, parse_version
 from core.base.errors import BuildFailed, EngineRoomError, InvalidRequest, RunFailed
 from core.base.tensors import Array, Signature, Tensors
 
@@ -31,7 +31,7 @@ class TensorRTSession:
         self.execution = execution
         self.uses_graph = bool(engine.config.options.get("cuda_graph", False))
         self.settings = {"wait": "spin", "transfers": "in", "cuda graph": "on" if self.uses_graph else "off"}
-        self._graph: _cuda.Graph | None = None
+        self._graph: cuda.Graph | None = None
         # Of the last inputs: name, type, shape and page-locked array of each; then the run itself, and how each output is copied.
         self._staged: tuple[tuple[str, Any, tuple[int, ...], Array], ...] = ()
         self._narrowed: tuple[Binding, ...] = ()
@@ -145,19 +145,18 @@ def checked_arrays(signature: Signature, inputs: Tensors) -> dict[str, Array]:
 
 
 @contextmanager
-def loaded(engine: Engine) -> Iterator[tuple[Any, Any, Log]]:
-    """The engine read from its folder: TensorRT's module, its `ICudaEngine`, and the log.
+def loaded(product: Product, engine: Engine) -> Iterator[tuple[Any, Any, Log]]:
+    """The engine read from its folder: the product's module, its `ICudaEngine`, and the log.
 
     Raises:
         Unavailable: TensorRT cannot start here.
         RunFailed: The engine is of another version or GPU.
     """
-    import tensorrt as trt
-
-    log = Log()
+    trt = product.imported()
+    log = Log(title=product.title)
     logger = make_logger(trt, log)
-    check_version(engine, trt.__version__)
-    load_plugins(trt, logger, str(engine.config.options.get("plugins", "")), features(parse_version(trt.__version__)))
+    check_version(product, engine, trt.__version__)
+    load_plugins(trt, logger, str(engine.config.options.get("plugins", "")), product.features_of(trt))
     try:
         runtime = trt.Runtime(logger)
     except TypeError as error:
@@ -170,8 +169,8 @@ def loaded(engine: Engine) -> Iterator[tuple[Any, Any, Log]]:
     read = runtime.deserialize_cuda_engine(plan)
     if read is None:
         raise RunFailed(
-            "TensorRT could not load the engine: " + (log.errors[0] if log.errors else "it gave no reason"),
-            hint="An engine runs on the GPU type and TensorRT version it was built with; build it again here.",
+            f"{product.title} could not load the engine: {log.errors[0] if log.errors else 'it gave no reason'}",
+            hint=f"An engine runs on the GPU type and {product.title} version it was built with; build it again here.",
             detail=log.tail(),
         )
     yield trt, read, log
@@ -186,25 +185,25 @@ def read_plan(path: Path) -> bytes:
         ) from error
 
 
-def check_version(engine: Engine, here: str) -> None:
+def check_version(product: Product, engine: Engine, here: str) -> None:
     """Refuses an engine of another TensorRT in a sentence, rather than in a checksum error.
 
     Raises:
         RunFailed: The engine was built by a version whose engines this one does not read.
     """
-    built = engine.versions.get("tensorrt", here)
+    built = engine.versions.get(product.name, here)
     if built != here and not engine.config.options.get("version_compatible"):
         raise RunFailed(
-            f"The engine was built by TensorRT {built}; here is {here}.",
+            f"The engine was built by {product.title} {built}; here is {here}.",
             hint="Build it again here, or build it with version_compatible for use on later versions.",
         )
 
 
 @contextmanager
-def opened(engine: Engine) -> Iterator[TensorRTSession]:
+def opened(product: Product, engine: Engine) -> Iterator[TensorRTSession]:
     """A session; everything it holds is given back on exit."""
-    _cuda.wait_by(spin=True)
-    with loaded(engine) as (trt, read, _):
+    cuda.wait_by(spin=True)
+    with loaded(product, engine) as (trt, read, _):
         session = TensorRTSession(engine, Execution(trt, read))
         try:
             yield session

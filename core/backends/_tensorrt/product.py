@@ -1,0 +1,51 @@
+"""What tells TensorRT from its siblings: one record a product, which its backend's folder makes."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.backends._tensorrt.versions import Features, parse_version
+from core.backends.base import Option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """One of NVIDIA's products that build TensorRT engines.
+
+    Attributes:
+        name: Of its backend, and of its version among an engine's.
+        title: As people read it.
+        module: Its Python bindings.
+        packages: Those that install it, the first to ask for first.
+        options: Its knobs.
+        features: What a version, by major and minor, has; raises Unavailable for one that will not do.
+        target: What `core.precision` writes graphs for, by the full version; None asks without one.
+        install_hint: How to install it on the machine whose system lies below a folder.
+        builds_on: Device types that it can build for ("cpu": with no GPU).
+        runs_on: Device types that its engines run on.
+        runs_where: What it takes to run them, in words, where `runs_on` says less.
+    """
+
+    name: str
+    title: str
+    module: str
+    packages: tuple[str, ...]
+    options: tuple[Option, ...]
+    features: Callable[[tuple[int, int]], Features]
+    target: Callable[[str | None], str]
+    install_hint: Callable[[Path], str]
+    builds_on: tuple[str, ...]
+    runs_on: tuple[str, ...]
+    runs_where: str = ""
+
+    def imported(self) -> Any:
+        """The module of its bindings, called `trt` wherever it is handed on."""
+        return importlib.import_module(self.module)
+
+    def features_of(self, trt: Any) -> Features:
+        """What the imported version has."""
+        return self.features(parse_version(trt.__version__, self.title))
