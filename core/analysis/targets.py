@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.base.availability import Availability
+from core.backends.base import backend_named
+from core.base.availability import Availability, availability_of
 from core.base.precision import Precision
 from core.jobs.job import Worker
 from core.models.model import Model
 from core.request.paths import BuildPath, paths_for, precisions_of
 from core.request.references import reference_for
+from core.request.running import not_run_here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +23,14 @@ class PathChoice:
         precisions: Those that the path can build.
         lacks: What keeps it from being built now; None when nothing does.
         is_reference: It runs the source model in its own framework: the natural baseline.
+        not_run: Why its engines, built for this device type, do not run there; empty when they do.
     """
 
     path: BuildPath
     precisions: tuple[Precision, ...]
     lacks: Availability | None
     is_reference: bool
+    not_run: str = ""
 
     @property
     def possible(self) -> bool:
@@ -45,15 +49,19 @@ def path_choices(model: Model, device: str, workers: Sequence[Worker], signature
     """
     alive = [worker for worker in workers if worker.alive and worker.card.device_type == device]
     reference = reference_for(model.format)
-    return [
-        PathChoice(
-            path=path,
-            precisions=precisions_of(path),
-            lacks=path.refused or _lack(path, alive),
-            is_reference=(path.backend, path.variant) == (reference.backend, reference.variant) and len(path.formats) == 1,
+    choices = []
+    for path in paths_for(model, signature):
+        offer = _offer(path, alive)
+        choices.append(
+            PathChoice(
+                path=path,
+                precisions=precisions_of(path),
+                lacks=path.refused or (None if offer.available else offer),
+                is_reference=(path.backend, path.variant) == (reference.backend, reference.variant) and len(path.formats) == 1,
+                not_run=not_run_here(device, offer),
+            )
         )
-        for path in paths_for(model, signature)
-    ]
+    return choices
 
 
 def device_types(workers: Sequence[Worker]) -> list[str]:
@@ -62,10 +70,9 @@ def device_types(workers: Sequence[Worker]) -> list[str]:
     return ["cpu", *sorted(found - {"cpu"})]
 
 
-def _lack(path: BuildPath, alive: Sequence[Worker]) -> Availability | None:
+def _offer(path: BuildPath, alive: Sequence[Worker]) -> Availability:
+    """What one of these workers offers at best; what this machine does where none tells."""
     offers = [offer for worker in alive if (offer := worker.offers(path.backend)) is not None]
-    if any(offer.available for offer in offers):
-        return None
-    if offers:
-        return offers[0]
-    return path.lacks[0] if path.lacks else None
+    if not offers:
+        return path.lacks[0] if path.lacks else availability_of(backend_named(path.backend))
+    return next((offer for offer in offers if offer.available), offers[0])

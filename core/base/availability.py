@@ -28,9 +28,9 @@ class Availability:
 
     @property
     def told_devices(self) -> str:
-        """Its device types in words, both kinds where they differ: "cpu, cuda", "builds on cpu, runs on cuda"."""
+        """Its device types in words, both kinds where they differ: "cpu, cuda", "builds on cpu; runs on cuda"."""
         builds, runs = ", ".join(self.builds_on), ", ".join(self.runs_on)
-        return builds if builds == runs else f"builds on {builds or 'none'}, runs on {runs or 'none'}"
+        return builds if builds == runs else f"builds on {builds or 'none'}; runs on {runs or 'none'}"
 
 
 class Offering(Protocol):

@@ -7,14 +7,14 @@ import subprocess
 from pathlib import Path
 
 from core.base.errors import InvalidRequest
-from core.precision.target import TENSORRT, Device, Target
+from core.precision.target import Device, Target
 
 _CPUINFO = Path("/proc/cpuinfo")
 
 
 def this_device(target: Target) -> Device:
     """The first NVIDIA GPU for TensorRT where there is one, else the CPU."""
-    capability = _compute_capability() if target.runtime == TENSORRT else None
+    capability = _compute_capability() if target.needs_gpu else None
     return Device(kind="cuda", compute_capability=capability) if capability else Device(kind="cpu", flags=cpu_flags())
 
 

@@ -23,7 +23,7 @@ from core.precision.placement_check import Violation, check_placement
 from core.precision.ranges import Ranges
 from core.precision.requested import mark_fp32
 from core.precision.strides import spell_out_strides
-from core.precision.target import OPENVINO, QuantizedOutputs, Target
+from core.precision.target import QuantizedOutputs, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,7 @@ def lower(
         mark_fp32(model, (name for name in held if name not in chosen.weights))
     quantize.quantize(model, chosen, ranges, precision, percentile=percentile, stored=stored, unsigned=both_sides)
     violations = check_placement(model, stored_weights=stored, tensorrt=not both_sides)
-    if precision is Precision.INT8 and target.runtime == OPENVINO:
+    if precision is Precision.INT8 and target.strides_spelled_out:
         spell_out_strides(model)
     if target.rest in ELEMENT_TYPE:
         around = float16.plan(model, ELEMENT_TYPE[target.rest], keep=keep, ranges=ranges.bounds)

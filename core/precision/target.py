@@ -58,6 +58,15 @@ class Target:
         return self.runtime == TENSORRT and not self.emulated
 
     @property
+    def needs_gpu(self) -> bool:
+        return self.runtime == TENSORRT
+
+    @property
+    def strides_spelled_out(self) -> bool:
+        """Whether strided 1x1 convolutions in INT8 get their strides from a MaxPool; see `core.precision.strides`."""
+        return self.runtime == OPENVINO
+
+    @property
     def max_opset(self) -> int:
         if not self.for_tensorrt:
             return _CPU_OPSET

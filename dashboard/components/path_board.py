@@ -36,7 +36,8 @@ def choose_paths(choices: Sequence[PathChoice], key: str) -> list[tuple[PathChoi
                 column.markdown(f"**{precision.value.upper()}**", help=PRECISION_HELP[precision])
         for choice in possible:
             row = st.columns(widths, vertical_alignment="center")
-            row[0].markdown(choice.path.title + (" · *the source model itself*" if choice.is_reference else ""))
+            remarks = [*(["the source model itself"] if choice.is_reference else []), *filter(None, [choice.not_run])]
+            row[0].markdown(" · ".join([choice.path.title, *(f"*{remark}*" for remark in remarks)]))
             for column, precision in zip(row[1:], shown, strict=True):
                 if _box(column, choice, precision, key, checked=precision is Precision.FP32 and choice in start):
                     chosen.append((choice, precision))

@@ -63,6 +63,7 @@ def _offers(chain: Toolchain) -> pd.DataFrame:
                 "Backend or tool": titles.get(name, name),
                 "Works": "yes" if offer.available else "no",
                 "Version": offer.version,
+                "Devices": offer.told_devices,
                 "Why not": f"{offer.reason} {offer.hint}".strip(),
             }
             for name, offer in {**chain.backends, **chain.tools}.items()

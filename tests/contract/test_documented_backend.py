@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import types
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,18 +14,12 @@ from core.base.errors import InvalidRequest
 from core.base.progress import silent
 from core.models.model import Format
 from tests.contract.conftest import BATCHES, Case
-
-GUIDE = Path(__file__).parents[2] / "CONTRIBUTING.md"
+from tests.documented import documented_backend
 
 
 @pytest.fixture(scope="module")
 def backend() -> Backend:
-    shown = re.findall(r"^```python\n(.*?)^```$", GUIDE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    code = next(block for block in shown if "BACKEND = " in block)
-    module = types.ModuleType("documented_backend")
-    exec(compile(code, str(GUIDE), "exec"), module.__dict__)  # noqa: S102
-    found: Backend = module.BACKEND
-    return found
+    return documented_backend()
 
 
 def test_it_is_available_and_gives_the_right_answers(backend: Backend, cases: Callable[[Format], Case], tmp_path: Path) -> None:
