@@ -318,6 +318,6 @@ def test_the_first_set_is_read_alone(tmp_path, save):
 @pytest.mark.parametrize("shape", [(3, 4), (4,), ()])
 def test_arrays_without_many_rows_are_read_as_ever(tmp_path, shape):
     signature = Signature(name="s", inputs=(TensorSpec(name="x", dtype="float32", shape=shape),), outputs=())
-    np.savez(tmp_path / "one.npz", x=np.asfortranarray(np.ones(shape, np.float32)))
+    np.savez(tmp_path / "one.npz", x=np.ones(shape, np.float32, order="F"))
     (first,) = load_inputs(tmp_path / "one.npz", signature, ShapeProfile(), most=1)
     np.testing.assert_array_equal(first["x"], np.ones(shape))
