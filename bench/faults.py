@@ -141,7 +141,7 @@ def inject_faults(shop: Shop, times: int) -> None:
             ended = shop.finished(job.id)
             fault_at = next(e["at"] for e in shop.journal() if (e["event"], e["key"]) == ("fault", job.key))
             took.append((ended.finished_at or 0) - time.time() + boot_seconds() - fault_at)
-            said[re.sub(r"used [\d.]+ GB", "used … GB", (ended.error or {}).get("message", ended.state.value))] += 1
+            said[re.sub(r"used [\d.]+ GB", "used … GB", ended.error.message if ended.error else ended.state.value)] += 1
         told = "; ".join(f"{count} times: {words}" for words, count in said.most_common(2))
         rows.append((name, f"{told} Reported {spread(took)}"))
     alive = worker.poll() is None

@@ -17,8 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from core.base.errors import EngineRoomError, InvalidRequest, NotFound, StageCrashed, error_from_dict, error_to_dict
+from core.base.errors import EngineRoomError, Failure, InvalidRequest, NotFound, StageCrashed
 from core.base.progress import Progress, Report, silent
+from core.base.serialization import from_data, to_data
 from core.intake.add_model import add_model
 from core.storage.workspace import default_workspace
 
@@ -47,7 +48,7 @@ def take_in(
             if "message" in answer:
                 report(Progress(message=answer["message"], fraction=answer["fraction"]))
     if "error" in answer:
-        raise error_from_dict(answer["error"])
+        raise from_data(Failure, answer["error"]).to_error()
     if "digest" not in answer:
         raise StageCrashed(
             f"Reading {name or path.name} ended without an answer.", hint="It may need more memory than this machine has."
@@ -112,7 +113,7 @@ def _child() -> None:
         )
         answer: dict[str, Any] = {"digest": model.digest}
     except EngineRoomError as error:
-        answer = {"error": error_to_dict(error)}
+        answer = {"error": to_data(Failure.of(error))}
     print(json.dumps(answer), flush=True)
 
 

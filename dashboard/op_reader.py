@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from core.base.errors import EngineRoomError, error_to_dict
+from core.base.errors import EngineRoomError, Failure
 from core.base.serialization import from_data, to_data
 from core.base.tensors import Signature
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
@@ -46,7 +46,7 @@ def _child(kind: str, path: str, signature: str) -> None:
     try:
         answer = to_data(read_ops(Format(kind), Path(path), from_data(Signature, json.loads(signature))))
     except EngineRoomError as error:
-        answer = {"error": error_to_dict(error)}
+        answer = {"error": to_data(Failure.of(error))}
     print(json.dumps(answer))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.base.errors import EngineRoomError, StageCrashed, error_from_dict
+from core.base.errors import EngineRoomError, Failure, StageCrashed
 from core.base.serialization import from_data, to_data
 from core.base.tensors import Signature
 from core.graph.engine_graph import EngineGraph
@@ -73,7 +73,7 @@ def op_graph_of(form: ModelForm, signature: Signature) -> EngineGraph:
     with suppress(json.JSONDecodeError):
         answer = json.loads(done.stdout)
         if "error" in answer:
-            raise error_from_dict(answer["error"])
+            raise from_data(Failure, answer["error"]).to_error()
         return from_data(EngineGraph, answer)
     raise StageCrashed(
         f"Reading {form.path.name} ended without an answer.", hint="It may need more memory than there is.", detail=done.stderr

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from core.base.errors import EngineRoomError, StoreFailed, error_to_dict
+from core.base.errors import EngineRoomError, Failure, StoreFailed
 from core.base.progress import Progress, Report
 
 REMEMBERED = 200
@@ -21,13 +21,13 @@ class ReadingState(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How far one upload's reading is; `error` is `error_to_dict`'s."""
+    """How far one upload's reading is."""
 
     state: ReadingState = ReadingState.READING
     message: str = "Reading it"
     fraction: float | None = None
     digest: str | None = None
-    error: dict[str, str] | None = None
+    error: Failure | None = None
 
 
 _readings: dict[str, Reading] = {}
@@ -68,10 +68,10 @@ def begin_reading(
             with _READERS:
                 digest = take(tell)
         except EngineRoomError as error:
-            _put(upload_id, state=ReadingState.FAILED, error=error_to_dict(error))
+            _put(upload_id, state=ReadingState.FAILED, error=Failure.of(error))
         except OSError as error:
             problem = StoreFailed(f"The upload could not be read: {error.strerror}.", hint="Try again.")
-            _put(upload_id, state=ReadingState.FAILED, error=error_to_dict(problem))
+            _put(upload_id, state=ReadingState.FAILED, error=Failure.of(problem))
         else:
             _put(upload_id, state=ReadingState.DONE, digest=digest, fraction=1.0)
             on_done()

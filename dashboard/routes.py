@@ -13,7 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from core.base.errors import EngineRoomError, InvalidRequest, NotFound, StoreFailed, error_to_dict
+from core.base.errors import EngineRoomError, Failure, InvalidRequest, NotFound, StoreFailed
+from core.base.serialization import to_data
 from dashboard.access import require_token
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def api(handler: Handler) -> Handler:
             return Response(status_code=499)
         except Exception as error:
             problem, status = _named(error)
-            return JSONResponse(error_to_dict(problem), status_code=status)
+            return JSONResponse(to_data(Failure.of(problem)), status_code=status)
 
     return guarded
 

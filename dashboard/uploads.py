@@ -28,6 +28,7 @@ from starlette.routing import Route
 
 from core.base.errors import InvalidRequest, NotFound, StoreFailed
 from core.base.progress import Report
+from core.base.serialization import to_data
 from core.storage.workspace import Workspace, default_workspace
 from dashboard.data_files import take_in_data
 from dashboard.intakes import take_in
@@ -103,7 +104,7 @@ def _told(reading: Reading | None) -> dict[str, Any]:
         "message": reading.message,
         "fraction": reading.fraction,
         "digest": reading.digest,
-        "error": reading.error,
+        "error": to_data(reading.error),
     }
 
 

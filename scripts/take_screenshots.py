@@ -55,7 +55,7 @@ def build_everything(queue: Queue, models: Sequence[Model]) -> None:
             raise SystemExit(f"{len(unfinished)} builds did not end in time.")
         time.sleep(1)
     for job in queue.jobs():
-        print(job.request.path, job.request.precision.value, job.state.value, job.error["message"] if job.error else "")
+        print(job.request.path, job.request.precision.value, job.state.value, job.error.message if job.error else "")
 
 
 def pages(model: Model, jobs: Sequence[Job]) -> dict[str, str]:

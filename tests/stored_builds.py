@@ -16,6 +16,7 @@ import numpy as np
 from core.backends._tensorrt.inspector import read_inspector
 from core.backends._tensorrt.mapping import engine_graph
 from core.backends.base import Engine
+from core.base.errors import Failure
 from core.base.precision import Precision
 from core.base.serialization import content_key, write_json
 from core.base.tensors import Signature, TensorSpec
@@ -65,12 +66,12 @@ def fill(workspace: Workspace) -> Shelf:
     request = BuildRequest(model=model.digest, path="onnx.tensorrt", device="cuda", signature="main")
     fp32, fp16 = resnet("fp32"), resnet("fp16")
     untimed = replace(fp32, layers=tuple(replace(layer, time_ms=None) for layer in fp32.layers))
-    error = {
-        "kind": "BuildFailed",
-        "message": "TensorRT found no kernel for a block.",
-        "hint": "Give it more workspace.",
-        "detail": "[E] 10: no implementation",
-    }
+    error = Failure(
+        kind="BuildFailed",
+        message="TensorRT found no kernel for a block.",
+        hint="Give it more workspace.",
+        detail="[E] 10: no implementation",
+    )
     ended = (StageRecord(stage=StageName.SIMPLIFY, state=State.DONE, seconds=1.0),)
     on_cpu = replace(request, path="onnx.onnxruntime", device="cpu")
     lower = {kind: replace(request, precision=kind) for kind in (Precision.FP16, Precision.INT8, Precision.BF16)}

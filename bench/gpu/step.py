@@ -18,7 +18,7 @@ import numpy as np
 from bench.gpu.prepare import SAMPLES, onnx_of, prepare_network, signature_of
 from bench.gpu.rows import Row, row_named
 from core.backends.base import BuildConfig, Engine, backend_named
-from core.base.errors import EngineRoomError, error_to_dict
+from core.base.errors import EngineRoomError, Failure
 from core.base.profile import parse_profile
 from core.base.progress import silent
 from core.base.serialization import read_json, to_data, write_json
@@ -52,7 +52,7 @@ def main() -> int:
         else:
             result = measured(row_named(arguments.name), out, arguments.seconds)
     except EngineRoomError as error:
-        result = {"error": error_to_dict(error)}
+        result = {"error": to_data(Failure.of(error))}
     except Exception as error:
         result = {"error": {"kind": type(error).__name__, "message": str(error), "hint": "", "detail": traceback.format_exc()}}
     target = out / "results" / f"{arguments.kind}-{arguments.name}.json"

@@ -61,7 +61,7 @@ def candidate_from(outcome: Outcome) -> Candidate:
         size_bytes=built.engine.size_bytes if built else None,
         build_seconds=built.build_seconds + (prepared.made_seconds if prepared else 0.0) if built else None,
         graph=outcome.graph,
-        error=build.error["message"] if build.error and not outcome.measurement else "",
+        error=build.error.message if build.error and not outcome.measurement else "",
         device=request.device,
         conditions=conditions(request),
     )

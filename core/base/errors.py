@@ -1,11 +1,11 @@
 """Every error a user can meet: what failed and what was asked (`message`), and what to do (`hint`).
 
-Errors cross process boundaries as `error_to_dict` and come back by `error_from_dict`.
+Errors are stored and cross process boundaries as a `Failure`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 
 class EngineRoomError(Exception):
@@ -109,10 +109,23 @@ def _known() -> dict[str, type[EngineRoomError]]:
     return found
 
 
-def error_to_dict(error: EngineRoomError) -> dict[str, Any]:
-    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "detail": error.detail}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """An error as it is stored and sent; `kind` is the name of its class."""
 
+    kind: str
+    message: str
+    hint: str = ""
+    detail: str = ""
 
-def error_from_dict(data: dict[str, Any]) -> EngineRoomError:
-    kind = _known().get(str(data.get("kind")), EngineRoomError)
-    return kind(str(data["message"]), hint=str(data.get("hint", "")), detail=str(data.get("detail", "")))
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+    @classmethod
+    def of(cls, error: EngineRoomError) -> Failure:
+        return cls(kind=type(error).__name__, message=error.message, hint=error.hint, detail=error.detail)
+
+    def to_error(self) -> EngineRoomError:
+        """The error again; a kind that is not known here becomes an EngineRoomError."""
+        kind = _known().get(self.kind, EngineRoomError)
+        return kind(self.message, hint=self.hint, detail=self.detail)

@@ -107,9 +107,7 @@ def show_outcome(outcome: Outcome) -> None:
         print_precision(lowered)
     for record in build.stages:
         if record.error:
-            stderr.print(
-                f"[bold red]{record.stage.value}:[/bold red] {record.error['message']} {record.error['hint']}", highlight=False
-            )
+            stderr.print(f"[bold red]{record.stage.value}:[/bold red] {record.error}", highlight=False)
     told = (*measured.warnings, *(measured.gpu.warnings if measured.gpu else ())) if measured else ()
     disagreements = [pair.warning for pair in realized.disagreements] if realized else []
     print_notes(list(dict.fromkeys([*told, *outcome.notes, *disagreements, *(parity.notes if parity else ())])))

@@ -111,7 +111,7 @@ def jobs_command(
 def _row(job: Job) -> tuple[object, ...]:
     stage = next((record.stage.value for record in job.stages if record.state.value == "running"), None)
     if job.state is JobState.FAILED and job.error:
-        stage = job.error["message"]
+        stage = job.error.message
     elif job.progress:
         stage = job.progress.message
     left = f"{job.remaining_seconds:.0f} s" if job.remaining_seconds is not None else None
@@ -137,7 +137,7 @@ def log_command(
         time.sleep(FOLLOW_SECONDS)
     if follow:
         found = queue.job(job)
-        reason = f": {found.error['message']}" if found.error else ""
+        reason = f": {found.error.message}" if found.error else ""
         stderr.print(f"job {found.id} is {found.state.value}{reason}", highlight=False, markup=False)
 
 

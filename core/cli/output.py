@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from core.base.errors import EngineRoomError, error_to_dict
+from core.base.errors import EngineRoomError, Failure
 from core.base.progress import Progress as Step
 from core.base.progress import Report
 from core.base.serialization import to_data
@@ -59,7 +59,7 @@ def print_notes(notes: Sequence[str]) -> None:
 def fail(error: EngineRoomError, *, as_json: bool = False) -> int:
     """Tells an error and returns its exit code."""
     if as_json or "--json" in sys.argv:
-        sys.stdout.write(json.dumps({"error": error_to_dict(error)}, indent=2) + "\n")
+        sys.stdout.write(json.dumps({"error": to_data(Failure.of(error))}, indent=2) + "\n")
     else:
         stderr.print(f"[bold red]Error:[/bold red] {escape(error.message)}", highlight=False)
         if error.hint:

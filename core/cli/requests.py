@@ -10,7 +10,7 @@ import typer
 
 from core.backends.base import OptionValue, backend_named, known_option
 from core.base.availability import availability_of
-from core.base.errors import InvalidRequest, NotFound, error_from_dict
+from core.base.errors import InvalidRequest, NotFound
 from core.base.precision import Precision
 from core.base.profile import parse_profile
 from core.base.progress import Progress
@@ -147,7 +147,7 @@ def exit_code(outcome: Outcome) -> int:
     if outcome.build.state is State.CANCELLED:
         return 9
     if outcome.build.state is State.FAILED and outcome.build.error:
-        return error_from_dict(outcome.build.error).exit_code
+        return outcome.build.error.to_error().exit_code
     return 0 if outcome.parity is None or outcome.parity.on_par is not False else PARITY_FAILED
 
 

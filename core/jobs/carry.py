@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.base.errors import Cancelled, EngineRoomError, error_to_dict
+from core.base.errors import Cancelled, EngineRoomError, Failure
 from core.base.progress import Progress
 from core.base.serialization import to_data
 from core.jobs.database import dbos_module
@@ -59,7 +59,7 @@ def carry_out(bench: Bench, job: str, ticket: Ticket) -> Ending:
     try:
         build = _carry_out(bench, ticket, voice)
     except EngineRoomError as failure:
-        error = error_to_dict(failure)
+        error = Failure.of(failure)
     finally:
         voice.stop()
     return Ending(started_at=started_at, finished_at=time.time(), build=build, error=error)

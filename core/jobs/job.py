@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
 from core.base.availability import Availability
+from core.base.errors import Failure
 from core.base.progress import Progress
 from core.request.build_request import BuildRequest
 from core.stages.stage import Needs
@@ -59,7 +60,7 @@ class Job:
         attempt: 1 at first; higher after a worker died over it.
         submitted_at, started_at, finished_at: Seconds since the epoch. `started_at` is the current attempt's.
         remaining_seconds: Estimate from earlier builds of the same kind; None when there were none.
-        error: `error_to_dict`'s, of a failed job; also what an optional stage of a done one could not do.
+        error: Of a failed job; also what an optional stage of a done one could not do.
     """
 
     id: str
@@ -76,7 +77,7 @@ class Job:
     worker: str | None = None
     attempt: int = 0
     remaining_seconds: float | None = None
-    error: dict[str, str] | None = None
+    error: Failure | None = None
 
     @property
     def device(self) -> str:
@@ -207,4 +208,4 @@ class Ending:
     started_at: float
     finished_at: float
     build: Build | None = None
-    error: dict[str, str] | None = None
+    error: Failure | None = None

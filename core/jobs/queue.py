@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from core.base.errors import EngineRoomError, InvalidRequest, NotFound, StageCrashed, Unavailable, error_to_dict
+from core.base.errors import EngineRoomError, Failure, InvalidRequest, NotFound, StageCrashed, Unavailable
 from core.base.serialization import from_data, read_json, to_data
 from core.jobs.database import database_url, dbos_module, is_local, open_client, prepare, told
 from core.jobs.estimate import remaining_seconds
@@ -343,15 +343,15 @@ def _state(row: Any, ending: Ending | None) -> JobState:
     return JobState.FAILED
 
 
-def _error(row: Any, ending: Ending | None) -> dict[str, str] | None:
+def _error(row: Any, ending: Ending | None) -> Failure | None:
     """Why a job failed, in words."""
     if ending:
         return ending.error or (ending.build.error if ending.build else None)
     if row.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
         hint = "It may need more memory than the host has. Its log tells how far it came."
-        return error_to_dict(StageCrashed("Every worker that took this job died over it; it is not tried again.", hint=hint))
+        return Failure.of(StageCrashed("Every worker that took this job died over it; it is not tried again.", hint=hint))
     if row.status == "ERROR":
-        return error_to_dict(EngineRoomError(f"The worker failed: {row.error}", hint="The worker's own output has the details."))
+        return Failure.of(EngineRoomError(f"The worker failed: {row.error}", hint="The worker's own output has the details."))
     return None
 
 

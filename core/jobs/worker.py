@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import core
-from core.base.errors import EngineRoomError, InvalidRequest, StoreFailed, error_to_dict
+from core.base.errors import EngineRoomError, Failure, InvalidRequest, StoreFailed
 from core.base.serialization import content_key, from_data, to_data
 from core.jobs.carry import Bench, carry_out
 from core.jobs.database import (
@@ -243,7 +243,7 @@ class _Worker:
                 forget_build(bench.workspace, ticket.request.key)
             except EngineRoomError as error:
                 now = time.time()
-                ending: dict[str, Any] = to_data(Ending(started_at=now, finished_at=now, error=error_to_dict(error)))
+                ending: dict[str, Any] = to_data(Ending(started_at=now, finished_at=now, error=Failure.of(error)))
                 return ending
             return None
 

@@ -68,8 +68,7 @@ def _figures(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
 
 
 def _errors(outcome: Outcome) -> str:
-    records = [record for record in outcome.build.stages if record.error]
-    return notes(f"Stage {r.stage.value}: {r.error['message']} {r.error['hint']}".strip() for r in records if r.error)
+    return notes(f"Stage {record.stage.value}: {record.error}" for record in outcome.build.stages if record.error)
 
 
 def _layers(graph: EngineGraph, asked: Precision) -> str:

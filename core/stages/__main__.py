@@ -13,7 +13,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from core.base.errors import EngineRoomError, error_to_dict
+from core.base.errors import EngineRoomError, Failure
 from core.base.progress import Progress
 from core.base.serialization import read_json, to_data, write_json
 from core.request.build_request import BuildRequest
@@ -30,10 +30,10 @@ def main(stage: StageName, folder: Path) -> int:
     events = os.fdopen(int(os.environ[EVENTS_VARIABLE]), "w", buffering=1, encoding="utf-8")
 
     def send(kind: str, value: Any) -> None:
-        events.write(json.dumps({kind: value}) + "\n")
+        events.write(json.dumps({kind: to_data(value)}) + "\n")
 
     def report(progress: Progress) -> None:
-        send("progress", to_data(progress))
+        send("progress", progress)
 
     try:
         workspace = Workspace(folder.parent.parent)
@@ -49,12 +49,12 @@ def main(stage: StageName, folder: Path) -> int:
         result = stage_named(stage).run(context)
         write_json(result_file(folder, stage), result)
     except EngineRoomError as error:
-        send("error", error_to_dict(error))
+        send("error", Failure.of(error))
         return 1
     except MemoryError:
         send(
             "error",
-            error_to_dict(EngineRoomError(f"Stage {stage.value} ran out of memory.", hint="Free memory or use a larger host.")),
+            Failure.of(EngineRoomError(f"Stage {stage.value} ran out of memory.", hint="Free memory or use a larger host.")),
         )
         return 1
     except Exception as error:
@@ -64,7 +64,7 @@ def main(stage: StageName, folder: Path) -> int:
             hint="The log has the details.",
             detail=traceback.format_exc()[-8000:],
         )
-        send("error", error_to_dict(unforeseen))
+        send("error", Failure.of(unforeseen))
         return 1
     send("done", True)
     return 0

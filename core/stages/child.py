@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, Any, Protocol
 
-from core.base.errors import Cancelled, StageCrashed, error_from_dict
+from core.base.errors import Cancelled, Failure, StageCrashed
 from core.base.progress import Progress, Report
 from core.base.serialization import from_data
 from core.stages.__main__ import EVENTS_VARIABLE
@@ -94,7 +94,7 @@ def run_stage(
                 child.kill()
                 child.wait()
     if "error" in told:
-        raise error_from_dict(told["error"])
+        raise from_data(Failure, told["error"]).to_error()
     if "done" in told:
         return
     ending = told.get("ending") or {"kind": "", "words": _ending(code)}

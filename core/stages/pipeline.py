@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from core.base.errors import Cancelled, EngineRoomError, error_to_dict
+from core.base.errors import Cancelled, EngineRoomError, Failure
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
 from core.models.model import Model
@@ -115,7 +115,7 @@ def _run(runner: StageRunner, started: StageRecord, folder: Path, report: Report
     except (KeyboardInterrupt, Cancelled):
         state = State.CANCELLED
     except EngineRoomError as failure:
-        state, error = State.FAILED, error_to_dict(failure)
+        state, error = State.FAILED, Failure.of(failure)
     return replace(started, state=state, error=error, seconds=round(time.perf_counter() - clock, 3))
 
 

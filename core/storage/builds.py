@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from core.base.errors import Failure
 from core.base.serialization import read_json
 from core.request.build_request import BuildRequest
 from core.storage.workspace import Workspace
@@ -42,13 +43,13 @@ class State(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageRecord:
-    """How one stage went; `error` is `error_to_dict`'s, `started_at` seconds since the epoch."""
+    """How one stage went; `started_at` is in seconds since the epoch."""
 
     stage: StageName
     state: State = State.WAITING
     started_at: float | None = None
     seconds: float | None = None
-    error: dict[str, str] | None = None
+    error: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class Build:
     finished_at: float | None = None
 
     @property
-    def error(self) -> dict[str, str] | None:
+    def error(self) -> Failure | None:
         """Why it failed, or what an optional stage could not do."""
         return next((record.error for record in self.stages if record.error), None)
 

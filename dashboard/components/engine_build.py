@@ -41,7 +41,7 @@ def _stages(outcome: Outcome) -> None:
             "Stage": [record.stage.value for record in records],
             "State": [record.state.value for record in records],
             "Seconds": pd.array([record.seconds for record in records], dtype="Float64"),
-            "Error": [record.error["message"] if record.error else None for record in records],
+            "Error": [record.error.message if record.error else None for record in records],
         }
     )
     if not any(record.error for record in records):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.analysis.layers import totals_by_precision
-from core.base.errors import EngineRoomError, error_from_dict
+from core.base.errors import EngineRoomError
 from core.benchmark.measurement import Measurement
 from core.jobs.job import JobState
 from core.parity.result import Parity
@@ -43,9 +43,9 @@ def show_failed_stages(outcome: Outcome) -> None:
             continue
         if outcome.build.state is State.FAILED:
             st.markdown(f"**Stage {record.stage.value} failed.**")
-            show_error(error_from_dict(record.error))
+            show_error(record.error.to_error())
         else:
-            st.warning(f"Stage {record.stage.value}: {record.error['message']} {record.error['hint']}".strip())
+            st.warning(f"Stage {record.stage.value}: {record.error}")
     if outcome.build.state is State.CANCELLED:
         st.warning("This build was cancelled. What its finished stages found is below.", icon=":material/cancel:")
 

@@ -56,9 +56,9 @@ def _facts(job: Job) -> None:
         f"Job {job.id} · build {formatting.digest(job.key)} · device {job.device} · "
         f"attempt {max(1, job.attempt)} · worker {job.worker or formatting.UNKNOWN}"
     )
-    if job.error and job.error.get("detail"):
+    if job.error and job.error.detail:
         with st.expander("Details of the error"):
-            st.code(job.error["detail"], language=None)
+            st.code(job.error.detail, language=None)
     st.code(command_for(job.request, services.workspace().data_path), language=None, wrap_lines=True)
     links.link(links.MODEL, "The model", icon=":material/inventory_2:", model=job.request.model)
     links.link(links.COMPARE, "Compare its builds", icon=":material/bar_chart:", model=job.request.model)

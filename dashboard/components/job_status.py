@@ -72,7 +72,7 @@ def status_line(job: Job) -> str:
         return f"{doing} · {spent} so far{left}"
     took = f" after {formatting.seconds(job.finished_at - job.started_at)}" if job.finished_at and job.started_at else ""
     ended = f"{job.state.value} {formatting.ago(job.finished_at, now)}{took}"
-    return f"{ended} · {job.error['message']}" if job.error else ended
+    return f"{ended} · {job.error.message}" if job.error else ended
 
 
 def show_stages(job: Job) -> None:
@@ -80,7 +80,7 @@ def show_stages(job: Job) -> None:
     for record in job.stages:
         st.markdown(f"{STAGE_ICONS[record.state]} **{record.stage.value}** · {_stage_time(record, job)}")
         if record.error:
-            st.error(f"{record.error['message']} {record.error['hint']}".strip())
+            st.error(str(record.error))
 
 
 def _stage_time(record: StageRecord, job: Job) -> str:

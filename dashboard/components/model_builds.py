@@ -34,7 +34,7 @@ def show_builds(builds: Sequence[Build]) -> None:
 def _figures(build: Build) -> str:
     when = formatting.ago(build.finished_at or build.created_at, time.time())
     if build.state is not State.DONE:
-        reason = f" {formatting.plain(build.error['message'])}" if build.error else ""
+        reason = f" {formatting.plain(build.error.message)}" if build.error else ""
         return f":{_COLOURS[build.state]}-badge[{build.state.value}] :gray[{when}]{reason}"
     found = services.figures(build)
     parity = {True: ":green-badge[on par]", False: ":red-badge[not on par]", None: ":gray-badge[parity not known]"}[found.on_par]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import BuildFailed, Cancelled, EngineRoomError, NotFound, StageCrashed, Unavailable
+from core.base.errors import BuildFailed, Cancelled, EngineRoomError, Failure, NotFound, StageCrashed, Unavailable
 from core.base.precision import Precision
 from core.base.profile import AxisRange, ShapeProfile
 from core.base.progress import Progress, Report, silent
@@ -136,7 +136,7 @@ def test_a_failed_build_stage_ends_the_build_and_a_retry_goes_on_there(workspace
         runner=failing_at(StageName.BUILD, BuildFailed("No.", hint="Try.")),  # type: ignore[arg-type]
     )
     assert failed.state is State.FAILED
-    assert failed.error == {"kind": "BuildFailed", "message": "No.", "hint": "Try.", "detail": ""}
+    assert failed.error == Failure(kind="BuildFailed", message="No.", hint="Try.")
     assert states(failed)[StageName.MEASURE] is State.WAITING
     ran: list[StageName] = []
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.base.errors import EngineRoomError, error_from_dict
+from core.base.errors import EngineRoomError, Failure
 from core.base.serialization import read_json
 from core.conversion.base import Converted
 
@@ -44,7 +44,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
         if (folder / "traceback.txt").exists():
             pytest.fail((folder / "traceback.txt").read_text())
         converted = read_json(Converted, folder / "converted.json") if (folder / "converted.json").exists() else None
-        error = error_from_dict(read_json(dict, folder / "error.json")) if (folder / "error.json").exists() else None
+        error = read_json(Failure, folder / "error.json").to_error() if (folder / "error.json").exists() else None
         runs = []
         for path in sorted(folder.glob("inputs-*.npz")):
             with np.load(path) as fed, np.load(path.with_name(path.name.replace("inputs", "outputs"))) as fetched:

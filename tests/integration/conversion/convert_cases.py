@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from core.base.errors import EngineRoomError, error_to_dict
+from core.base.errors import EngineRoomError, Failure
 from core.base.progress import silent
 from core.base.serialization import write_json
 from core.base.tensors import Signature
@@ -49,7 +49,7 @@ def convert(folder: Path, conversion: Conversion, source: Source, run: Run | Non
     try:
         write_json(folder / "converted.json", conversion.convert(source, out, silent))
     except EngineRoomError as error:
-        write_json(folder / "error.json", error_to_dict(error))
+        write_json(folder / "error.json", Failure.of(error))
         return
     for index, feed in enumerate(feeds):
         np.savez(folder / f"inputs-{index}.npz", **feed)

@@ -64,7 +64,7 @@ def test_a_disk_that_fills_up_under_a_running_job_loses_nothing(small: Shop) -> 
     ended = small.finished(running.id)
     if ended.state is JobState.FAILED:
         assert ended.error is not None
-        assert ended.error["kind"] in ("StoreFailed", "StageCrashed")
+        assert ended.error.kind in ("StoreFailed", "StageCrashed")
         assert small.finished(small.queue.retry(running.id).job).state is JobState.DONE
     for job in small.queue.jobs():
         if job.id != ended.id:

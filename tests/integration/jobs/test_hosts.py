@@ -158,7 +158,7 @@ def test_the_queue_tells_the_same_on_postgres(hosts: Shop) -> None:
     failed = hosts.finished(hosts.queue.submit(hosts.behave(1, "import ctypes; ctypes.string_at(0)")).job)
     assert failed.state is JobState.FAILED
     assert failed.error is not None
-    assert "SIGSEGV" in failed.error["message"]
+    assert "SIGSEGV" in failed.error.message
     assert "stage build of" in hosts.queue.log(failed.id).text
     running = hosts.started(hosts.queue.submit(hosts.behave(2, "import time; time.sleep(600)")).job)
     other = Queue(hosts.workspace, hosts.database, hosts.store)

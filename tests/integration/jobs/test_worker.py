@@ -96,9 +96,9 @@ def test_every_fault_fails_one_job_with_its_reason_and_the_worker_lives(shop: Sh
         job = shop.finished(jobs[name])
         assert job.state is JobState.FAILED, name
         assert job.error is not None
-        assert job.error["kind"] == StageCrashed.__name__
-        assert job.error["message"].startswith("Stage build "), name
-        assert words in job.error["message"], name
+        assert job.error.kind == StageCrashed.__name__
+        assert job.error.message.startswith("Stage build "), name
+        assert words in job.error.message, name
         assert "stage build of" in shop.queue.log(job.id).text
     assert shop.finished(sound).state is JobState.DONE
     assert worker.poll() is None
