@@ -1,6 +1,6 @@
 """Stands in for a toolchain's interpreter: stages that take milliseconds and keep a journal, or misbehave on request.
 
-`fake_python.py HOME -m core.stages STAGE FOLDER`. Below HOME:
+`fake_python.py HOME -m core.base.children FUNCTION`, as `core/base/children` tells. Below HOME:
 
 journal.jsonl       one line a stage's start and end, appended; `doubled` when the build or its device is in use already
 behaviour/<seed>    Python that a request with that seed runs in its build stage, with `stage`, `folder` and `say` at hand
@@ -63,7 +63,7 @@ def describe():
     here = {"available": True, "version": "0", "devices": ["cpu", "cuda"], "reason": "", "hint": ""}
     backends = dict.fromkeys(("onnxruntime", "openvino", "tensorflow"), here)
     backends["tensorrt"] = {"available": False, "reason": "No GPU is here.", "hint": "Get one."}
-    print(json.dumps({"name": "fake", "python": "fake", "version": version, "backends": backends, "conversions": {}}))
+    say(answer={"name": "fake", "python": "fake", "version": version, "backends": backends, "conversions": {}})
 
 
 def run(stage, folder):
@@ -82,10 +82,11 @@ def run(stage, folder):
         file.write("{}")
     os.replace(f"{folder}/{stage}.json.partial", f"{folder}/{stage}.json")
     write(event="end", key=key, stage=stage)
-    say(done=True)
+    say(answer=None)
 
 
-if arguments[1] == "core.stages.toolchains":
+request = json.load(sys.stdin)
+if arguments[2] == "core.stages.toolchains:describe":
     describe()
 else:
-    run(*arguments[2:4])
+    run(request["stage"], request["folder"])

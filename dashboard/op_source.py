@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
-from core.base.errors import EngineRoomError, Failure, StageCrashed
-from core.base.serialization import from_data, to_data
+from core.base.children.call import Child, NoAnswer
+from core.base.errors import EngineRoomError, StageCrashed
 from core.base.tensors import Signature
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Model
 from core.stages.stage import preparations_in
 from core.storage.builds import Build, StageName
 from core.storage.workspace import Workspace
+from dashboard.op_reader import read_ops
 
 KEPT = 8  # graphs held in memory
 TITLES = {
@@ -68,13 +66,9 @@ def op_graph_of(form: ModelForm, signature: Signature) -> EngineGraph:
         EngineRoomError: It cannot be read.
         StageCrashed: The child ended without an answer.
     """
-    command = [sys.executable, "-m", "dashboard.op_reader", form.format.value, str(form.path), json.dumps(to_data(signature))]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    with suppress(json.JSONDecodeError):
-        answer = json.loads(done.stdout)
-        if "error" in answer:
-            raise from_data(Failure, answer["error"]).to_error()
-        return from_data(EngineGraph, answer)
-    raise StageCrashed(
-        f"Reading {form.path.name} ended without an answer.", hint="It may need more memory than there is.", detail=done.stderr
-    )
+    try:
+        return Child().call(read_ops, form.format, form.path, signature)
+    except NoAnswer as end:
+        raise StageCrashed(
+            f"Reading {form.path.name} ended without an answer.", hint="It may need more memory than there is.", detail=end.log
+        ) from end

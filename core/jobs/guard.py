@@ -23,17 +23,16 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from core.base.children.events import Ending, EndingKind, die_with_parent, event_line
 from core.jobs.processes import GUARD_VARIABLE, boot_seconds, descendants, end, identity, reap, resident_bytes
 
 POLL_SECONDS = 0.1
 STUBBORN_SECONDS = 30.0  # a process in an uninterruptible system call outlives SIGKILL for a while
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Limits:
 
     Attributes:
         control: File descriptor on which the worker writes `lease <boot seconds>` and `cancel`, a line each.
-        events: File descriptor of the stage's events, where the ending is told as {"ending": {"kind", "words"}}.
+        events: File descriptor of the stage's events, where the ending is told too.
         lease_seconds: The stage is ended so long after the time that the last `lease` line names.
         memory_bytes: Resident memory of all processes together.
     """
@@ -52,16 +51,6 @@ class Limits:
     lease_seconds: float
     time_seconds: float
     memory_bytes: int
-
-
-class Ending(str, Enum):
-    EXITED = "exited"
-    SIGNALLED = "signalled"
-    CANCELLED = "cancelled"
-    TIME = "time"
-    MEMORY = "memory"
-    LEASE = "lease"
-    ORPHANED = "orphaned"
 
 
 def become_subreaper() -> None:
@@ -79,20 +68,20 @@ def main(limits: Limits, command: list[str]) -> int:
     os.set_blocking(limits.control, False)
     kernel_kills = out_of_memory_kills()
     child = _start(command)
-    ending, words, status = _watch(limits, child, wake_read)
-    gone, left = _end_tree(child)
-    if status is None:
-        status = gone
-    elif left:
-        print(f"{left} processes that the stage left behind were ended.", file=sys.stderr, flush=True)
-    if ending is Ending.EXITED and status is not None:
-        ending, words = _judge(status, kernel_kills)
-    if ending is not Ending.EXITED:
-        print(f"The stage {words}.", file=sys.stderr, flush=True)
+    watched = _watch(limits, child, wake_read)
+    left = _end_tree(child)
+    if isinstance(watched, Ending):
+        ending = watched
+    else:
+        ending = _judge(watched, kernel_kills)
+        if left:
+            print(f"{left} processes that the stage left behind were ended.", file=sys.stderr, flush=True)
+    if ending.kind is not EndingKind.EXITED:
+        print(f"The stage {ending.words}.", file=sys.stderr, flush=True)
     os.set_blocking(limits.events, False)
     with suppress(BrokenPipeError, BlockingIOError):  # the worker is gone, or frozen with a full pipe
-        text = json.dumps({"ending": {"kind": ending.value, "words": words}})
-        os.write(limits.events, f"\n{text}\n".encode())  # the stage may have been cut off in the middle of a line
+        told = event_line("ending", {"kind": ending.kind.value, "words": ending.words})
+        os.write(limits.events, b"\n" + told)  # the stage may have been cut off in the middle of a line
     return 0
 
 
@@ -104,7 +93,7 @@ def _start(command: list[str]) -> int:
         return child
     try:
         os.setsid()
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        die_with_parent()
         if os.getppid() != guard:
             os._exit(1)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
@@ -116,8 +105,8 @@ def _start(command: list[str]) -> int:
     os._exit(127)
 
 
-def _watch(limits: Limits, child: int, wake: int) -> tuple[Ending, str, int | None]:
-    """Waits until something ends the stage; the wait status when it was the stage itself."""
+def _watch(limits: Limits, child: int, wake: int) -> Ending | int:
+    """Waits until the stage ends by itself, and returns its wait status, or until something is to end it."""
     started = time.monotonic()
     leased_at = boot_seconds()
     control = b""
@@ -127,59 +116,52 @@ def _watch(limits: Limits, child: int, wake: int) -> tuple[Ending, str, int | No
     while True:
         ended = reap()
         if child in ended:
-            return Ending.EXITED, "", ended[child]
+            return ended[child]
         ready = dict(poller.poll(POLL_SECONDS * 1000))
         if wake in ready:
             os.read(wake, 4096)
         if limits.control in ready:
             received = os.read(limits.control, 65536)
             if not received:
-                return Ending.ORPHANED, "was ended because its worker died", None
+                return Ending(kind=EndingKind.ORPHANED, words="was ended because its worker died")
             *lines, control = (control + received).split(b"\n")
             for line in lines:
                 if line == b"cancel":
-                    return Ending.CANCELLED, "was cancelled", None
+                    return Ending(kind=EndingKind.CANCELLED, words="was cancelled")
                 leased_at = float(line.removeprefix(b"lease "))
         if boot_seconds() - leased_at > limits.lease_seconds:
             words = f"was ended because its worker gave no sign of life for {limits.lease_seconds:g} s"
-            return Ending.LEASE, words, None
+            return Ending(kind=EndingKind.LEASE, words=words)
         if time.monotonic() - started > limits.time_seconds:
-            return Ending.TIME, f"was ended after {limits.time_seconds:g} s, its time limit", None
+            return Ending.at_time_limit(limits.time_seconds)
         if (used := resident_bytes(descendants(os.getpid()))) > limits.memory_bytes:
             words = (
                 f"was ended when it used {used / 1e9:.2f} GB of memory, more than its limit of {limits.memory_bytes / 1e9:.2f} GB"
             )
-            return Ending.MEMORY, words, None
+            return Ending(kind=EndingKind.MEMORY, words=words)
 
 
-def _end_tree(child: int) -> tuple[int | None, int]:
-    """Ends all that is left; the stage's wait status if it was collected here, and how many others there were."""
-    status = None
+def _end_tree(child: int) -> int:
+    """Ends all that is left; how many there were besides the stage's own process."""
     seen: set[int] = set()
     deadline = time.monotonic() + STUBBORN_SECONDS
     while time.monotonic() < deadline:
-        status = reap().get(child, status)
+        reap()
         if not (left := descendants(os.getpid())):
             break
         seen.update(left)
         end(left)
         time.sleep(0.005)
-    return status, len(seen - {child})
+    return len(seen - {child})
 
 
-def _judge(status: int, kernel_kills: int) -> tuple[Ending, str]:
+def _judge(status: int, kernel_kills: int) -> Ending:
     """The ending in words, from a wait status."""
-    if not os.WIFSIGNALED(status):
-        return Ending.EXITED, f"ended with exit code {os.WEXITSTATUS(status)} and no answer"
-    number = os.WTERMSIG(status)
-    if number == signal.SIGKILL and out_of_memory_kills() > kernel_kills:
-        return Ending.SIGNALLED, "was ended by the kernel because the host ran out of memory (SIGKILL)"
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    explained = {"SIGSEGV": "a fault in native code", "SIGABRT": "native code gave up", "SIGILL": "an instruction this CPU lacks"}
-    return Ending.SIGNALLED, f"was ended by {name}" + (f": {explained[name]}" if name in explained else "")
+    code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGKILL and out_of_memory_kills() > kernel_kills:
+        words = "was ended by the kernel because the host ran out of memory (SIGKILL)"
+        return Ending(kind=EndingKind.SIGNALLED, words=words)
+    return Ending.of(code)
 
 
 def out_of_memory_kills() -> int:

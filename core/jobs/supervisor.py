@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from core.base.children.call import Process
 from core.base.progress import Report
 from core.jobs.guard import STUBBORN_SECONDS
 from core.jobs.processes import boot_seconds, end_orphans
-from core.stages.child import Child, Interrupted, run_stage
+from core.stages.child import Interrupted, run_stage
 from core.stages.stage import Needs
 from core.stages.toolchains import Toolchain, python_path, toolchain_for
 from core.storage.builds import StageName
@@ -52,8 +53,15 @@ class GuardedChild:
     """A stage under its guard; `kill` ends the whole tree."""
 
     def __init__(
-        self, command: list[str], *, environment: dict[str, str], log: IO[bytes], limits: dict[str, float], fds: Sequence[int]
-    ):
+        self,
+        command: list[str],
+        *,
+        environment: dict[str, str],
+        log: IO[bytes],
+        limits: dict[str, float],
+        fds: Sequence[int],
+        request: int = subprocess.DEVNULL,
+    ) -> None:
         self._writing = threading.Lock()  # nobody may write to a number that was closed and given to another file
         control_read, self._control = os.pipe()
         os.set_blocking(self._control, False)
@@ -63,7 +71,7 @@ class GuardedChild:
                 guard,
                 stdout=log,
                 stderr=log,
-                stdin=subprocess.DEVNULL,
+                stdin=request,
                 env=environment,
                 pass_fds=(control_read, *fds),
                 start_new_session=True,
@@ -146,14 +154,15 @@ class Supervisor:
                 self._child.close()
             self._child = None
 
-    def _start(self, command: list[str], *, environment: dict[str, str], log: IO[bytes], events: int) -> Child:
+    def _start(self, command: list[str], *, environment: dict[str, str], request: int, log: IO[bytes], events: int) -> Process:
         limits = {
             "events": events,
             "lease_seconds": self._lease.seconds,
             "time_seconds": self._limits.time_seconds,
             "memory_bytes": self._limits.memory_bytes,
         }
-        self._child = GuardedChild(command, environment=environment, log=log, limits=limits, fds=(events, self._device_lock))
+        fds = (events, self._device_lock)
+        self._child = GuardedChild(command, environment=environment, request=request, log=log, limits=limits, fds=fds)
         if self._cancelled:
             self._child.tell("cancel")
         return self._child

@@ -7,9 +7,6 @@ commands, and ENGINEROOM_MODELOPT_PYTHON names the interpreter.
 from __future__ import annotations
 
 import fnmatch
-import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 
+from core.base.children.call import Child, NoAnswer
 from core.base.errors import ConversionFailed, InvalidRequest, Unavailable
 from core.base.precision import Precision
 from core.base.progress import Progress, Report
@@ -146,14 +144,12 @@ def _run(
         "keep_io_types": options.keep_io_types,
         "opset": max(opset(model) or 0, _MIN_OPSET[precision]),
     }
-    (scratch / "request.json").write_text(json.dumps(request))
     report(Progress(message=f"ModelOpt: {precision.value.upper()}", fraction=None))
     # Isolated: this folder must not be on its path, where `modelopt` would be this file.
-    command = [str(interpreter(options.python)), "-I", modelopt_adapter.__file__, str(scratch / "request.json")]
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
-    done = subprocess.run(command, env=environment, cwd=scratch, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode != 0 or not (scratch / "made.onnx").exists():
-        lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        why = lines[-1] if lines else f"exit status {done.returncode}"
-        raise ConversionFailed(f"ModelOpt failed: {why}", hint="Use the engine `light`.", detail=done.stderr[-8000:])
+    command = [str(interpreter(options.python)), "-I", modelopt_adapter.__file__]
+    child = Child(environment=dict.fromkeys(("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")))
+    try:
+        child.ask(command, request)
+    except NoAnswer as end:
+        raise ConversionFailed(f"ModelOpt failed: {end.last_line}", hint="Use the engine `light`.", detail=end.log) from end
     return read_onnx(scratch / "made.onnx")

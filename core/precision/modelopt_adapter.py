@@ -1,20 +1,24 @@
 """Runs NVIDIA's ModelOpt; started by `core.precision.modelopt` in ModelOpt's own interpreter, which has nothing of ours.
 
-    python modelopt_adapter.py request.json
-
-The request names the model, the folder of samples (one .npz each), the output and the settings. Imports of ModelOpt patch ONNX
-Runtime, which is why it gets a process of its own.
+The request, JSON on standard input, names the model, the folder of samples (one .npz each), the output and the settings; the
+answer is a line of JSON on the descriptor that ENGINEROOM_EVENTS names. Imports of ModelOpt patch ONNX Runtime, which is why it
+gets a process of its own.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class FolderReader:
@@ -73,8 +77,11 @@ def quantize(request: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    request = json.loads(Path(sys.argv[1]).read_text())
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # it ends with the process that asked
+    request = json.load(sys.stdin)
+    os.chdir(Path(request["output"]).parent)
     (autocast if request["precision"] in ("fp16", "bf16") else quantize)(request)
+    os.write(int(os.environ["ENGINEROOM_EVENTS"]), b'{"answer": null}\n')
 
 
 if __name__ == "__main__":

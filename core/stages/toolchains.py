@@ -1,25 +1,18 @@
-"""Toolchains: the interpreters that a worker can run stages in, and what works in each.
-
-`python -m core.stages.toolchains` describes the interpreter it runs under, as JSON.
-"""
+"""Toolchains: the interpreters that a worker can run stages in, and what works in each."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 import core
 from core.base.availability import Availability
+from core.base.children.call import Child, NoAnswer
 from core.base.errors import EngineRoomError, InvalidRequest, Unavailable
-from core.base.serialization import from_data, to_data
 from core.models.model import Model
 from core.request.build_request import BuildRequest
 from core.stages.all_stages import all_stages
@@ -88,22 +81,13 @@ def probe(name: str, python: str, core_folder: Path) -> Toolchain:
     Raises:
         Unavailable: It cannot import `core`.
     """
-    environment = {**os.environ, **python_path(python, core_folder)}
     try:
-        done = subprocess.run(
-            [python, "-m", "core.stages.toolchains"],
-            capture_output=True,
-            text=True,
-            timeout=PROBE_SECONDS,
-            env=environment,
-            check=True,
-        )
-        return replace(from_data(Toolchain, json.loads(done.stdout)), name=name, python=python)
-    except (OSError, subprocess.SubprocessError, ValueError, ValidationError) as error:
-        said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        child = Child(python=python, environment=python_path(python, core_folder), seconds=PROBE_SECONDS)
+        return replace(child.call(describe), name=name, python=python)
+    except (NoAnswer, EngineRoomError) as error:
+        said = error.last_line if isinstance(error, NoAnswer) else error
         raise Unavailable(
-            f"Toolchain {name} cannot run stages: {said[-1] if said else error}",
-            hint=f"{python} -m pip install numpy onnx psutil pydantic",
+            f"Toolchain {name} cannot run stages: {said}", hint=f"{python} -m pip install numpy onnx psutil pydantic"
         ) from error
 
 
@@ -146,10 +130,3 @@ def toolchain_for(needs: Needs, toolchains: Sequence[Toolchain]) -> Toolchain:
         if all(offer and offer.available for offer in offers):
             return chain
     return toolchains[0]
-
-
-if __name__ == "__main__":
-    try:
-        print(json.dumps(to_data(describe())))
-    except EngineRoomError as problem:
-        sys.exit(str(problem))

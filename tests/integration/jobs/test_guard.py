@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from core.jobs.guard import Ending
+from core.base.children.events import EndingKind
 from core.jobs.processes import boot_seconds
 from core.jobs.supervisor import GuardedChild
 
@@ -91,7 +91,7 @@ def test_an_ordinary_end_tells_the_exit_code(guarded: Callable[..., Guarded]) ->
 @pytest.mark.parametrize(("name", "words"), [("SIGSEGV", "a fault in native code"), ("SIGABRT", "native code gave up")])
 def test_a_crash_in_native_code_is_named(guarded: Callable[..., Guarded], name: str, words: str) -> None:
     ending = guarded(f"import signal; os.kill(os.getpid(), signal.{name})").ending()
-    assert ending["kind"] == Ending.SIGNALLED.value
+    assert ending["kind"] == EndingKind.SIGNALLED.value
     assert ending["words"] == f"was ended by {name}: {words}"
 
 
@@ -118,7 +118,7 @@ def test_a_memory_blow_up_is_ended_at_the_limit_of_the_whole_tree(guarded: Calla
     half = "import subprocess, time\nblock = b'x' * 150_000_000\n"
     script = f"subprocess.Popen([sys.executable, '-c', {half + 'time.sleep(60)'!r}])\n"
     ending = guarded("import subprocess\n" + script + half + "time.sleep(60)", memory=250_000_000).ending()
-    assert ending["kind"] == Ending.MEMORY.value
+    assert ending["kind"] == EndingKind.MEMORY.value
     assert "more than its limit of 0.25 GB" in ending["words"]
 
 
@@ -146,7 +146,7 @@ if os.fork() == 0:
 while len(open(os.environ['PIDS']).read().split()) < 2: time.sleep(0.01)
 """
     run = guarded(script)
-    assert run.ending()["kind"] == Ending.EXITED.value
+    assert run.ending()["kind"] == EndingKind.EXITED.value
     assert "1 processes that the stage left behind were ended." in run.log.read_text()
 
 
@@ -155,7 +155,7 @@ def test_the_tree_ends_when_the_worker_dies(guarded: Callable[..., Guarded]) -> 
     run = guarded(script)
     run.wait_for_processes(2)
     run.child.close()
-    assert run.ending()["kind"] == Ending.ORPHANED.value
+    assert run.ending()["kind"] == EndingKind.ORPHANED.value
 
 
 def test_the_tree_ends_when_the_lease_runs_out(guarded: Callable[..., Guarded]) -> None:
@@ -163,7 +163,7 @@ def test_the_tree_ends_when_the_lease_runs_out(guarded: Callable[..., Guarded]) 
     run.wait_for_processes(1)
     renewed = boot_seconds()
     run.child.tell(f"lease {renewed + 0.5}")
-    assert run.ending()["kind"] == Ending.LEASE.value
+    assert run.ending()["kind"] == EndingKind.LEASE.value
     assert boot_seconds() - renewed > 1.4
 
 
@@ -172,7 +172,7 @@ def test_a_lease_that_is_renewed_does_not_run_out(guarded: Callable[..., Guarded
     while run.child.poll() is None:
         run.child.tell(f"lease {boot_seconds()}")
         time.sleep(0.05)
-    assert run.ending()["kind"] == Ending.EXITED.value
+    assert run.ending()["kind"] == EndingKind.EXITED.value
 
 
 def test_killing_the_guard_kills_the_stage(guarded: Callable[..., Guarded]) -> None:
@@ -223,4 +223,4 @@ time.sleep(60)
     run = guarded(script)
     run.wait_for_processes(61)
     run.child.tell("cancel")
-    assert run.ending()["kind"] == Ending.CANCELLED.value
+    assert run.ending()["kind"] == EndingKind.CANCELLED.value

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import venv
 from pathlib import Path
 
 import numpy as np
@@ -125,3 +127,27 @@ def test_its_failure_is_a_sentence(source: Path, tmp_path: Path) -> None:
     options = PrecisionOptions(engine=MODELOPT, python=interpreter)
     with pytest.raises(ConversionFailed, match="ModelOpt failed: ImportError: no ModelOpt"):
         prepare(source, tmp_path, Precision.INT8, target=parse_target("onnxruntime"), options=options)
+
+
+def test_the_adapter_runs_where_nothing_of_ours_is(source: Path, tmp_path: Path) -> None:
+    """An environment whose ModelOpt hands the graph back as it came."""
+    venv.create(tmp_path / "env")
+    packages = next((tmp_path / "env").glob("lib/python*/site-packages"))
+    (packages / "nvidia_modelopt-9.9.dist-info").mkdir()
+    (packages / "ours.pth").write_text("\n".join(path for path in sys.path if path.endswith("-packages")))
+    (packages / "modelopt" / "onnx").mkdir(parents=True)
+    (packages / "modelopt" / "onnx" / "autocast.py").write_text(
+        """
+import os, sys
+import onnx
+assert not {"core", "core.base"} & sys.modules.keys() and "PYTHONPATH" not in os.environ
+def convert_to_mixed_precision(path, *, calibration_data, opset, **settings):
+    assert os.path.samefile(os.getcwd(), os.path.dirname(path)) and os.path.exists(calibration_data)
+    return onnx.load(path)
+"""
+    )
+    options = PrecisionOptions(engine=MODELOPT, method="max", python=tmp_path / "env" / "bin" / "python")
+    target = parse_target("onnxruntime")
+    result = prepare(source, tmp_path, Precision.FP16, target=target, calibration=source.parent / "data.npz", options=options)
+    assert result.engine == "modelopt 9.9"
+    assert read_onnx(tmp_path / ENTRY).graph.node[0].name == "first"

@@ -1,0 +1,84 @@
+"""What a child process tells: lines of JSON on the file descriptor that ENGINEROOM_EVENTS names.
+
+    {"progress": {"message", "fraction"}}                  many times
+    {"answer": ...} or {"error": a Failure}                once, at the end
+    {"ending": {"kind", "words"}}                          from a guard around it, when it has ended
+
+With the standard library alone, for the guard imports nothing else.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+EVENTS_VARIABLE = "ENGINEROOM_EVENTS"
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_EXPLAINED = {"SIGSEGV": "a fault in native code", "SIGABRT": "native code gave up", "SIGILL": "an instruction this CPU lacks"}
+
+
+class EndingKind(str, Enum):
+    EXITED = "exited"
+    SIGNALLED = "signalled"
+    CANCELLED = "cancelled"
+    TIME = "time"
+    MEMORY = "memory"
+    LEASE = "lease"
+    ORPHANED = "orphaned"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How a process ended; the words go on a sentence that begins with what it was."""
+
+    kind: EndingKind
+    words: str
+
+    @classmethod
+    def of(cls, exit_code: int) -> Ending:
+        """From what `Popen.wait` returns: a signal's number below zero."""
+        if exit_code >= 0:
+            return cls(kind=EndingKind.EXITED, words=f"ended with exit code {exit_code} and no answer")
+        try:
+            name = signal.Signals(-exit_code).name
+        except ValueError:
+            name = f"signal {-exit_code}"
+        why = f": {_EXPLAINED[name]}" if name in _EXPLAINED else ""
+        return cls(kind=EndingKind.SIGNALLED, words=f"was ended by {name}{why}")
+
+    @classmethod
+    def at_time_limit(cls, seconds: float) -> Ending:
+        return cls(kind=EndingKind.TIME, words=f"was ended after {seconds:g} s, its time limit")
+
+
+def event_line(kind: str, value: Any) -> bytes:
+    return json.dumps({kind: value}).encode() + b"\n"
+
+
+def read_events(lines: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
+    """The kind and the value of each event; a line that a dying process left torn is none."""
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            yield from event.items()
+
+
+def die_with_parent() -> None:
+    """Has the kernel kill this process when the thread that started it ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def take_events() -> int:
+    """The descriptor to write events to, kept from the processes that this one starts."""
+    events = int(os.environ.pop(EVENTS_VARIABLE))
+    os.set_inheritable(events, False)
+    return events
