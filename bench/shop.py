@@ -23,8 +23,8 @@ from core.intake.add_model import add_model
 from core.jobs.device import parse_device
 from core.jobs.job import Job
 from core.jobs.queue import Queue
+from core.jobs.start import OPTIONS_VARIABLE, WorkerOptions
 from core.jobs.supervisor import StageLimits
-from core.jobs.worker import OPTIONS_VARIABLE, WorkerOptions
 from core.request.build_request import BuildRequest
 from core.storage.workspace import Workspace
 

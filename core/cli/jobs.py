@@ -20,8 +20,8 @@ from core.cli.requests import Force, RequestOptions, make_request
 from core.jobs.device import parse_device
 from core.jobs.job import Answer, Job, JobState, Priority
 from core.jobs.queue import Queue
+from core.jobs.start import WorkerOptions, become_worker
 from core.jobs.supervisor import StageLimits
-from core.jobs.worker import WorkerOptions, become_worker
 from core.stages.toolchains import parse_toolchain
 from core.storage.housekeeping import collect
 from core.storage.store import store_named

@@ -8,7 +8,8 @@ import sys
 
 from core.base.errors import EngineRoomError
 from core.base.serialization import from_data
-from core.jobs.worker import OPTIONS_VARIABLE, WorkerOptions, run_worker
+from core.jobs.start import OPTIONS_VARIABLE, WorkerOptions
+from core.jobs.worker import run_worker
 
 try:
     run_worker(from_data(WorkerOptions, json.loads(os.environ[OPTIONS_VARIABLE])))

@@ -73,14 +73,12 @@ def dbos_module() -> Any:
 
 
 def prepare(url: str) -> None:
-    """Makes the database's tables where they are missing.
+    """Makes the job engine's tables where they are missing.
 
     Raises:
         StoreFailed: It cannot be reached or written.
     """
     dbos = dbos_module()
-    from core.jobs.heartbeats import Heartbeats
-
     with told(url):
         if is_local(url):
             path = Path(url.removeprefix("sqlite:///"))
@@ -89,9 +87,6 @@ def prepare(url: str) -> None:
                 connection.execute("PRAGMA journal_mode=WAL")  # readers never wait for a writer; kept in the file
             connection.close()
         dbos.DBOS.migrate(url)
-    beats = Heartbeats(url)
-    beats.create_table()
-    beats.close()
 
 
 def open_client(url: str) -> Any:

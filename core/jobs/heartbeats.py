@@ -16,7 +16,7 @@ from core.jobs.job import Worker, WorkerCard
 
 
 class Heartbeats:
-    """Reads and writes the workers' rows; every method may raise StoreFailed."""
+    """Reads and writes the workers' rows, in a table that it makes where it is missing; everything may raise StoreFailed."""
 
     def __init__(self, url: str) -> None:
         dbos_module()  # brings sqlalchemy, or says how to install both
@@ -40,12 +40,7 @@ class Heartbeats:
             sa.Column("job", sa.Text),
             sa.Column("card", sa.Text, nullable=False),
         )
-
-    def create_table(self) -> None:
-        import sqlalchemy as sa
-
-        with told(self._url), self._engine.begin() as connection:
-            connection.execute(sa.schema.CreateTable(self._table, if_not_exists=True))
+        self._run(sa.schema.CreateTable(self._table, if_not_exists=True))
 
     def join(self, card: WorkerCard) -> None:
         self._run(self._table.insert().values(id=card.id, beat_at=self._now, card=json.dumps(to_data(card))))

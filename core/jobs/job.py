@@ -53,7 +53,7 @@ class Job:
     """One job as it stands.
 
     Attributes:
-        key: Of the build that it makes; `core.storage.builds.load_outcome` shows what a done one found.
+        key: Of the build that it makes; `core.stages.outcome.load_outcome` shows what a done one found.
         stages: One record a stage of the plan, waiting ones included.
         progress: Of the stage that runs now.
         worker: Id of the worker that runs or ran it.

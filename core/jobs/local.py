@@ -12,7 +12,7 @@ from core.base.errors import StageCrashed, StoreFailed
 from core.base.files import WORKSPACE_VARIABLE
 from core.jobs.database import DATABASE_VARIABLE
 from core.jobs.device import parse_device, try_lock
-from core.jobs.worker import worker_lock_file
+from core.jobs.start import worker_lock_file
 from core.storage.store import STORE_VARIABLE
 from core.storage.workspace import Workspace
 

@@ -6,20 +6,17 @@ import secrets
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
-from core.base.errors import EngineRoomError, Failure, InvalidRequest, NotFound, StageCrashed, Unavailable
+from core.base.errors import InvalidRequest, NotFound, Unavailable
 from core.base.serialization import from_data, read_json, to_data
 from core.jobs.database import database_url, dbos_module, is_local, open_client, prepare, told
-from core.jobs.estimate import remaining_seconds
 from core.jobs.heartbeats import Heartbeats
 from core.jobs.job import (
     LOG_STREAM,
     STATUS_EVENT,
     WORKFLOW,
     Answer,
-    Ending,
     Job,
     JobState,
     LogText,
@@ -29,6 +26,7 @@ from core.jobs.job import (
     Ticket,
     Worker,
 )
+from core.jobs.rows import UNFINISHED, ending_of, job_of, may_have_told, statuses_of
 from core.models.model import Model
 from core.request.build_request import BuildRequest, aimed_at, checked
 from core.request.paths import path_named
@@ -37,7 +35,7 @@ from core.stages.pipeline import plan
 from core.stages.stage import Needs
 from core.stages.toolchains import lack_of, needs_of
 from core.storage import housekeeping
-from core.storage.builds import BUILD_FILE, Build, StageRecord, State, all_builds
+from core.storage.builds import BUILD_FILE, Build, State, all_builds
 from core.storage.housekeeping import Collected
 from core.storage.store import Kind, Store, store_named
 from core.storage.workspace import Workspace
@@ -46,15 +44,6 @@ HISTORY = 200  # finished jobs that estimates look back on
 
 # A worker silent for so long is dead. Its builds have been ended by then: their lease is half of this.
 DEAD_AFTER_SECONDS = 20.0
-
-_UNFINISHED = ("ENQUEUED", "DELAYED", "PENDING")
-_FINISHED = {"SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}
-_STATES = {
-    "ENQUEUED": JobState.QUEUED,
-    "DELAYED": JobState.QUEUED,
-    "PENDING": JobState.RUNNING,
-    "CANCELLED": JobState.CANCELLED,
-}
 
 
 class Queue:
@@ -89,12 +78,19 @@ class Queue:
             InvalidRequest: The request is wrong.
             Unavailable: No worker of that device type can carry it out, nor could one on this machine.
         """
-        model = self.workspace.model(request.model)
-        return self._submit(checked(request, model, here=False), model, priority=priority, force=force)
+        return self.submit_all([request], priority=priority, force=force)[0]
 
-    def _submit(self, request: BuildRequest, model: Model, *, priority: Priority, force: bool) -> Submitted:
-        """Queues a checked request."""
-        workers = [worker for worker in self.workers() if worker.alive and worker.card.device_type == request.device]
+    def submit_all(
+        self, requests: Sequence[BuildRequest], *, priority: Priority = Priority.NORMAL, force: bool = False
+    ) -> list[Submitted]:
+        """Queues a sweep. All requests are checked before any is queued; raises what `submit` does."""
+        models = {digest: self.workspace.model(digest) for digest in {request.model for request in requests}}
+        asked = [(checked(request, models[request.model], here=False), models[request.model]) for request in requests]
+        workers = [worker for worker in self.workers() if worker.alive]
+        return [self._submit(request, model, workers, priority, force) for request, model in asked]
+
+    def _submit(self, request: BuildRequest, model: Model, alive: Sequence[Worker], priority: Priority, force: bool) -> Submitted:
+        workers = [worker for worker in alive if worker.card.device_type == request.device]
         needs, stages = needs_of(request, model), plan(request, model)
         self._check_offered(request, model, workers)
         lacks = [lack for worker in workers if (lack := _lack(worker, [needs[stage] for stage in stages if stage in needs]))]
@@ -135,18 +131,10 @@ class Queue:
             note = f"No worker for {request.device!r} is running: start one with `engineroom worker`."
         return Submitted(key=request.key, answer=Answer.QUEUED if job == proposed else Answer.JOINED, job=job, note=note)
 
-    def submit_all(
-        self, requests: Sequence[BuildRequest], *, priority: Priority = Priority.NORMAL, force: bool = False
-    ) -> list[Submitted]:
-        """Queues a sweep. All requests are checked before any is queued."""
-        models = [self.workspace.model(request.model) for request in requests]
-        asked = [(checked(request, model, here=False), model) for request, model in zip(requests, models, strict=True)]
-        return [self._submit(request, model, priority=priority, force=force) for request, model in asked]
-
     def jobs(self, *, states: Sequence[JobState] = (), limit: int = 100) -> list[Job]:
         """The newest jobs, newest first, of these states or of all."""
-        rows = self._rows(limit=limit, status=_statuses(states))
-        history = self._history() if any(row.status in _UNFINISHED for row in rows) else []
+        rows = self._rows(limit=limit, status=statuses_of(states))
+        history = self._history() if any(row.status in UNFINISHED for row in rows) else []
         jobs = [self._as_job(row, history) for row in rows]
         found = [job for job in jobs if not states or job.state in states]
         return sorted(found, key=lambda job: job.submitted_at, reverse=True)  # SQLite's rows know whole seconds only
@@ -158,7 +146,7 @@ class Queue:
             NotFound: None does, or several.
         """
         row = self._row(job)
-        return self._as_job(row, self._history() if row.status in _UNFINISHED else [])
+        return self._as_job(row, self._history() if row.status in UNFINISHED else [])
 
     def log(self, job: str, offset: int = 0) -> LogText:
         """What the job has logged since `offset`, at once; the whole log is in the build's folder when it is done."""
@@ -168,7 +156,7 @@ class Queue:
         with told(self.url), suppress(error):  # the end of what there is yet
             for text in self._client.read_stream(row.workflow_id, LOG_STREAM, offset=offset, timeout_seconds=0):
                 texts.append(text)
-        return LogText(text="".join(texts), offset=offset + len(texts), finished=row.status not in _UNFINISHED)
+        return LogText(text="".join(texts), offset=offset + len(texts), finished=row.status not in UNFINISHED)
 
     def cancel(self, job: str) -> Job:
         """Takes a queued job out, or ends a running one: its processes are gone within a second. Finished ones stay."""
@@ -191,11 +179,6 @@ class Queue:
     def workers(self) -> list[Worker]:
         """Every worker that gave a sign of life, dead ones until their jobs are given away."""
         return self._beats.workers(DEAD_AFTER_SECONDS)
-
-    def estimate(self, request: BuildRequest) -> float | None:
-        """Seconds a build would take, from earlier builds of the same kind; None when there were none."""
-        stages = plan(request, self.workspace.model(request.model))
-        return remaining_seconds(request, [StageRecord(stage=stage) for stage in stages], self._history())
 
     def outcome(self, key: str) -> Outcome:
         """What a build found, brought from the shared store first if it was made elsewhere.
@@ -274,43 +257,19 @@ class Queue:
         return rows[0]
 
     def _history(self) -> list[Build]:
-        endings = (_ending(row) for row in self._rows(status="SUCCESS", limit=HISTORY, load_input=False))
+        endings = (ending_of(row) for row in self._rows(status="SUCCESS", limit=HISTORY, load_input=False))
         return [ending.build for ending in endings if ending and ending.build and ending.build.state is State.DONE]
 
     def _find(self, key: str) -> str | None:
         """The newest job that built this key."""
         for row in self._rows(status="SUCCESS", limit=HISTORY, load_input=False):
-            ending = _ending(row)
+            ending = ending_of(row)
             if ending and ending.build and ending.build.key == key:
                 return str(row.workflow_id)
         return None
 
     def _as_job(self, row: Any, history: Sequence[Build]) -> Job:
-        ticket = from_data(Ticket, row.input["args"][0])
-        ending = _ending(row)
-        state = _state(row, ending)
-        told = ending or (self._snapshot(row.workflow_id) if state in (JobState.RUNNING, JobState.CANCELLED) else None)
-        stages = told.build.stages if told and told.build else tuple(StageRecord(stage=stage) for stage in ticket.stages)
-        if state is JobState.CANCELLED:
-            stages = tuple(replace(r, state=State.CANCELLED) if r.state is State.RUNNING else r for r in stages)
-        finished_at = ending.finished_at if ending else row.completed_at / 1000 if row.completed_at else None
-        return Job(
-            id=row.workflow_id,
-            key=ticket.key,
-            request=ticket.request,
-            model_name=ticket.model_name,
-            state=state,
-            priority=Priority(row.priority),
-            stages=stages,
-            submitted_at=ticket.submitted_at,
-            started_at=told.started_at if told else None,
-            finished_at=finished_at,
-            progress=told.progress if isinstance(told, Snapshot) and state is JobState.RUNNING else None,
-            worker=row.executor_id,
-            attempt=row.recovery_attempts or 0,
-            remaining_seconds=None if state.finished else remaining_seconds(ticket.request, stages, history),
-            error=_error(row, ending),
-        )
+        return job_of(row, self._snapshot(row.workflow_id) if may_have_told(row) else None, history)
 
     def _snapshot(self, job: str) -> Snapshot | None:
         with told(self.url):
@@ -321,38 +280,6 @@ class Queue:
 def _stored_build_done(workspace: Workspace, key: str) -> bool:
     path = workspace.build_folder(key) / BUILD_FILE
     return path.exists() and read_json(Build, path).state is State.DONE
-
-
-def _statuses(states: Sequence[JobState]) -> list[str] | None:
-    """The engine's own words for these states; a job done and one failed both are its SUCCESS."""
-    if not states:
-        return None
-    names = {name for name, state in _STATES.items() if state in states}
-    return sorted(names | (_FINISHED if {JobState.DONE, JobState.FAILED} & set(states) else set()))
-
-
-def _ending(row: Any) -> Ending | None:
-    return from_data(Ending, row.output) if row.status == "SUCCESS" and row.output else None
-
-
-def _state(row: Any, ending: Ending | None) -> JobState:
-    if row.status in _STATES:
-        return _STATES[row.status]
-    if ending and ending.build:
-        return JobState(ending.build.state.value)
-    return JobState.FAILED
-
-
-def _error(row: Any, ending: Ending | None) -> Failure | None:
-    """Why a job failed, in words."""
-    if ending:
-        return ending.error or (ending.build.error if ending.build else None)
-    if row.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
-        hint = "It may need more memory than the host has. Its log tells how far it came."
-        return Failure.of(StageCrashed("Every worker that took this job died over it; it is not tried again.", hint=hint))
-    if row.status == "ERROR":
-        return Failure.of(EngineRoomError(f"The worker failed: {row.error}", hint="The worker's own output has the details."))
-    return None
 
 
 def _lack(worker: Worker, needs: Sequence[Needs]) -> Unavailable | None:

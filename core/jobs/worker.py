@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import json
 import logging
 import os
 import platform
@@ -13,15 +11,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import core
-from core.base.errors import EngineRoomError, Failure, InvalidRequest, StoreFailed
+from core.base.errors import EngineRoomError, Failure, StoreFailed
 from core.base.serialization import content_key, from_data, to_data
 from core.jobs.carry import Bench, carry_out
 from core.jobs.database import (
@@ -35,77 +31,31 @@ from core.jobs.database import (
     shown,
     told,
 )
-from core.jobs.device import Device, try_lock
 from core.jobs.guard import become_subreaper
+from core.jobs.heap import give_memory_back, use_one_heap
 from core.jobs.heartbeats import Heartbeats
 from core.jobs.job import WORKFLOW, Ending, Ticket, WorkerCard
 from core.jobs.processes import boot_seconds
-from core.jobs.supervisor import Lease, StageLimits
+from core.jobs.start import OPTIONS_VARIABLE, WorkerOptions, become_worker, hold_for_life, worker_lock_file
+from core.jobs.supervisor import Lease
 from core.stages.child import Interrupted
 from core.stages.pipeline import forget_build
 from core.stages.toolchains import OWN, Toolchain, link_core, probe
 from core.storage.housekeeping import sweep_partial
 from core.storage.store import store_named
-from core.storage.workspace import Workspace
 
 POLL_SECONDS = 0.35  # for new jobs
 BEATS_PER_LEASE = 5
 DEAD_AFTER_LEASES = 2
 MAX_ATTEMPTS = 10
 RESTARTED = "ENGINEROOM_WORKER_RESTARTED"
-OPTIONS_VARIABLE = "ENGINEROOM_WORKER_OPTIONS"
 RETRY_SECONDS = 5.0
-M_ARENA_MAX = -8  # glibc's malloc.h
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerOptions:
-    """How a worker is set up.
-
-    Attributes:
-        toolchains: Names and interpreters besides the worker's own; one named "default" takes its place.
-        lease_seconds: Without the database's word for so long, a worker ends its build; after twice that, its jobs
-            go to others. Must be the same for all workers of a database.
-    """
-
-    workspace: Workspace
-    device: Device
-    limits: StageLimits
-    database: str | None = None
-    store: str | None = None
-    toolchains: Sequence[tuple[str, str]] = ()
-    lease_seconds: float = 10.0
-
-
-def _use_one_heap() -> None:
-    """Keeps the idle worker small: glibc would give each thread a heap of its own and keep what it frees."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(M_ARENA_MAX, 1)
-
-
-def _give_memory_back() -> None:
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
 
 
 def _tells_trouble(record: logging.LogRecord) -> bool:
     """False for what the job engine says when somebody cancels a running job, which is no trouble."""
     error = record.exc_info[1] if record.exc_info else None
     return type(error).__name__ != "DBOSAwaitedWorkflowCancelledError" and "no longer owned" not in record.getMessage()
-
-
-class WorkerIsRunning(InvalidRequest):
-    """A worker for this device and workspace runs on this host already."""
-
-
-def become_worker(options: WorkerOptions) -> NoReturn:
-    """Replaces this process by a worker's. Options go through the environment, for an address may hold a password."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    environment = {**os.environ, OPTIONS_VARIABLE: json.dumps(to_data(options))}
-    os.execve(sys.executable, [sys.executable, "-m", "core.jobs"], environment)  # noqa: S606
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -120,19 +70,6 @@ def run_worker(options: WorkerOptions) -> None:
     for name in (OPTIONS_VARIABLE, DATABASE_VARIABLE):
         os.environ.pop(name, None)  # an address may hold a password, and stages see the environment
     _Worker(options).run()
-
-
-def worker_lock_file(workspace: Workspace, device: Device) -> Path:
-    return workspace.root / "workers" / f"{socket.gethostname()}-{device.type}-{device.index}.lock"
-
-
-def _hold(lock_file: Path, device: Device) -> None:
-    """Takes the worker's lock for the life of this process; somebody may hold it for an instant, to see whether it is free."""
-    for _ in range(10):
-        if try_lock(lock_file) is not None:
-            return
-        time.sleep(0.05)
-    raise WorkerIsRunning(f"A worker for {device} is running here already.", hint="`engineroom workers` lists it.")
 
 
 class _Worker:
@@ -150,7 +87,7 @@ class _Worker:
 
     def run(self) -> None:
         become_subreaper()
-        _use_one_heap()
+        use_one_heap()
         bench = self._set_up()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
@@ -174,7 +111,7 @@ class _Worker:
         while True:
             try:
                 prepare(self._url)
-                _hold(worker_lock_file(self._options.workspace, self._options.device), self._options.device)
+                hold_for_life(worker_lock_file(self._options.workspace, self._options.device), self._options.device)
                 self._beats = Heartbeats(self._url)
                 self._beats.join(card)
             except StoreFailed as error:
@@ -255,7 +192,7 @@ class _Worker:
                 self._job = None
                 with suppress(StoreFailed):
                     sweep_partial(bench.workspace)  # what a stage that was ended left half done
-                _give_memory_back()
+                give_memory_back()
 
         @dbos.workflow(name=WORKFLOW, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]
         def build(data: Any) -> Any:

@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect
 from core.base.files import WORKSPACE_VARIABLE
 from core.jobs.device import parse_device
 from core.jobs.local import is_running
-from core.jobs.worker import worker_lock_file
+from core.jobs.start import worker_lock_file
 from core.storage.workspace import Workspace
 
 CHROMIUM = "/usr/bin/chromium"

@@ -17,7 +17,7 @@ from playwright.sync_api import Page, expect
 from core.jobs.device import parse_device
 from core.jobs.local import is_running
 from core.jobs.queue import Queue
-from core.jobs.worker import worker_lock_file
+from core.jobs.start import worker_lock_file
 from core.models.model import Model
 from core.storage.workspace import Workspace
 from tests.browser.driver import Dashboard, environment, free_port, start_server, stop, visit, wait_for

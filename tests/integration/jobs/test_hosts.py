@@ -144,7 +144,8 @@ def test_a_worker_that_lost_the_database_ends_its_build_and_goes_on_when_it_is_b
 
 def test_many_processes_may_make_the_tables_at_once(postgres: str) -> None:
     fresh = f"{postgres.rpartition('/')[0]}/made_by_many"
-    script = f"from core.jobs.database import prepare; prepare({fresh!r})"
+    modules = "from core.jobs.database import prepare; from core.jobs.heartbeats import Heartbeats"
+    script = f"{modules}; prepare({fresh!r}); Heartbeats({fresh!r})"
     with ThreadPoolExecutor(3) as pool:
         done = list(
             pool.map(lambda _: subprocess.run([sys.executable, "-c", script], capture_output=True, check=False), range(3))

@@ -16,7 +16,7 @@ from core.base.errors import StageCrashed
 from core.jobs.device import Device
 from core.jobs.job import JobState
 from core.jobs.local import ensure_local_worker, is_running, worker_log
-from core.jobs.worker import worker_lock_file
+from core.jobs.start import worker_lock_file
 
 START = """
 import sys

@@ -62,10 +62,11 @@ def test_the_same_request_is_joined_while_it_runs_and_answered_when_it_is_done(s
 
 def test_estimates_come_from_earlier_builds_of_the_same_kind(shop: Shop) -> None:
     shop.start_worker()
-    assert shop.queue.estimate(shop.request()) is None
     (shop.folder / "seconds").write_text("0.2")
-    shop.finished(shop.queue.submit(shop.request(1)).job)
-    estimate = shop.queue.estimate(shop.request(2))
+    first = shop.queue.submit(shop.request(1)).job
+    assert shop.queue.job(first or "").remaining_seconds is None
+    shop.finished(first)
+    estimate = shop.started(shop.queue.submit(shop.behave(2, "import time; time.sleep(600)")).job).remaining_seconds
     assert estimate is not None
     assert 0.2 < estimate < 20
 
