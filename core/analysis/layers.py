@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from core.base.dtypes import STRING, dtype_named
+from core.base.dtypes import STRING, numpy_dtype
 from core.base.errors import InvalidRequest
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
 
@@ -125,6 +125,6 @@ def tensor_bytes(tensor: LayerTensor) -> int | None:
     if tensor.shape is None or tensor.dtype is None or tensor.dtype == STRING:
         return None
     try:
-        return math.prod(tensor.shape) * dtype_named(tensor.dtype).itemsize
+        return math.prod(tensor.shape) * numpy_dtype(tensor.dtype).itemsize
     except InvalidRequest:
         return None

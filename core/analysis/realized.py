@@ -13,10 +13,6 @@ from core.graph.engine_graph import EngineGraph, Layer
 _NARROWNESS = {"float64": 0, "float32": 1, "tf32": 2, "bfloat16": 3, "float16": 3, "float8_e4m3fn": 4, "int8": 4}
 _ALIASES = {
     "uint8": "int8",
-    "half": "float16",
-    "float": "float32",
-    "tfloat32": "tf32",
-    "fp8": "float8_e4m3fn",
     "float8_e5m2": "float8_e4m3fn",
     "float8_e4m3fnuz": "float8_e4m3fn",
     "float8_e5m2fnuz": "float8_e4m3fn",

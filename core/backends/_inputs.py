@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from core.base.dtypes import STRING, dtype_name
 from core.base.errors import InvalidRequest
 from core.base.tensors import Array, Signature, Tensors, TensorSpec
 
@@ -49,13 +50,12 @@ def _decoded(element: Any) -> str | bytes:
 
 
 def _checked(spec: TensorSpec, array: Array) -> Array:
-    is_text = array.dtype.kind in "USO"
-    dtype = "string" if is_text else array.dtype.name
+    dtype = dtype_name(array.dtype)
     if dtype != spec.dtype or not _fits(spec, array.shape):
         raise InvalidRequest(
             f"Input {spec.name} was given {dtype} {list(array.shape)}.", hint=f"The model takes {describe_spec(spec)}."
         )
-    return as_text(array) if is_text else np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
+    return as_text(array) if dtype == STRING else np.asarray(array, dtype=array.dtype.newbyteorder("="), order="C")
 
 
 def _fits(spec: TensorSpec, shape: tuple[int, ...]) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from core.base.dtypes import STRING, numpy_dtype
 from core.base.profile import ShapeProfile
 from core.base.tensors import Array, Signature
 
@@ -19,13 +18,5 @@ def zeros(signature: Signature, profile: ShapeProfile) -> dict[str, Array]:
     return {spec.name: np.zeros(profile.shape(spec), dtype=_dtype(spec.dtype)) for spec in signature.inputs}
 
 
-def _dtype(name: str) -> Any:
-    """NumPy's type of that name, or one of the types that ml_dtypes adds to it."""
-    if name == "string":
-        return np.dtype("U1")
-    try:
-        return np.dtype(name)
-    except TypeError:
-        import ml_dtypes
-
-        return np.dtype(getattr(ml_dtypes, name))
+def _dtype(name: str) -> np.dtype[np.generic]:
+    return np.dtype("U1") if name == STRING else numpy_dtype(name)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.base.dtypes import STRING, dtype_name, numpy_dtype
 from core.base.tensors import Array, Tensors
 
 INDEX = "index.json"
@@ -23,7 +24,7 @@ def write_tensors(path: Path, tensors: Tensors) -> None:
         for number, (name, value) in enumerate(tensors.items()):
             array = np.asarray(value)
             stored = _storable(array)
-            index[name] = {"member": f"{number}.npy", "dtype": "string" if array.dtype.kind in "OSU" else array.dtype.name}
+            index[name] = {"member": f"{number}.npy", "dtype": dtype_name(array.dtype)}
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, stored, allow_pickle=False)
             archive.writestr(f"{number}.npy", buffer.getvalue())
@@ -48,10 +49,6 @@ def _storable(array: Array) -> Array:
 
 def _restored(data: bytes, dtype: str) -> Array:
     array: Array = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    if dtype == "string":
+    if dtype == STRING:
         return array.astype(object)
-    if array.dtype.name != dtype:
-        import ml_dtypes
-
-        return array.view(np.dtype(getattr(ml_dtypes, dtype)))
-    return array
+    return array if array.dtype.name == dtype else array.view(numpy_dtype(dtype))

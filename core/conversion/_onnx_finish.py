@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto, ValueInfoProto
+from onnx import ValueInfoProto
 
+from core.base.dtypes import onnx_number
 from core.base.errors import ConversionFailed
 from core.base.tensors import Signature, TensorSpec
 from core.conversion._failures import last_words
 from core.onnxio import walk
-
-_ONNX_DTYPES = {"float32": "FLOAT", "float64": "DOUBLE"}
 
 
 def keep_signature(model: onnx.ModelProto, signature: Signature, what: str) -> None:
@@ -43,8 +42,7 @@ def keep_signature(model: onnx.ModelProto, signature: Signature, what: str) -> N
 
 
 def _unused(spec: TensorSpec) -> ValueInfoProto:
-    dtype = TensorProto.DataType.Value(_ONNX_DTYPES.get(spec.dtype, spec.dtype.upper()))
-    return onnx.helper.make_tensor_value_info(spec.name, dtype, None)
+    return onnx.helper.make_tensor_value_info(spec.name, onnx_number(spec.dtype), None)
 
 
 def _with_axes(info: ValueInfoProto, spec: TensorSpec) -> ValueInfoProto:

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.base.dtypes import tensorflow_dtype
 from core.base.errors import InvalidRequest, Unavailable, UnsupportedModel
 from core.models.axes import RawTensor, with_symbols
 from core.models.probe import probe_graphdef
 from core.models.reading import Reading, most_frequent_first
 from core.models.tf_graph import VARIABLES, node_name, nodes_behind, trace
-from core.models.tf_schema import dtype_name, parse, shape_of
+from core.models.tf_schema import parse, shape_of
 
 # The name of the only callable; its tensors are named by their node, with ":1" and so on for a node's later outputs.
 SIGNATURE_NAME = "main"
@@ -105,4 +106,4 @@ def _tensors(path: Path, names: Sequence[str], nodes: dict[str, Any]) -> tuple[l
 def _from_attributes(name: str, node: Any) -> RawTensor:
     kind = next((node.attr[key].type for key in _TYPE_ATTRIBUTES if key in node.attr and node.attr[key].type), 0)
     shape = shape_of(node.attr["shape"].shape) if node.op.startswith("Placeholder") and "shape" in node.attr else None
-    return RawTensor(name=name, dtype=dtype_name(kind), shape=shape)
+    return RawTensor(name=name, dtype=tensorflow_dtype(kind), shape=shape)

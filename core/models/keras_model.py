@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from core.base.dtypes import UNKNOWN
 from core.base.errors import BrokenModel, Unavailable, UnsupportedModel
 from core.models.axes import RawTensor, with_symbols
 from core.models.probe import probe_keras
@@ -138,7 +139,7 @@ def _tensors(path: Path, config: Mapping[str, Any]) -> tuple[list[RawTensor], li
                 hint="Export it as a SavedModel where its code is: model.export(folder).",
             ) from error
         names = list(_config_outputs(config))
-        outputs = [RawTensor(name=name, dtype="unknown", shape=None) for name in names]
+        outputs = [RawTensor(name=name, dtype=UNKNOWN, shape=None) for name in names]
         return inputs, outputs, (f"Keras could not tell the outputs' shapes. {error.message}",)
     return inputs, outputs, ()
 

@@ -8,10 +8,11 @@ from typing import Any
 import onnx
 from onnx import external_data_helper, numpy_helper
 
+from core.base.dtypes import UNKNOWN, onnx_dtype
 from core.base.tensors import Axis, Signature
 from core.models.axes import RawTensor, with_symbols
 from core.models.weights import WeightTotal
-from core.onnxio.walk import attribute_tensors, dtype_name, graphs, initializers, is_placeholder
+from core.onnxio.walk import attribute_tensors, graphs, initializers, is_placeholder
 
 SIGNATURE_NAME = "main"
 
@@ -31,10 +32,10 @@ def graph_signature(model: onnx.ModelProto) -> Signature:
 def _raw(info: onnx.ValueInfoProto) -> RawTensor:
     kind = info.type.WhichOneof("value")
     if kind != "tensor_type":
-        return RawTensor(name=info.name, dtype=(kind or "unknown").removesuffix("_type"), shape=None)
+        return RawTensor(name=info.name, dtype=(kind or UNKNOWN).removesuffix("_type"), shape=None)
     tensor = info.type.tensor_type
     shape = tuple(_axis(dim) for dim in tensor.shape.dim) if tensor.HasField("shape") else None
-    return RawTensor(name=info.name, dtype=dtype_name(tensor.elem_type), shape=shape)
+    return RawTensor(name=info.name, dtype=onnx_dtype(tensor.elem_type), shape=shape)
 
 
 def _axis(dim: Any) -> Axis | None:
@@ -51,12 +52,12 @@ def weight_total(model: onnx.ModelProto) -> WeightTotal:
     total = WeightTotal()
     for graph in graphs(model):
         for tensor in initializers(graph):
-            total = total.plus(dtype_name(tensor.data_type), tensor.dims)
+            total = total.plus(onnx_dtype(tensor.data_type), tensor.dims)
         shapes = {tensor.name: tensor for tensor in graph.initializer}
         for node in graph.node:
             filled = node.op_type == "ConstantOfShape"
             for tensor in _filled(node, shapes) if filled else attribute_tensors(node):
-                total = total.plus(dtype_name(tensor.data_type), tensor.dims)
+                total = total.plus(onnx_dtype(tensor.data_type), tensor.dims)
     return total
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import onnx
 
+from core.base.dtypes import UNKNOWN, onnx_dtype
 from core.base.errors import BrokenModel, UnsupportedModel
 from core.base.tensors import Signature
 from core.models.onnx_graph import graph_signature, weight_total
 from core.models.reading import Reading, most_frequent_first
 from core.onnxio.file import check_external_files, read_onnx
-from core.onnxio.walk import dtype_name, graphs, nodes, op_counts, opset
+from core.onnxio.walk import graphs, nodes, op_counts, opset
 
 # Value types that are no tensors, as `graph_signature` names their dtype.
 _NOT_TENSORS = ("sequence", "map", "optional", "sparse_tensor", "opaque")
@@ -68,5 +69,5 @@ def _notes(model: onnx.ModelProto, signature: Signature) -> Iterator[str]:
         yield f"The rank of some inputs is unknown: {', '.join(unranked)}."
     if domains := sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"}):
         yield f"It uses ops outside ONNX's own set, which not every runtime has: {', '.join(domains)}."
-    if any(dtype_name(tensor.data_type) == "unknown" for tensor in model.graph.initializer):
-        yield "Some weights have element types that this version of onnx does not know; they are not counted."
+    if any(onnx_dtype(tensor.data_type) == UNKNOWN for tensor in model.graph.initializer):
+        yield "Some weights have element types that are not known here; they are not counted."

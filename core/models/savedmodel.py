@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from core.base.dtypes import tensorflow_dtype
 from core.base.errors import BrokenModel, UnsupportedModel
 from core.base.tensors import Signature
 from core.models.axes import RawTensor, with_symbols
 from core.models.reading import Reading, most_frequent_first
 from core.models.tf_graph import VARIABLES, nodes_behind, trace
-from core.models.tf_schema import dtype_name, parse, shape_of
+from core.models.tf_schema import parse, shape_of
 
 FILE_NAME = "saved_model.pb"
 DEFAULT_SIGNATURE = "serving_default"
@@ -108,7 +109,7 @@ def _signature(name: str, definition: Any) -> Signature:
 
 def _raw(infos: Mapping[str, Any]) -> list[RawTensor]:
     return [
-        RawTensor(name=key, dtype=dtype_name(info.dtype), shape=shape_of(info.tensor_shape))
+        RawTensor(name=key, dtype=tensorflow_dtype(info.dtype), shape=shape_of(info.tensor_shape))
         for key, info in sorted(infos.items())
     ]
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.models.tf_schema import dtype_name, shape_of
+from core.base.dtypes import tensorflow_dtype
+from core.models.tf_schema import shape_of
 from core.models.weights import WeightTotal
 
 VARIABLES = ("VarHandleOp", "VariableV2", "Variable", "AutoReloadVariable")
@@ -49,10 +50,10 @@ def trace(graph: Any, outputs: Iterable[str], inputs: Iterable[str] = ()) -> Rea
             if shape is None or None in shape:
                 unsized.append(node.name)
             else:
-                weights = weights.plus(dtype_name(node.attr["dtype"].type), [axis or 0 for axis in shape])
+                weights = weights.plus(tensorflow_dtype(node.attr["dtype"].type), [axis or 0 for axis in shape])
         elif node.op == "Const":
             tensor = node.attr["value"].tensor
-            weights = weights.plus(dtype_name(tensor.dtype), [axis or 0 for axis in shape_of(tensor.tensor_shape) or ()])
+            weights = weights.plus(tensorflow_dtype(tensor.dtype), [axis or 0 for axis in shape_of(tensor.tensor_shape) or ()])
     return Reached(weights=weights, unsized=tuple(unsized), ops=dict(ops))
 
 

@@ -46,19 +46,6 @@ SCHEMA = {
     "ArgDef": "1 string name",
 }
 
-# https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/types.proto
-_DTYPES = {
-    1: "float32", 2: "float64", 3: "int32", 4: "uint8", 5: "int16", 6: "int8", 7: "string", 8: "complex64", 9: "int64",
-    10: "bool", 11: "int8", 12: "uint8", 13: "int32", 14: "bfloat16", 15: "int16", 16: "uint16", 17: "uint16",
-    18: "complex128", 19: "float16", 20: "resource", 21: "variant", 22: "uint32", 23: "uint64", 24: "float8_e5m2",
-    25: "float8_e4m3fn", 29: "int4", 30: "uint4",
-}  # fmt: skip
-
-
-def dtype_name(data_type: int) -> str:
-    """NumPy's (or ml_dtypes') name of a `DataType`; references (TF1) are their own type plus 100."""
-    return _DTYPES.get(data_type % 100, "unknown")
-
 
 def parse(message: str, data: bytes, what: str) -> Any:
     """Reads `data` as the named message.

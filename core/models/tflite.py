@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from core.base.dtypes import tflite_dtype
 from core.base.errors import BrokenModel, Unavailable
 from core.base.tensors import Signature
 from core.models.axes import RawTensor, with_symbols
@@ -45,7 +46,6 @@ class _TfliteReader:
     def __init__(self, schema: Any, data: bytes) -> None:
         self.schema = schema
         self.model = schema.Model.GetRootAs(data, 0)
-        self.dtypes = {number: name.lower() for name, number in vars(schema.TensorType).items() if not name.startswith("_")}
 
     def read(self) -> Reading:
         definitions = self._definitions()
@@ -94,10 +94,7 @@ class _TfliteReader:
     def _raw(self, tensor: Any, name: str = "") -> RawTensor:
         known = tensor.ShapeSignature if tensor.ShapeSignatureLength() else tensor.Shape
         shape = tuple(axis if (axis := int(known(index))) >= 0 else None for index in range(tensor.ShapeLength()))
-        return RawTensor(name=name or _text(tensor.Name()), dtype=self._dtype(tensor), shape=shape)
-
-    def _dtype(self, tensor: Any) -> str:
-        return str(self.dtypes.get(tensor.Type(), "unknown"))
+        return RawTensor(name=name or _text(tensor.Name()), dtype=tflite_dtype(tensor.Type()), shape=shape)
 
     def _weights(self, subgraph: int) -> WeightTotal:
         """Of a subgraph: tensors with stored data, those that share a buffer once."""
@@ -112,7 +109,7 @@ class _TfliteReader:
             quantization = tensor.Quantization()
             # A quantized model's bias is a list of integers, and may be as short as a shape.
             quantized = quantization is not None and quantization.ScaleLength() > 0
-            total = total.plus(self._dtype(tensor), shape, certain=quantized)
+            total = total.plus(tflite_dtype(tensor.Type()), shape, certain=quantized)
         return total
 
     def _ops(self) -> Iterator[str]:

@@ -11,18 +11,6 @@ from onnx import NodeProto
 
 # Names that exporters give to axes of unknown length, tf2onnx and Paddle a new one for each.
 _PLACEHOLDER = re.compile(r"\??|-1|[Nn]one|unk(__\d+)?|(p2o\.)?DynamicDimension\.\d+")
-_DTYPES = {"FLOAT": "float32", "DOUBLE": "float64", "UNDEFINED": "unknown"}
-
-
-def dtype_name(element_type: int) -> str:
-    """NumPy's (or ml_dtypes') name of a `TensorProto.DataType`."""
-    try:
-        name = str(onnx.TensorProto.DataType.Name(element_type))
-    except ValueError:
-        return "unknown"
-    if name.startswith("FLOAT") and "E" in name:  # FLOAT8E4M3FN is float8_e4m3fn in NumPy's world
-        return f"{name[:6]}_{name[6:]}".lower()
-    return _DTYPES.get(name, name.lower())
 
 
 def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.base.dtypes import dtype_name, dtype_named, integer_bounds, is_float, is_text
+from core.base.dtypes import dtype_name, integer_bounds, is_float, is_text, numpy_dtype
 from core.base.errors import InvalidRequest
 from core.base.npy import read_header, read_rows
 from core.base.profile import Point, ShapeProfile
@@ -31,9 +31,9 @@ def default_range_of(dtype: str) -> Range:
     0 or 1: valid as a mask, and as an index into any vocabulary. Bytes take their whole range, as pixels do.
     """
     if dtype in ("int8", "uint8"):
-        smallest, largest = integer_bounds(dtype_named(dtype))
+        smallest, largest = integer_bounds(numpy_dtype(dtype))
         return float(smallest), float(largest + 1)
-    return (0.0, 1.0) if is_float(dtype_named(dtype)) else (0.0, 2.0)
+    return (0.0, 1.0) if is_float(numpy_dtype(dtype)) else (0.0, 2.0)
 
 
 def parse_ranges(texts: list[str]) -> dict[str, Range]:
@@ -85,7 +85,7 @@ def random_inputs(
 
 def _random(spec: TensorSpec, shape: tuple[int, ...], bounds: Range | None, seed: list[int]) -> Array:
     rng = np.random.default_rng(seed)
-    dtype = dtype_named(spec.dtype)
+    dtype = numpy_dtype(spec.dtype)
     if is_text(dtype):
         return np.asarray(np.array(WORDS, dtype=object)[rng.integers(0, len(WORDS), size=shape)], dtype=object)
     if dtype.kind == "b":
@@ -202,7 +202,7 @@ def _check_names(given: Tensors, signature: Signature, where: str) -> None:
 
 def _converted(spec: TensorSpec, array: Array) -> Array:
     """The array in the input's own type, where that loses nothing but a float's last digits."""
-    wanted = dtype_named(spec.dtype)
+    wanted = numpy_dtype(spec.dtype)
     if array.dtype.kind == "V" and array.dtype.itemsize == wanted.itemsize and wanted.name != array.dtype.name:
         array = array.view(wanted)  # .npz files keep the bits of bfloat16 and its like, and forget their type
     told = f"Input {spec.name} is given as {dtype_name(array.dtype)}, and takes {spec.dtype}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import onnx
 
-from core.onnxio.walk import dtype_name
+from core.base.dtypes import onnx_dtype
 from core.precision.quantize import WEIGHTED_OPS
 from core.precision.view import GraphView
 
@@ -24,7 +24,7 @@ def requested_types(model: onnx.ModelProto) -> dict[str, str]:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear", "Cast", "Constant"):
             continue
         quantized = [_quantized_type(name, view) for name in node.input[:2]] if node.op_type in WEIGHTED_OPS else [""]
-        made = next((dtype_name(view.dtypes[name]) for name in node.output if name in view.dtypes), "")
+        made = next((onnx_dtype(view.dtypes[name]) for name in node.output if name in view.dtypes), "")
         kind = quantized[0].replace("uint8", "int8") if all(quantized) else made
         if kind in _TYPES:
             found[node.name] = kind
@@ -55,4 +55,4 @@ def _quantized_type(tensor: str, view: GraphView) -> str:
         maker = view.producer.get(maker.input[0])
     if maker is None or maker.op_type != "DequantizeLinear":
         return ""
-    return dtype_name(view.dtypes.get(maker.input[0], onnx.TensorProto.INT8))
+    return onnx_dtype(view.dtypes.get(maker.input[0], onnx.TensorProto.INT8))

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.backends._tensorrt import cuda
-from core.backends._tensorrt.versions import dtype_name
+from core.backends._tensorrt.versions import array_dtype
+from core.base.dtypes import numpy_dtype
 from core.base.errors import InvalidRequest, RunFailed
 from core.base.tensors import Array
 
@@ -238,7 +239,7 @@ class Execution:
 
     def _binding(self, name: str) -> Binding:
         member = self.engine.get_tensor_dtype(name).name
-        dtype = dtype_name(member)
+        dtype = array_dtype(member)
         if dtype is None:
             raise RunFailed(
                 f"Tensor {name} is of type {member}, which no array holds.", hint="Cast it to INT8 or FP16 in the graph."
@@ -281,17 +282,6 @@ class Execution:
         if binding.shape is not None:
             return binding.array.copy()
         found: Array = binding.allocator.read(binding.dtype, self._transfers)
-        return found
-
-
-def numpy_dtype(name: str) -> np.dtype[Any]:
-    """NumPy's type of that name, or ml_dtypes'."""
-    try:
-        return np.dtype(name)
-    except TypeError:
-        import ml_dtypes
-
-        found: np.dtype[Any] = np.dtype(getattr(ml_dtypes, name))
         return found
 
 

@@ -14,33 +14,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from core.base.dtypes import dtype_in
 from core.base.errors import BuildFailed
 from core.graph.engine_graph import Layer, LayerTensor
 
 # NVIDIA cuts a layer's metadata near this length, and the last entry with it.
 METADATA_LIMIT = 3_900
 
-# The words of `Format/Datatype`, `Datatype` and a weight's `Type`, longest first.
-_DTYPE_WORDS = {
-    "bfloat16": "bfloat16",
-    "float32": "float32",
-    "float16": "float16",
-    "float8": "float8_e4m3fn",
-    "bf16": "bfloat16",
-    "fp32": "float32",
-    "fp16": "float16",
-    "fp8": "float8_e4m3fn",
-    "fp4": "float4_e2m1fn",
-    "half": "float16",
-    "float": "float32",
-    "int64": "int64",
-    "int32": "int32",
-    "uint8": "uint8",
-    "int8": "int8",
-    "int4": "int4",
-    "bool": "bool",
-}
-_DTYPE = re.compile(r"(?<![a-z0-9])(" + "|".join(sorted(_DTYPE_WORDS, key=len, reverse=True)) + r")(?![a-z0-9])", re.IGNORECASE)
 _ONNX_ENTRY = "[ONNX Layer: "
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 _TOLD_ELSEWHERE = frozenset({"Name", "LayerType", "Inputs", "Outputs", "TacticName", "Metadata"})
@@ -112,12 +92,6 @@ def unique_names(names: Iterable[str]) -> list[str]:
     return result
 
 
-def dtype_named(text: str | None) -> str | None:
-    """NumPy's name of the element type that a phrase speaks of: "Row major linear FP16 format" is float16."""
-    found = _DTYPE.search(text or "")
-    return _DTYPE_WORDS[found.group(1).lower()] if found else None
-
-
 def onnx_names(metadata: str) -> tuple[str, ...]:
     """The ONNX nodes that a layer's metadata names, each once.
 
@@ -157,7 +131,7 @@ def _layer(entry: Mapping[str, Any], name: str) -> InspectedLayer:
 def _tensor(told: Mapping[str, Any]) -> LayerTensor:
     together = told.get("Format/Datatype")
     layout = together or told.get("Format")
-    dtype = dtype_named(told.get("Datatype") or told.get("DataType")) or dtype_named(layout)
+    dtype = dtype_in(told.get("Datatype") or told.get("DataType")) or dtype_in(layout)
     shape = told.get("Dimensions")
     return LayerTensor(
         name=_CONTROL.sub(" ", str(told["Name"])),
@@ -176,7 +150,7 @@ def _precision(
     if "tf32" in str(entry.get("TacticName", "")).lower():
         return "tf32"
     weights = entry.get("Weights") or entry.get("ConvWeights")
-    told = dtype_named(str(weights["Type"])) if isinstance(weights, Mapping) and weights.get("Count") else None
+    told = dtype_in(str(weights["Type"])) if isinstance(weights, Mapping) and weights.get("Count") else None
     moved = [tensor.dtype for tensor in (*inputs, *outputs) if tensor.dtype in _FLOATS or tensor.dtype == "int8"]
     return told or next(iter(moved), None)
 

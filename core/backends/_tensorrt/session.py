@@ -12,11 +12,12 @@ import numpy as np
 
 from core.backends._inputs import check_inputs
 from core.backends._tensorrt import cuda
-from core.backends._tensorrt.execution import Binding, Execution, numpy_dtype
+from core.backends._tensorrt.execution import Binding, Execution
 from core.backends._tensorrt.log import Log, make_logger, start_failure
 from core.backends._tensorrt.plugins import load_plugins
 from core.backends._tensorrt.product import Product
 from core.backends.base import Engine
+from core.base.dtypes import UNKNOWN, numpy_dtype
 from core.base.errors import BuildFailed, EngineRoomError, InvalidRequest, RunFailed
 from core.base.tensors import Array, Signature, Tensors
 
@@ -37,7 +38,7 @@ class TensorRTSession:
         self._narrowed: tuple[Binding, ...] = ()
         self._once: Callable[[], None] | None = None
         self._copies: tuple[tuple[str, Callable[[], Array]], ...] = ()
-        self._dtypes = {spec.name: numpy_dtype(spec.dtype) for spec in engine.signature.outputs if spec.dtype != "unknown"}
+        self._dtypes = {spec.name: numpy_dtype(spec.dtype) for spec in engine.signature.outputs if spec.dtype != UNKNOWN}
         known = {spec.name for spec in (*engine.signature.inputs, *engine.signature.outputs)}
         if strange := [name for name in execution.bindings if name not in known]:
             raise RunFailed(

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from core.base.dtypes import bits, worded_dtype
 from core.base.errors import Unavailable
 from core.base.precision import Precision
 
@@ -77,23 +78,13 @@ def flags_for(precision: Precision, version: Features) -> dict[str, bool]:
     return flags
 
 
-# NumPy's name of each `tensorrt.DataType`, by the name of the enum's member. `tensorrt.nptype` of 8.5 fails on NumPy 1.24.
-_DTYPES = {
-    "FLOAT": "float32",
-    "HALF": "float16",
-    "BF16": "bfloat16",
-    "INT8": "int8",
-    "INT32": "int32",
-    "INT64": "int64",
-    "BOOL": "bool",
-    "UINT8": "uint8",
-    "FP8": "float8_e4m3fn",
-}
+def array_dtype(member: str) -> str | None:
+    """Our name of a `DataType`; None for those that no array holds: below a byte, and bare exponents.
 
-
-def dtype_name(member: str) -> str | None:
-    """NumPy's (or ml_dtypes') name of a `DataType`; None for those that no array holds: below a byte, and bare exponents."""
-    return _DTYPES.get(member)
+    `tensorrt.nptype` of 8.5 fails on NumPy 1.24.
+    """
+    name = worded_dtype(member)
+    return name if name and bits(name) >= 8 else None
 
 
 def device_memory_bytes(engine: Any) -> int:

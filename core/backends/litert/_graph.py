@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from core.base.dtypes import dtype_name
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LayerTensor, LooseNode, SourceNode
 from core.graph.tflite_source import PRIMARY, operators_of, subgraph_of
 
@@ -70,5 +71,5 @@ def _between(operators: Sequence[Any], delegate: Any) -> list[int]:
 
 
 def _tensor(detail: Any) -> LayerTensor:
-    dtype = "string" if detail["dtype"] in (bytes, np.bytes_) else np.dtype(detail["dtype"]).name
+    dtype = dtype_name(np.dtype(detail["dtype"]))
     return LayerTensor(name=detail["name"], dtype=dtype, shape=tuple(int(length) for length in detail["shape"]))

@@ -13,6 +13,7 @@ import onnx
 
 from core.backends.onnxruntime._claims import BLOCKED_DOMAIN, Claims
 from core.backends.onnxruntime._sessions import OnnxRuntimeSession
+from core.base.dtypes import worded_dtype
 from core.base.profile import Point, ShapeProfile
 from core.base.tensors import Signature, Tensors
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
@@ -21,8 +22,6 @@ from core.graph.source import SourceGraph
 
 _WARM_UP_RUNS = 3
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
-# ONNX Runtime's type names that are not NumPy's.
-_DTYPES = {"float": "float32", "double": "float64"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,4 +177,4 @@ def _layers_seen(events: Sequence[Mapping[str, Any]]) -> Iterator[Seen]:
 
 
 def _types_and_shapes(told: Sequence[Mapping[str, Sequence[int]]]) -> list[tuple[str, tuple[int, ...]]]:
-    return [(_DTYPES.get(dtype, dtype), tuple(shape)) for entry in told for dtype, shape in entry.items()]
+    return [(worded_dtype(dtype) or dtype, tuple(shape)) for entry in told for dtype, shape in entry.items()]

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.backends._errors import told_as
 from core.base.availability import Availability
+from core.base.dtypes import worded_dtype
 from core.base.errors import BuildFailed, Unavailable
 from core.base.profile import Point, ShapeProfile
 from core.base.tensors import TensorSpec
@@ -19,12 +20,6 @@ _DEFAULT_SIGNATURE = "serving_default"
 # What OpenVINO puts before the sentence that tells something.
 _NOISE = re.compile(r"^(Exception from |Check '|FrontEnd API failed|Summary:|\[ ?(GENERAL_ERROR|ERROR)|While validating|$)")
 _UNCONVERTED = re.compile(r"ONNX node '<Node\((\w+)\): ([^>]+)>'")
-# Words of OpenVINO's element types that are not NumPy's.
-_DTYPES = {
-    "f16": "float16", "f32": "float32", "f64": "float64", "bf16": "bfloat16", "boolean": "bool",
-    "i8": "int8", "i16": "int16", "i32": "int32", "i64": "int64",
-    "u8": "uint8", "u16": "uint16", "u32": "uint32", "u64": "uint64",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +47,9 @@ def imported() -> Any:
 
 
 def dtype_of(element_type: Any) -> str:
-    """NumPy's name of an `openvino.Type`, or of its short word ("f32")."""
+    """Our name of an `openvino.Type`, or of its short word ("f32"); the word itself where we have none."""
     word = element_type if isinstance(element_type, str) else element_type.get_type_name()
-    return _DTYPES.get(word, word)
+    return worded_dtype(word) or word
 
 
 def told(error: Exception) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from core.backends.tensorflow._accounting import ExecutedNode, account, base_op
+from core.base.dtypes import tensorflow_dtype
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor, SourceNode
 from core.graph.tensorflow_source import Naming, in_order
 
@@ -104,7 +105,6 @@ def data_inputs(node: Any) -> list[str]:
 
 def _output_dtypes(node: Any) -> list[str]:
     """Element types of a node's outputs, as far as its op's definition tells."""
-    import tensorflow as tf
     from tensorflow.python.framework import op_def_registry
 
     definition = op_def_registry.get(node.op)
@@ -115,5 +115,5 @@ def _output_dtypes(node: Any) -> list[str]:
         else:
             count = node.attr[output.number_attr].i if output.number_attr else 1
             types = [output.type or node.attr[output.type_attr].type] * count
-        dtypes += [tf.as_dtype(enum).name if enum else "" for enum in types]
+        dtypes += [tensorflow_dtype(enum) if enum else "" for enum in types]
     return dtypes

@@ -9,6 +9,7 @@ from typing import Any
 from core.backends.tensorflow._executed import short_source
 from core.backends.tensorflow._hlo import Instruction, Module, parse_hlo
 from core.backends.tensorflow._loading import Flat, input_specs
+from core.base.dtypes import worded_dtype
 from core.base.errors import BuildFailed
 from core.base.tensors import Signature
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LayerTensor, LooseNode, SourceNode
@@ -16,7 +17,6 @@ from core.graph.tensorflow_source import Naming, ancestors
 
 # What moves no data: views, and the ends of the program.
 _NO_WORK = ("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "opt-barrier")
-_ELEMENT_TYPES = {"pred": "bool", "f": "float", "s": "int", "u": "uint", "bf": "bfloat", "c": "complex"}
 _VIEWS = (
     "Identity",
     "IdentityN",
@@ -120,7 +120,7 @@ def _outputs(instruction: Instruction) -> tuple[LayerTensor, ...]:
     return tuple(
         LayerTensor(
             name=f"{instruction.name}:{index}" if several else instruction.name,
-            dtype=_dtype(shape.element),
+            dtype=worded_dtype(shape.element) or shape.element,
             shape=shape.lengths,
             format=f"{{{shape.layout}}}" if shape.layout else None,
         )
@@ -146,11 +146,6 @@ def _made_by(entry: Iterable[Instruction]) -> dict[str, LayerTensor]:
         if outputs:
             made[instruction.name] = outputs[0]
     return made
-
-
-def _dtype(element: str) -> str:
-    found = re.fullmatch(r"(pred|bf|f|s|u|c)(\d*)", element)
-    return _ELEMENT_TYPES[found[1]] + found[2] if found else element
 
 
 class _Finder:

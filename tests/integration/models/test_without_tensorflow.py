@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 SCRIPT = """
     import sys
     from pathlib import Path
+    from core.base import dtypes
     from core.models import tf_schema
     from core.intake.add_model import add_model
     from core.storage.workspace import Workspace
@@ -46,7 +47,7 @@ SCRIPT = """
             assert (field.number, field.is_repeated, kinds[0]) == (other.number, other.is_repeated, kinds[1]), (name, field.name)
             compared += 1
     assert compared > 40, compared
-    for number, name in tf_schema._DTYPES.items():
+    for number, name in dtypes._TENSORFLOW.items():
         real = tf.dtypes.as_dtype(number)
         if not real.is_quantized and real not in (tf.resource, tf.variant, tf.string):
             assert real.name in (name, {"float16": "half"}.get(name)), (number, name)

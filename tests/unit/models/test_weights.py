@@ -1,14 +1,6 @@
 import pytest
 
-from core.models.weights import WeightTotal, bits, is_weight
-
-
-@pytest.mark.parametrize(
-    ("dtype", "width"),
-    [("float32", 32), ("bfloat16", 16), ("int4", 4), ("bool", 8), ("float8_e4m3fn", 8), ("float4e2m1", 4), ("complex64", 64)],
-)
-def test_bits(dtype: str, width: int) -> None:
-    assert bits(dtype) == width
+from core.models.weights import WeightTotal, is_weight
 
 
 @pytest.mark.parametrize(

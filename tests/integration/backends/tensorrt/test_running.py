@@ -7,10 +7,10 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 
-from core.backends._tensorrt.execution import numpy_dtype
 from core.backends._tensorrt.versions import parse_version
 from core.backends.tensorrt import BACKEND
 from core.backends.tensorrt._product import features
+from core.base.dtypes import numpy_dtype
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.base.progress import silent

@@ -5,9 +5,9 @@ import math
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-from core.backends._tensorrt.execution import numpy_dtype
-from core.backends._tensorrt.versions import dtype_name
+from core.backends._tensorrt.versions import array_dtype
 from core.backends.base import BuildConfig, Engine
+from core.base.dtypes import numpy_dtype
 from core.base.precision import Precision
 from core.base.profile import parse_profile
 from core.base.tensors import Signature, TensorSpec
@@ -127,7 +127,7 @@ class Context:
         return True
 
     def execute_async_v3(self, handle):
-        size = math.prod(self.shape) * numpy_dtype(dtype_name(self.engine.member)).itemsize
+        size = math.prod(self.shape) * numpy_dtype(array_dtype(self.engine.member)).itemsize
         to, source = self.addresses["y"], self.addresses["x"]
         return self.cuda.submit(lambda: self.cuda.copy(to, source, size)) == 0
 

@@ -9,7 +9,7 @@ import pytest
 
 from core.backends._tensorrt import options
 from core.backends._tensorrt.log import _LEVELS
-from core.backends._tensorrt.versions import dtype_name, flags_for, network_flags, parse_version
+from core.backends._tensorrt.versions import array_dtype, flags_for, network_flags, parse_version
 from core.backends.tensorrt._product import OLDEST, features
 from core.base.precision import Precision
 from tests.unit.backends.tensorrt.api_uses import (
@@ -266,5 +266,5 @@ def test_options_offer_what_some_version_has_and_miss_nothing():
 
 @every_version
 def test_every_type_is_known_or_none_that_an_array_holds(listing):
-    unknown = {name for name in listing["enums"]["DataType"] if dtype_name(name) is None}
+    unknown = {name for name in listing["enums"]["DataType"] if array_dtype(name) is None}
     assert unknown <= {"INT4", "FP4", "E8M0"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.backends._tensorrt.inspector import dtype_named, onnx_names, read_inspector, unique_names
+from core.backends._tensorrt.inspector import onnx_names, read_inspector, unique_names
 from core.base.errors import BuildFailed
 from core.graph.engine_graph import LayerTensor
 
@@ -103,26 +103,6 @@ def test_an_engine_without_detail_is_a_list_of_names():
 def test_anything_else_is_refused(text):
     with pytest.raises(BuildFailed, match="could not be read"):
         read_inspector(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "dtype"),
-    [
-        ("Row major linear FP32", "float32"),
-        ("Thirty-two wide channel vectorized row major Int8 format", "int8"),
-        ("Half", "float16"),
-        ("BFloat16", "bfloat16"),
-        ("Row major linear BF16 format (kLINEAR)", "bfloat16"),
-        ("FP8", "float8_e4m3fn"),
-        ("Int64", "int64"),
-        ("UInt8", "uint8"),
-        ("Bool", "bool"),
-        ("Two wide channel vectorized row major", None),
-        (None, None),
-    ],
-)
-def test_types_are_found_in_phrases(text, dtype):
-    assert dtype_named(text) == dtype
 
 
 def test_names_are_fit_for_display():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.backends._tensorrt.versions import dtype_name, flags_for, network_flags, parse_version
+from core.backends._tensorrt.versions import array_dtype, flags_for, network_flags, parse_version
 from core.backends.tensorrt._product import features
 from core.base.errors import Unavailable
 from core.base.precision import Precision
@@ -70,5 +70,5 @@ def test_networks_are_made_with_the_flags_a_version_knows(version, members, flag
 
 
 def test_types_below_a_byte_have_no_array():
-    assert dtype_name("BF16") == "bfloat16"
-    assert dtype_name("INT4") is None
+    assert array_dtype("BF16") == "bfloat16"
+    assert array_dtype("INT4") is None
