@@ -13,6 +13,7 @@ from core.conversion import _tf2onnx
 from core.conversion._failures import explained
 from core.conversion.base import Converted
 from core.models.model import Format, Source
+from core.models.tflite_tables import read_tables, signature_ends
 
 
 class OnnxFromTflite:
@@ -41,23 +42,15 @@ def _tensor_names(path: Path, signature: Signature) -> tuple[Mapping[str, str], 
     Raises:
         ConversionFailed: The signature is not that of the file's main graph, the only one that tf2onnx converts.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(path.read_bytes(), 0)
-    for definition in (model.SignatureDefs(index) for index in range(model.SignatureDefsLength())):
-        if definition.SignatureKey().decode() == signature.name:
-            if definition.SubgraphIndex() != 0:
-                raise ConversionFailed(
-                    f"tf2onnx converts only the first graph of {path.name}, and signature {signature.name} is another one's.",
-                    hint="Convert the model that the file was made from, or run it with LiteRT.",
-                )
-            graph = model.Subgraphs(0)
-            ends = [definition.Inputs(index) for index in range(definition.InputsLength())]
-            inputs = {graph.Tensors(end.TensorIndex()).Name().decode(): end.Name().decode() for end in ends}
-            ends = [definition.Outputs(index) for index in range(definition.OutputsLength())]
-            return inputs, {graph.Tensors(end.TensorIndex()).Name().decode(): end.Name().decode() for end in ends}
-    # A file without signatures goes by its tensors' own names.
-    return {spec.name: spec.name for spec in signature.inputs}, {spec.name: spec.name for spec in signature.outputs}
+    ends = signature_ends(read_tables(path), signature.name)
+    if ends is None:  # a file without signatures goes by its tensors' own names
+        return {spec.name: spec.name for spec in signature.inputs}, {spec.name: spec.name for spec in signature.outputs}
+    if ends.subgraph != 0:
+        raise ConversionFailed(
+            f"tf2onnx converts only the first graph of {path.name}, and signature {signature.name} is another one's.",
+            hint="Convert the model that the file was made from, or run it with LiteRT.",
+        )
+    return {tensor: name for name, tensor in ends.inputs.items()}, {tensor: name for name, tensor in ends.outputs.items()}
 
 
 CONVERSION = OnnxFromTflite()

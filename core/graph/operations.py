@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from core.base.errors import Unavailable
 from core.base.tensors import Signature
 from core.graph.engine_graph import SourceNode
 from core.graph.keras_source import layers_of_keras
@@ -16,8 +15,9 @@ from core.graph.tflite_source import operators_of, subgraph_of
 from core.models.keras_model import keras_config
 from core.models.model import Format
 from core.models.savedmodel import signature_graph
-from core.models.tf_graph import nodes_behind
+from core.models.tf_graph import part_behind
 from core.models.tf_schema import parse
+from core.models.tflite_tables import read_tables
 from core.onnxio.file import read_onnx
 
 # What only hands a value on, or fetches a weight.
@@ -39,18 +39,12 @@ def operations(kind: Format, path: Path, signature: Signature) -> tuple[SourceNo
     if kind is Format.KERAS:
         return layers_of_keras(keras_config(path))
     if kind is Format.TFLITE:
-        return _tflite(path, signature.name)
+        tables = read_tables(path)
+        return operators_of(tables, subgraph_of(tables, signature.name))
     if kind is Format.SAVEDMODEL:
         return _tensorflow(signature_graph(path, signature.name))
     graph = parse("GraphDef", path.read_bytes(), path.name)
-    return _tensorflow(_behind(graph, [spec.name for spec in signature.outputs], [spec.name for spec in signature.inputs]))
-
-
-def _behind(graph: Any, outputs: Iterable[str], inputs: Iterable[str]) -> Any:
-    wanted = {node.name for node in nodes_behind(graph.node, outputs, inputs)}
-    found = type(graph)(library=graph.library)
-    found.node.extend(node for node in graph.node if node.name in wanted)
-    return found
+    return _tensorflow(part_behind(graph, [spec.name for spec in signature.outputs], [spec.name for spec in signature.inputs]))
 
 
 def _tensorflow(graph: Any) -> tuple[SourceNode, ...]:
@@ -75,12 +69,3 @@ def _tensorflow(graph: Any) -> tuple[SourceNode, ...]:
         for node in nodes.values()
         if node.op not in _SILENT
     )
-
-
-def _tflite(path: Path, signature: str) -> tuple[SourceNode, ...]:
-    try:
-        from ai_edge_litert import schema_py_generated as schema
-    except ImportError as error:
-        raise Unavailable("Reading .tflite files needs LiteRT.", hint="pip install ai-edge-litert") from error
-    model = schema.Model.GetRootAs(path.read_bytes(), 0)
-    return operators_of(schema, model, subgraph_of(model, signature))

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 import onnx
 
 from core.graph.engine_graph import SourceNode
-from core.onnxio.walk import captured, name_nodes
+from core.onnxio.walk import captured, graphs_inside, name_nodes, op_name, subgraphs
 
-_STANDARD_DOMAINS = ("", "ai.onnx")
 # Before this IR version, weights had to be among the inputs.
 _WEIGHTS_STAND_ALONE = 4
 _RANDOM_OPS = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
@@ -50,7 +49,7 @@ def nodes_of_onnx(model: onnx.ModelProto) -> SourceGraph:
         nodes=tuple(
             SourceNode(
                 name=node.name,
-                op=op_name(node.domain, node.op_type),
+                op=op_name(node),
                 inputs=tuple(dict.fromkeys(name for name in (*node.input, *captured(node)) if name)),
                 outputs=tuple(name for name in node.output if name),
             )
@@ -82,10 +81,6 @@ def drop_fed_weights(model: onnx.ModelProto) -> bool:
     return True
 
 
-def op_name(domain: str, op: str) -> str:
-    return op if domain in _STANDARD_DOMAINS else f"{domain}.{op}"
-
-
 def is_quantized(op: str) -> bool:
     """Whether an op, written as `op_name` does, computes in or converts to integers of few bits."""
     return op.rsplit(".", 1)[-1].startswith(_QUANTIZED)
@@ -95,11 +90,7 @@ def _repeats(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str]]:
     first: dict[tuple[object, ...], onnx.NodeProto] = {}
     same: dict[str, str] = {}
     for node in nodes:
-        if (
-            node.op_type in _RANDOM_OPS
-            or node.op_type == "Constant"
-            or any(attribute.HasField("g") for attribute in node.attribute)
-        ):
+        if node.op_type in _RANDOM_OPS or node.op_type == "Constant" or any(True for _ in subgraphs(node)):
             continue
         attributes = tuple(sorted(attribute.SerializeToString() for attribute in node.attribute))
         key = (node.domain, node.op_type, tuple(same.get(name, name) for name in node.input), attributes, len(node.output))
@@ -111,12 +102,6 @@ def _repeats(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str]]:
 
 def _notes(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:
     for node in nodes:
-        inside = sum(_size(graph) for attribute in node.attribute for graph in [attribute.g, *attribute.graphs])
+        inside = sum(len(graph.node) for graph in graphs_inside(node))
         if inside:
             yield f"{node.op_type} {node.name} holds {inside} nodes of its own; they count as part of it."
-
-
-def _size(graph: onnx.GraphProto) -> int:
-    return sum(
-        1 + sum(_size(inner) for attribute in node.attribute for inner in [attribute.g, *attribute.graphs]) for node in graph.node
-    )

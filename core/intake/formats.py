@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import io
+import mmap
 import zipfile
-from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from core.base.errors import BrokenModel
+from core.base.wire import BYTES, VARINT, Buffer, Field, fields
 from core.intake import foreign
 from core.intake.foreign import Foreign
 from core.models.model import Format
@@ -17,8 +19,8 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HEAD_BYTES = 65536
 # Top-level fields of a protobuf message to look at: enough to reach an ONNX graph behind its metadata.
 _FIELDS = 64
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
-_GRAPHDEF_FIELDS = {(1, _LENGTH), (2, _LENGTH), (3, _VARINT), (4, _LENGTH)}
+_NODE_BYTES = 1024  # of a field, enough to tell a node by
+_GRAPHDEF_FIELDS = {(1, BYTES), (2, BYTES), (3, VARINT), (4, BYTES)}
 
 # How each format is stored: the name its main file gets, whatever it was called before.
 STORED_NAME = {
@@ -108,60 +110,30 @@ def _by_fields(file: BinaryIO, suffix: str) -> Format | Foreign | None:
     Field numbers: onnx.proto (ModelProto, TensorProto), tensorflow/core (SavedModel, GraphDef, MetaGraphDef), UFF's and
     Core ML's public schemas.
     """
-    file.seek(0)
-    fields = list(_fields(file))
-    kinds = {(number, wire) for number, wire, _ in fields}
-    first = {number: payload for number, _, payload in reversed(fields)}
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        found = _first_fields(data, _FIELDS)
+        first = next((data[field.value : min(field.end, field.value + _NODE_BYTES)] for field in found if field.number == 1), b"")
+    kinds = {(field.number, field.kind) for field in found}
     known: tuple[tuple[bool, Format | Foreign], ...] = (
-        ({(1, _VARINT), (7, _LENGTH)} <= kinds and (7, _VARINT) not in kinds, Format.ONNX),
-        ((1, _VARINT) in kinds and any(number >= 200 for number, _ in kinds), foreign.COREML),
-        (kinds == {(1, _VARINT), (2, _LENGTH)} and first[1] == b"\x01", Format.SAVEDMODEL),
-        ({(1, _VARINT), (2, _VARINT)} <= kinds and suffix == ".uff", foreign.UFF),
-        ({(1, _VARINT), (2, _VARINT)} <= kinds and bool(kinds & {(4, _LENGTH), (9, _LENGTH)}), foreign.ONNX_TENSOR),
-        ((1, _LENGTH) in kinds and kinds <= _GRAPHDEF_FIELDS and _is_node(first[1]), Format.GRAPHDEF),
-        ({(1, _LENGTH), (2, _LENGTH)} <= kinds and suffix == ".meta", foreign.CHECKPOINT),
+        ({(1, VARINT), (7, BYTES)} <= kinds and (7, VARINT) not in kinds, Format.ONNX),
+        ((1, VARINT) in kinds and any(number >= 200 for number, _ in kinds), foreign.COREML),
+        (kinds == {(1, VARINT), (2, BYTES)} and first == b"\x01", Format.SAVEDMODEL),
+        ({(1, VARINT), (2, VARINT)} <= kinds and suffix == ".uff", foreign.UFF),
+        ({(1, VARINT), (2, VARINT)} <= kinds and bool(kinds & {(4, BYTES), (9, BYTES)}), foreign.ONNX_TENSOR),
+        ((1, BYTES) in kinds and kinds <= _GRAPHDEF_FIELDS and _is_node(first), Format.GRAPHDEF),
+        ({(1, BYTES), (2, BYTES)} <= kinds and suffix == ".meta", foreign.CHECKPOINT),
     )
-    return next((found for holds, found in known if holds), None)
+    return next((format for holds, format in known if holds), None)
 
 
 def _is_node(payload: bytes) -> bool:
     """Whether bytes begin as a NodeDef: a name, then an op."""
-    found = [(number, wire) for number, wire, _ in _fields(io.BytesIO(payload))]
-    return found[:2] == [(1, _LENGTH), (2, _LENGTH)]
+    return [(field.number, field.kind) for field in _first_fields(payload, 2)] == [(1, BYTES), (2, BYTES)]
 
 
-def _fields(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """Number, wire type and first bytes of the fields a file begins with; ends where it makes no sense."""
-    for _ in range(_FIELDS):
-        tag = _varint(file)
-        if tag is None or not tag >> 3:
-            return
-        number, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            value = _varint(file)
-            if value is None:
-                return
-            yield number, wire, bytes([value & 0xFF])
-        elif wire == _LENGTH:
-            length = _varint(file)
-            if length is None:
-                return
-            start = file.tell()
-            yield number, wire, file.read(min(length, 1024))
-            file.seek(start + length)
-        elif wire in (_FIXED64, _FIXED32):
-            yield number, wire, file.read(8 if wire == _FIXED64 else 4)
-        else:
-            return
-
-
-def _varint(file: BinaryIO) -> int | None:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            return None
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    return None
+def _first_fields(data: Buffer, count: int) -> list[Field]:
+    """The fields that bytes begin with, up to where they make no sense."""
+    found: list[Field] = []
+    with suppress(ValueError):
+        found.extend(islice(fields(data, 0, len(data)), count))
+    return found

@@ -13,7 +13,7 @@ from core.base.tensors import Signature
 from core.models.onnx_graph import graph_signature, weight_total
 from core.models.reading import Reading, most_frequent_first
 from core.onnxio.file import check_external_files, read_onnx
-from core.onnxio.walk import graphs, nodes, op_counts, opset
+from core.onnxio.walk import STANDARD_DOMAINS, graphs, nodes, op_counts, opset
 
 # Value types that are no tensors, as `graph_signature` names their dtype.
 _NOT_TENSORS = ("sequence", "map", "optional", "sparse_tensor", "opaque")
@@ -67,7 +67,7 @@ def _notes(model: onnx.ModelProto, signature: Signature) -> Iterator[str]:
         yield f"Some outputs are no tensors: {', '.join(odd)}."
     if unranked := [spec.name for spec in signature.inputs if spec.shape is None]:
         yield f"The rank of some inputs is unknown: {', '.join(unranked)}."
-    if domains := sorted({node.domain for node in model.graph.node} - {"", "ai.onnx"}):
+    if domains := sorted({node.domain for node in model.graph.node} - set(STANDARD_DOMAINS)):
         yield f"It uses ops outside ONNX's own set, which not every runtime has: {', '.join(domains)}."
     if any(onnx_dtype(tensor.data_type) == UNKNOWN for tensor in model.graph.initializer):
         yield "Some weights have element types that are not known here; they are not counted."

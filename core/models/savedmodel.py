@@ -12,7 +12,7 @@ from core.base.errors import BrokenModel, UnsupportedModel
 from core.base.tensors import Signature
 from core.models.axes import RawTensor, with_symbols
 from core.models.reading import Reading, most_frequent_first
-from core.models.tf_graph import VARIABLES, nodes_behind, trace
+from core.models.tf_graph import VARIABLES, part_behind, trace
 from core.models.tf_schema import parse, shape_of
 
 FILE_NAME = "saved_model.pb"
@@ -64,11 +64,7 @@ def signature_graph(folder: Path, signature: str) -> Any:
     """
     saved = parse("SavedModel", (folder / FILE_NAME).read_bytes(), FILE_NAME)
     graph, _ = _serving_graph(saved)
-    definition = graph.signature_def[signature]
-    wanted = {node.name for node in nodes_behind(graph.graph_def.node, _fetched(definition))}
-    found = type(graph.graph_def)(library=graph.graph_def.library)
-    found.node.extend(node for node in graph.graph_def.node if node.name in wanted)
-    return found
+    return part_behind(graph.graph_def, _fetched(graph.signature_def[signature]))
 
 
 def _serving_graph(saved: Any) -> tuple[Any, list[str]]:

@@ -89,6 +89,14 @@ def nodes_behind(nodes: Iterable[Any], outputs: Iterable[str], inputs: Iterable[
                 pending.append(name)
 
 
+def part_behind(graph: Any, outputs: Iterable[str], inputs: Iterable[str] = ()) -> Any:
+    """A `GraphDef` of what `nodes_behind` gives, in the graph's own order, with the functions it may call."""
+    wanted = {node.name for node in nodes_behind(graph.node, outputs, inputs)}
+    found = type(graph)(library=graph.library)
+    found.node.extend(node for node in graph.node if node.name in wanted)
+    return found
+
+
 def _calls(node: Any, functions: Mapping[str, Any]) -> Iterator[str]:
     """Functions a node calls: named by an attribute (PartitionedCall, While, If), or by its op itself."""
     named = [node.op]

@@ -1,4 +1,4 @@
-"""Reads TensorFlow Lite files through LiteRT's schema, which is one light module."""
+"""Reads what a TensorFlow Lite file tells of itself."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from core.base.dtypes import tflite_dtype
-from core.base.errors import BrokenModel, Unavailable
+from core.base.errors import BrokenModel
 from core.base.tensors import Signature
 from core.models.axes import RawTensor, with_symbols
 from core.models.reading import Reading, most_frequent_first
+from core.models.tflite_tables import op_of, read_tables, text
 from core.models.weights import WeightTotal
 
 IDENTIFIER = b"TFL3"
@@ -29,11 +30,7 @@ def read_tflite(path: Path) -> Reading:
         Unavailable: LiteRT is not installed.
     """
     try:
-        from ai_edge_litert import schema_py_generated as schema
-    except ImportError as error:
-        raise Unavailable("Reading .tflite files needs LiteRT.", hint="pip install ai-edge-litert") from error
-    try:
-        return _TfliteReader(schema, path.read_bytes()).read()
+        return _TfliteReader(read_tables(path)).read()
     except (struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise BrokenModel(
             f"{path.name} is cut short or damaged: its tables point outside it.", hint="Convert it again."
@@ -43,9 +40,8 @@ def read_tflite(path: Path) -> Reading:
 class _TfliteReader:
     """One parsed file; the flatbuffer accessors raise all sorts of errors on damaged data."""
 
-    def __init__(self, schema: Any, data: bytes) -> None:
-        self.schema = schema
-        self.model = schema.Model.GetRootAs(data, 0)
+    def __init__(self, model: Any) -> None:
+        self.model = model
 
     def read(self) -> Reading:
         definitions = self._definitions()
@@ -64,16 +60,16 @@ class _TfliteReader:
         from flatbuffers.table import Table  # type: ignore[import-untyped]
 
         for entry in (self.model.Metadata(index) for index in range(self.model.MetadataLength())):
-            if _text(entry.Name()) == "CONVERSION_METADATA":
+            if text(entry.Name()) == "CONVERSION_METADATA":
                 data = self.model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
                 metadata = Table(data, struct.unpack_from("<I", data)[0])
                 environment = Table(data, metadata.Indirect(metadata.Pos + metadata.Offset(4)))
-                return f"TensorFlow {_text(environment.String(environment.Pos + environment.Offset(4)))} Lite converter"
-        return _text(self.model.Description()) or None
+                return f"TensorFlow {text(environment.String(environment.Pos + environment.Offset(4)))} Lite converter"
+        return text(self.model.Description()) or None
 
     def _definitions(self) -> list[Any]:
         found = [self.model.SignatureDefs(index) for index in range(self.model.SignatureDefsLength())]
-        return sorted(found, key=lambda d: (_text(d.SignatureKey()) != _DEFAULT_SIGNATURE, _text(d.SignatureKey())))
+        return sorted(found, key=lambda d: (text(d.SignatureKey()) != _DEFAULT_SIGNATURE, text(d.SignatureKey())))
 
     def _signatures(self, definitions: list[Any]) -> Iterator[Signature]:
         for definition in definitions:
@@ -81,9 +77,9 @@ class _TfliteReader:
             inputs = [definition.Inputs(index) for index in range(definition.InputsLength())]
             outputs = [definition.Outputs(index) for index in range(definition.OutputsLength())]
             yield with_symbols(
-                _text(definition.SignatureKey()),
-                [self._raw(graph.Tensors(item.TensorIndex()), _text(item.Name())) for item in inputs],
-                [self._raw(graph.Tensors(item.TensorIndex()), _text(item.Name())) for item in outputs],
+                text(definition.SignatureKey()),
+                [self._raw(graph.Tensors(item.TensorIndex()), text(item.Name())) for item in inputs],
+                [self._raw(graph.Tensors(item.TensorIndex()), text(item.Name())) for item in outputs],
             )
         if not definitions:
             graph = self.model.Subgraphs(0)
@@ -94,7 +90,7 @@ class _TfliteReader:
     def _raw(self, tensor: Any, name: str = "") -> RawTensor:
         known = tensor.ShapeSignature if tensor.ShapeSignatureLength() else tensor.Shape
         shape = tuple(axis if (axis := int(known(index))) >= 0 else None for index in range(tensor.ShapeLength()))
-        return RawTensor(name=name or _text(tensor.Name()), dtype=tflite_dtype(tensor.Type()), shape=shape)
+        return RawTensor(name=name or text(tensor.Name()), dtype=tflite_dtype(tensor.Type()), shape=shape)
 
     def _weights(self, subgraph: int) -> WeightTotal:
         """Of a subgraph: tensors with stored data, those that share a buffer once."""
@@ -113,14 +109,7 @@ class _TfliteReader:
         return total
 
     def _ops(self) -> Iterator[str]:
-        names = {number: name for name, number in vars(self.schema.BuiltinOperator).items() if not name.startswith("_")}
         for graph in (self.model.Subgraphs(index) for index in range(self.model.SubgraphsLength())):
             for operator in (graph.Operators(index) for index in range(graph.OperatorsLength())):
-                code = self.model.OperatorCodes(operator.OpcodeIndex())
-                number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-                custom = _text(code.CustomCode())
-                yield f"custom.{custom}" if custom else names.get(number, f"builtin.{number}")
-
-
-def _text(value: bytes | None) -> str:
-    return (value or b"").decode("utf-8", "replace")
+                name, is_custom = op_of(self.model, operator)
+                yield f"custom.{name}" if is_custom else name

@@ -14,8 +14,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import external_data_helper, numpy_helper
 
 from core.base.errors import BrokenModel
+from core.onnxio.skim import without_large_values
 from core.onnxio.walk import is_placeholder, tensors
-from core.onnxio.wire import without_large_values
 
 # Protobuf refuses messages of 2 GiB; runtimes copy embedded weights, so they go to a file of their own well before.
 EXTERNAL_ABOVE_BYTES = 1 << 30

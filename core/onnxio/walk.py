@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import onnx
 from onnx import NodeProto
 
+# Both names of ONNX's own operator set.
+STANDARD_DOMAINS = ("", "ai.onnx")
 # Names that exporters give to axes of unknown length, tf2onnx and Paddle a new one for each.
 _PLACEHOLDER = re.compile(r"\??|-1|[Nn]one|unk(__\d+)?|(p2o\.)?DynamicDimension\.\d+")
 
@@ -18,15 +20,19 @@ def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
     yield from _graphs_below(model.graph)
     for function in model.functions:
         for node in function.node:
-            for graph in subgraphs(node):
-                yield from _graphs_below(graph)
+            yield from graphs_inside(node)
 
 
 def _graphs_below(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     yield graph
     for node in graph.node:
-        for inner in subgraphs(node):
-            yield from _graphs_below(inner)
+        yield from graphs_inside(node)
+
+
+def graphs_inside(node: NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs that a node itself holds, and every one below them."""
+    for graph in subgraphs(node):
+        yield from _graphs_below(graph)
 
 
 def subgraphs(node: NodeProto) -> Iterator[onnx.GraphProto]:
@@ -91,16 +97,18 @@ def name_nodes(model: onnx.ModelProto) -> bool:
 
 
 def op_counts(model: onnx.ModelProto) -> dict[str, int]:
-    """Count of each op type, most frequent first; ops outside the default domain read `domain.Op`."""
-    counted = Counter(
-        node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}" for node in nodes(model)
-    )
-    return dict(counted.most_common())
+    """Count of each op, named as `op_name` does, most frequent first."""
+    return dict(Counter(op_name(node) for node in nodes(model)).most_common())
+
+
+def op_name(node: NodeProto) -> str:
+    """The op type; outside the default domain it reads `domain.Op`."""
+    return node.op_type if node.domain in STANDARD_DOMAINS else f"{node.domain}.{node.op_type}"
 
 
 def opset(model: onnx.ModelProto) -> int | None:
     """The version of the default domain's operator set."""
-    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), None)
+    return next((entry.version for entry in model.opset_import if entry.domain in STANDARD_DOMAINS), None)
 
 
 def captured(node: NodeProto) -> list[str]:

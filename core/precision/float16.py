@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, inliner, numpy_helper
 
 from core.base.precision import Precision
-from core.onnxio.walk import captured, name_nodes, subgraphs
-from core.precision.view import STANDARD_DOMAINS, GraphView, lift_constants
+from core.onnxio.walk import STANDARD_DOMAINS, captured, name_nodes, subgraphs
+from core.precision.view import GraphView, lift_constants
 
 ELEMENT_TYPE = {Precision.FP16: TensorProto.FLOAT16, Precision.BF16: TensorProto.BFLOAT16}
 NUMPY_TYPE: dict[int, np.dtype[np.generic]] = {

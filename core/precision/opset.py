@@ -7,9 +7,9 @@ from onnx import helper, version_converter
 
 from core.base.errors import ConversionFailed, InvalidRequest
 from core.base.precision import Precision
-from core.onnxio.walk import name_nodes, opset
+from core.onnxio.walk import STANDARD_DOMAINS, name_nodes, opset
 from core.precision.target import Target, min_opset
-from core.precision.view import STANDARD_DOMAINS, without_weights
+from core.precision.view import without_weights
 
 
 def fit_opset(model: onnx.ModelProto, precision: Precision, target: Target) -> onnx.ModelProto:

@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from core.base.precision import Precision
+from core.onnxio.walk import STANDARD_DOMAINS
 from core.precision.depthwise import Readers, is_depthwise, quantized_behind
 from core.precision.float16 import Keep
 from core.precision.ranges import Ranges
 from core.precision.target import QuantizedOutputs
-from core.precision.view import STANDARD_DOMAINS, GraphView, attribute
+from core.precision.view import GraphView, attribute
 
 WEIGHTED_OPS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Nodes that may lie between a convolution and the Add that it fuses with.

@@ -11,8 +11,6 @@ from onnx import NodeProto, TensorProto, numpy_helper
 
 from core.onnxio.walk import captured, opset
 
-STANDARD_DOMAINS = ("", "ai.onnx")
-
 
 class GraphView:
     """Indexes of one graph as it was when the view was made.

@@ -11,17 +11,16 @@ import numpy as np
 from core.base.dtypes import dtype_name
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LayerTensor, LooseNode, SourceNode
 from core.graph.tflite_source import PRIMARY, operators_of, subgraph_of
+from core.models.tflite_tables import read_tables
 
 _DELEGATE = "DELEGATE"
 
 
 def engine_graph(interpreter: Any, path: Path, signature: str) -> EngineGraph:
     """The layers of an interpreter that has run once, with the model's operators in each."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(path.read_bytes(), 0)
+    model = read_tables(path)
     subgraph = subgraph_of(model, signature)
-    operators = operators_of(schema, model, subgraph)
+    operators = operators_of(model, subgraph)
     if subgraph != PRIMARY:
         reason = "LiteRT tells the nodes it runs of the model's first subgraph alone, and this signature is another."
         loose = tuple(LooseNode(name=node.name, op=node.op, fate=Fate.UNMAPPED, reason=reason) for node in operators)

@@ -15,6 +15,7 @@ from core.base.errors import BuildFailed, Unavailable
 from core.base.profile import Point, ShapeProfile
 from core.base.tensors import TensorSpec
 from core.models.model import Format, Source
+from core.models.tflite_tables import read_tables, signature_ends
 
 _DEFAULT_SIGNATURE = "serving_default"
 # What OpenVINO puts before the sentence that tells something.
@@ -137,27 +138,15 @@ def _signatures(source: Source) -> list[str]:
 
 def _tflite_names(source: Source) -> tuple[dict[str, str], dict[str, str]]:
     """Tensor names by signature name, of inputs and of outputs; OpenVINO knows a TFLite file's tensors alone."""
-    try:
-        from ai_edge_litert import schema_py_generated as schema
-    except ImportError as error:
-        raise Unavailable("Telling a .tflite file's signatures needs LiteRT.", hint="pip install ai-edge-litert") from error
-    model = schema.Model.GetRootAs(source.path.read_bytes(), 0)
-    for definition in (model.SignatureDefs(index) for index in range(model.SignatureDefsLength())):
-        if definition.SignatureKey().decode() != source.signature.name:
-            continue
-        if definition.SubgraphIndex():
-            raise BuildFailed(
-                f"OpenVINO reads only the first signature of a .tflite file; {source.signature.name} was asked.",
-                hint="Use LiteRT, or convert that signature alone.",
-            )
-        tensors = model.Subgraphs(0).Tensors
-        inputs = [definition.Inputs(index) for index in range(definition.InputsLength())]
-        outputs = [definition.Outputs(index) for index in range(definition.OutputsLength())]
-        read, written = (
-            {item.Name().decode(): tensors(item.TensorIndex()).Name().decode() for item in items} for items in (inputs, outputs)
+    ends = signature_ends(read_tables(source.path), source.signature.name)
+    if ends is None:
+        return {}, {}
+    if ends.subgraph:
+        raise BuildFailed(
+            f"OpenVINO reads only the first signature of a .tflite file; {source.signature.name} was asked.",
+            hint="Use LiteRT, or convert that signature alone.",
         )
-        return read, written
-    return {}, {}
+    return ends.inputs, ends.outputs
 
 
 def _tensor_names(ports: Sequence[Any]) -> list[set[str]]:
