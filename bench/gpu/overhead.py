@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from core.base.tensors import Tensors
+from core.benchmark.collector import collector_off
 
 BLOCK = 25
 
@@ -49,9 +49,7 @@ def compare(session: Any, inputs: Tensors, seconds: float) -> dict[str, float]:
     bare = bare_loop(session.execution, session._graph)
     ours_ms: list[float] = []
     bare_ms: list[float] = []
-    gc.collect()
-    gc.disable()  # as in every measurement here
-    try:
+    with collector_off():  # as in every measurement here
         ended = perf_counter() + seconds
         while perf_counter() < ended:
             for run, samples in ((session.run, ours_ms), (bare, bare_ms)):
@@ -59,7 +57,5 @@ def compare(session: Any, inputs: Tensors, seconds: float) -> dict[str, float]:
                     started = perf_counter()
                     run(inputs)
                     samples.append((perf_counter() - started) * 1000)
-    finally:
-        gc.enable()
     ours, bare_median = float(np.median(ours_ms)), float(np.median(bare_ms))
     return {"session_ms": ours, "bare_ms": bare_median, "ratio": ours / bare_median, "runs": float(len(ours_ms))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from array import array
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -15,6 +14,7 @@ from core.base.errors import InvalidRequest
 from core.base.progress import Progress, Report
 from core.base.tensors import Session, Tensors
 from core.benchmark import machine, memory, statistics
+from core.benchmark.collector import collector_off
 from core.benchmark.latency import Latency
 from core.benchmark.measurement import Measurement, Protocol
 
@@ -107,13 +107,10 @@ def _warm_up(session: Session, feed: Tensors, protocol: Protocol) -> tuple[int, 
 
 
 def _timed_runs(session: Session, feed: Tensors, protocol: Protocol, report: Report) -> array[int]:
-    """Nanoseconds of each run, with Python's garbage collector off as in the standard library's timeit."""
+    """Nanoseconds of each run."""
     samples = array("q")
     run, clock, keep = session.run, perf_counter_ns, samples.append
-    collecting = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
+    with collector_off():
         began = now = clock()
         enough, limit = began + int(protocol.min_seconds * 1e9), began + int(protocol.max_seconds * 1e9)
         next_report = began
@@ -128,9 +125,6 @@ def _timed_runs(session: Session, feed: Tensors, protocol: Protocol, report: Rep
             needed = min(MIN_SAMPLES, protocol.min_samples) if now >= limit else protocol.min_samples
             if (now >= enough or now >= limit) and len(samples) >= needed:
                 return samples
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _progress(count: int, spent_ns: int, protocol: Protocol) -> Progress:

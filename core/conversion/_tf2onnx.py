@@ -41,6 +41,20 @@ def availability() -> Availability:
     return from_packages("tf2onnx", "tf2onnx") if tensorflow.available else tensorflow
 
 
+class FromTensorFlow:
+    """What the conversions of TensorFlow's own graphs share; see `Conversion`."""
+
+    target = Format.ONNX
+    packages = PACKAGES
+
+    def __init__(self, *, large_from_bytes: int = LARGE_FROM_BYTES) -> None:
+        """Weights of `large_from_bytes` and more are kept apart, while converting and in the result."""
+        self.large_from_bytes = large_from_bytes
+
+    def availability(self) -> Availability:
+        return availability()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frozen:
     """A graph that holds its weights as constants, or a TFLite file.

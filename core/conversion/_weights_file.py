@@ -11,8 +11,7 @@ from typing import Any
 
 from onnx import NodeProto, TensorProto, helper
 
-# Smaller tensors stay in the graph; the others start at multiples of it, so that they can be mapped.
-_PAGE_BYTES = 4096
+from core.onnxio.file import PAGE_BYTES, written_apart
 
 
 def taken_out(graph: Any) -> tuple[Any, Mapping[str, bytes]]:
@@ -29,13 +28,9 @@ def move_to_file(graph: Any, path: Path) -> None:
     with path.open("wb") as file:
         for node in _constants(graph):
             tensor = node.get_value_attr().t
-            if tensor.data_type == TensorProto.STRING or len(tensor.raw_data) < _PAGE_BYTES:
+            if tensor.data_type == TensorProto.STRING or len(tensor.raw_data) < PAGE_BYTES:
                 continue
-            file.write(b"\0" * (-file.tell() % _PAGE_BYTES))
-            stub = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims, data_location=TensorProto.EXTERNAL)
-            for key, value in (("location", path.name), ("offset", file.tell()), ("length", len(tensor.raw_data))):
-                stub.external_data.add(key=key, value=str(value))
-            file.write(tensor.raw_data)
+            stub = written_apart(tensor, path.name, file)
             node._op = NodeProto(name=node.name, op_type=node.type, output=node.output)  # the old one holds a copy
             node.set_attr_onnx(helper.make_attribute("value", stub))
 

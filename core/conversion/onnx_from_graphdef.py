@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from core.base.availability import Availability
 from core.base.errors import ConversionFailed
 from core.base.progress import Progress, Report
 from core.base.tensors import Signature
@@ -16,20 +15,11 @@ from core.conversion.base import Converted
 from core.models.model import Format, Source
 
 
-class OnnxFromGraphDef:
+class OnnxFromGraphDef(_tf2onnx.FromTensorFlow):
     """See `Conversion`."""
 
     name = "onnx_from_graphdef"
     source = Format.GRAPHDEF
-    target = Format.ONNX
-    packages = _tf2onnx.PACKAGES
-
-    def __init__(self, *, large_from_bytes: int = _tf2onnx.LARGE_FROM_BYTES) -> None:
-        """Weights of `large_from_bytes` and more are kept apart, while converting and in the result."""
-        self.large_from_bytes = large_from_bytes
-
-    def availability(self) -> Availability:
-        return _tf2onnx.availability()
 
     def convert(self, source: Source, folder: Path, report: Report) -> Converted:
         with explained(_tf2onnx.TOOL, source.path.name, logger=_tf2onnx.LOGGER) as log:

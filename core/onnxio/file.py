@@ -20,7 +20,7 @@ from core.onnxio.walk import is_placeholder, tensors
 # Protobuf refuses messages of 2 GiB; runtimes copy embedded weights, so they go to a file of their own well before.
 EXTERNAL_ABOVE_BYTES = 1 << 30
 # Tensors below this stay in the graph; the others start at multiples of it, so that they can be mapped.
-_PAGE_BYTES = 4096
+PAGE_BYTES = 4096
 _LONGEST_MESSAGE = (1 << 31) - 1
 
 
@@ -149,13 +149,20 @@ def _externalized(tensor: onnx.TensorProto, location: str, file: BinaryIO) -> on
     if tensor.data_type == onnx.TensorProto.STRING or external_data_helper.uses_external_data(tensor):
         return tensor
     if not tensor.HasField("raw_data"):
-        if tensor.ByteSize() < _PAGE_BYTES:
+        if tensor.ByteSize() < PAGE_BYTES:
             return tensor
         tensor = numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name)
+    return tensor if len(tensor.raw_data) < PAGE_BYTES else written_apart(tensor, location, file)
+
+
+def written_apart(tensor: onnx.TensorProto, location: str, file: BinaryIO) -> onnx.TensorProto:
+    """Writes a tensor's raw data to `file`, from a page's start on.
+
+    Returns:
+        A stub that points at them there, by the file's `location`.
+    """
     data = tensor.raw_data
-    if len(data) < _PAGE_BYTES:
-        return tensor
-    file.write(b"\0" * (-file.tell() % _PAGE_BYTES))
+    file.write(b"\0" * (-file.tell() % PAGE_BYTES))
     stub = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
     stub.data_location = onnx.TensorProto.EXTERNAL
     for key, value in (("location", location), ("offset", file.tell()), ("length", len(data))):

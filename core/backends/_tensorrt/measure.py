@@ -7,10 +7,8 @@ before the last one is waited for, CUDA events around copies and kernels. Copies
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -22,6 +20,7 @@ from core.base.errors import InvalidRequest, RunFailed
 from core.base.progress import Progress, Report
 from core.base.tensors import Array, Axis, Signature, TensorSpec
 from core.benchmark import statistics
+from core.benchmark.collector import collector_off
 from core.benchmark.gpu import BatchPoint, GpuRun, GpuTimes, StreamPoint, clock_warnings, knee_of, run_warnings, sweep_batches
 from core.benchmark.latency import Latency
 from core.benchmark.measurement import Protocol
@@ -189,7 +188,7 @@ def _pipelined(execution: Execution, transfers: bool, graph: bool, protocol: Pro
 def _loop(submit: Callable[[int], None], finish: Callable[[int], None], seconds: float, least: int) -> float:
     """Submits and finishes runs, one queued ahead, until both minima are met; returns the seconds it took."""
     submitted = finished = 0
-    with _collector_off():
+    with collector_off():
         started = perf_counter()
         while finished < _MOST_RUNS:
             enough = submitted >= least and perf_counter() - started >= seconds
@@ -202,19 +201,6 @@ def _loop(submit: Callable[[int], None], finish: Callable[[int], None], seconds:
                 finish(finished)
                 finished += 1
         return perf_counter() - started
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """Python's garbage collector off, as in the standard library's timeit."""
-    collecting = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _host_to_host(execution: Execution, protocol: Protocol, notes: list[str]) -> dict[str, Latency]:
@@ -251,7 +237,7 @@ def _timed(run: Callable[[], None], protocol: Protocol) -> list[float]:
     while perf_counter() - started < protocol.warmup_seconds:
         run()
     samples: list[float] = []
-    with _collector_off():
+    with collector_off():
         started = perf_counter()
         while len(samples) < protocol.min_samples or perf_counter() - started < protocol.min_seconds:
             begin = perf_counter()
