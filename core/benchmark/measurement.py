@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.latency import Latency
 
-__all__ = ["Latency", "Measurement", "Protocol"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:

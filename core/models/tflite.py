@@ -16,7 +16,6 @@ from core.models.reading import Reading, most_frequent_first
 from core.models.tflite_tables import op_of, read_tables, text
 from core.models.weights import WeightTotal
 
-IDENTIFIER = b"TFL3"
 # The name that a model without signatures has for its only callable.
 SIGNATURE_NAME = "main"
 _DEFAULT_SIGNATURE = "serving_default"

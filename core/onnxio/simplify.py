@@ -33,7 +33,7 @@ class Simplified:
     Attributes:
         entry: The main file below the folder.
         nodes_before: Nodes of the whole model.
-        ops_before: Count of each op type.
+        ops_after: Count of each op type.
         folded: Names of nodes whose inputs are constants, and that are gone.
         removed: Names of the others that are gone: without effect, without use, repeated, or merged into a neighbour.
         added: Names of nodes that were not there before.
@@ -44,7 +44,6 @@ class Simplified:
     entry: str
     nodes_before: int
     nodes_after: int
-    ops_before: dict[str, int]
     ops_after: dict[str, int]
     folded: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -69,7 +68,7 @@ def simplify(source: Path, folder: Path, report: Report = silent) -> Simplified:
     report(Progress(message="Reading the graph", fraction=0.0))
     model = read_onnx(source)
     name_nodes(model)
-    before, ops_before = [node.name for node in nodes(model)], op_counts(model)
+    before = [node.name for node in nodes(model)]
     foldable = _foldable(model.graph)
     report(Progress(message=f"Simplifying {len(before)} nodes", fraction=0.2))
     notes: tuple[str, ...] = ()
@@ -90,7 +89,6 @@ def simplify(source: Path, folder: Path, report: Report = silent) -> Simplified:
         entry=ENTRY,
         nodes_before=len(before),
         nodes_after=len(after),
-        ops_before=ops_before,
         ops_after=op_counts(slimmed),
         folded=tuple(name for name in before if name in gone and name in foldable),
         removed=tuple(name for name in before if name in gone and name not in foldable),

@@ -20,9 +20,7 @@ def test_names_are_kept_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.Monkey
     signature = Signature(name="main", inputs=(), outputs=())
     model = Model(digest="m", name="m", format=Format.ONNX, entry="model.onnx", signatures=(signature,), size_bytes=1)
     folded = tuple(f"n{number}" for number in range(MOST_NAMES + 1))
-    done = Simplified(
-        entry="model.onnx", nodes_before=900, nodes_after=399, ops_before={}, ops_after={}, folded=folded, version="0.1.98"
-    )
+    done = Simplified(entry="model.onnx", nodes_before=900, nodes_after=399, ops_after={}, folded=folded, version="0.1.98")
     monkeypatch.setattr(simplify, "simplify", lambda *_: done)
     request = BuildRequest(model="m", path="onnx.onnxruntime")
     context = StageContext(workspace=Workspace(tmp_path / "w"), folder=tmp_path, request=request, model=model, report=silent)
