@@ -16,14 +16,14 @@ import time
 home, arguments = sys.argv[1], sys.argv[2:]
 
 
-def write(**entry):
+def write(**entry: object) -> None:
     line = json.dumps({**entry, "pid": os.getpid(), "at": time.clock_gettime(time.CLOCK_BOOTTIME)}) + "\n"
     journal = os.open(f"{home}/journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(journal, line.encode())
     os.close(journal)
 
 
-def hold(name):
+def hold(name: str) -> None:
     """Takes a lock that only this process's death gives back; tells the journal when somebody else has it."""
     os.makedirs(f"{home}/locks", exist_ok=True)
     lock = os.open(f"{home}/locks/{name}", os.O_RDWR | os.O_CREAT)
@@ -33,7 +33,7 @@ def hold(name):
         write(event="doubled", what=name)
 
 
-def device_in_use():
+def device_in_use() -> str | None:
     """The device as its lock names it, among the files that the worker has handed down."""
     for number in os.listdir("/proc/self/fd"):
         try:
@@ -46,11 +46,11 @@ def device_in_use():
     return None
 
 
-def say(**event):
+def say(**event: object) -> None:
     os.write(int(os.environ["ENGINEROOM_EVENTS"]), (json.dumps(event) + "\n").encode())
 
 
-def read(path, default):
+def read(path: str, default: str) -> str:
     try:
         with open(path) as file:
             return file.read()
@@ -58,15 +58,15 @@ def read(path, default):
         return default
 
 
-def describe():
+def describe() -> None:
     version = ".".join(map(str, sys.version_info[:3]))
-    here = {"available": True, "version": "0", "devices": ["cpu", "cuda"], "reason": "", "hint": ""}
+    here: dict[str, object] = {"available": True, "version": "0", "devices": ["cpu", "cuda"], "reason": "", "hint": ""}
     backends = dict.fromkeys(("onnxruntime", "openvino", "tensorflow"), here)
     backends["tensorrt"] = {"available": False, "reason": "No GPU is here.", "hint": "Get one."}
     say(answer={"name": "fake", "python": "fake", "version": version, "backends": backends, "conversions": {}})
 
 
-def run(stage, folder):
+def run(stage: str, folder: str) -> None:
     with open(f"{folder}/request.json") as file:
         request = json.load(file)
     key = os.path.basename(folder)

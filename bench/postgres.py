@@ -37,13 +37,22 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port = probe.getsockname()[1]
-        options = ["-D", folder / "data", "-U", "jobs", "-A", "scram-sha-256", f"--pwfile={folder}/password", "--no-sync"]
+        options: list[str | Path] = [
+            "-D",
+            folder / "data",
+            "-U",
+            "jobs",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={folder}/password",
+            "--no-sync",
+        ]
         subprocess.run([programs / "initdb", *options], check=True, capture_output=True, cwd=folder, user=self._user)
         self.url = f"postgresql://jobs:{password}@127.0.0.1:{self._port}/postgres"
         self.start()
 
     def start(self) -> None:
-        command = [
+        command: list[str | Path] = [
             self._programs / "postgres",
             "-D",
             self._folder / "data",
@@ -56,7 +65,7 @@ class Server:
         ]
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, user=self._user)
-        ready = [self._programs / "pg_isready", "-h", "127.0.0.1", "-p", str(self._port), "-t", "30"]
+        ready: list[str | Path] = [self._programs / "pg_isready", "-h", "127.0.0.1", "-p", str(self._port), "-t", "30"]
         while subprocess.run(ready, capture_output=True, check=False).returncode:
             if self._process.poll() is not None:
                 raise RuntimeError((self._folder / "log").read_text())

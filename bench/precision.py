@@ -140,7 +140,8 @@ def reference(network: str, compared: str, out: str) -> None:
 
     function = tf.saved_model.load(str(sample(network))).signatures["serving_default"]
     found = [function(**{name: tf.constant(array) for name, array in one.items()}) for one in samples_of(network, compared)]
-    np.savez(out, **{name: np.concatenate([outputs[name].numpy() for outputs in found]) for name in found[0]})
+    joined: dict[str, Any] = {name: np.concatenate([outputs[name].numpy() for outputs in found]) for name in found[0]}
+    np.savez(out, **joined)
 
 
 def prepare_graph(network: str, precision: str, engine: str, method: str, target: str, shared: str, out: str) -> None:

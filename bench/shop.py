@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 PATH = "onnx.onnxruntime"
 
 
-def wait_until(found: Callable[[], T], *, seconds: float = 40.0, why: Callable[[], str] = str) -> T:
+def wait_until(found: Callable[[], T | None], *, seconds: float = 40.0, why: Callable[[], str] = str) -> T:
     """What `found` returns, as soon as it is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

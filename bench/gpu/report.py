@@ -45,7 +45,7 @@ def _title(out: Path) -> str:
 def _network(network: str, rows: Sequence[Row], results: dict[str, Any]) -> str:
     base = results.get(f"measure-{network}-tensorflow-signature-fp32", {}).get("measurement")
     latency = [_latency_row(row, results, base["latency"]["median_ms"] if base else None) for row in rows]
-    head = (
+    head: tuple[str, ...] = (
         "path",
         "host to host ms",
         "p99",
@@ -155,7 +155,7 @@ def _parity(parity: Any) -> str:
         return ""
     worst = next(output for output in parity["outputs"] if output["name"] == parity["worst"])
     if worst["max_rel"] is None:
-        return worst["mismatch"]
+        return str(worst["mismatch"])
     cosine = "" if worst["cosine"] is None else f", cos {worst['cosine']:.5f}"
     top1 = "" if worst["top1"] is None else f", top-1 {worst['top1']:.0%}"
     return f"{worst['max_rel']:.1e}{cosine}{top1}"

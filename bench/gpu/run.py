@@ -42,7 +42,7 @@ class Run:
 
     def __init__(self, out: Path, arguments: argparse.Namespace) -> None:
         self.out = out
-        self.ends = time.monotonic() + arguments.minutes * 60
+        self.ends: float = time.monotonic() + arguments.minutes * 60
         self.more = [f"--seconds={arguments.seconds}"] + (
             [f"--savedmodels={arguments.savedmodels}"] if arguments.savedmodels else []
         )

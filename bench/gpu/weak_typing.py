@@ -20,6 +20,7 @@ from core.backends.base import BuildConfig, backend_named
 from core.base.precision import Precision
 from core.base.profile import parse_profile
 from core.base.progress import silent
+from core.base.tensors import Array
 from core.models.model import Format, Source
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx, save_onnx
@@ -33,7 +34,7 @@ from core.precision.target import parse_target
 def main() -> None:
     backend = backend_named("tensorrt")
     version = backend.availability().version
-    inputs = {"x": np.random.default_rng(0).uniform(*RANGE["x"], (2, 32)).astype(np.float32)}
+    inputs: dict[str, Array] = {"x": np.random.default_rng(0).uniform(*RANGE["x"], (2, 32)).astype(np.float32)}
     truth = Runner(overflowing_model(), ["y"]).run(inputs)[0]
     print(f"TensorRT {version}, INT8\n\n| graph | zeros | largest error over the largest magnitude | layers |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as home:

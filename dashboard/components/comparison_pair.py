@@ -32,7 +32,7 @@ def comparison_pair(given: Sequence[str]) -> None:
     found = outcomes_of(tuple(given))
     if len(found) != 2 or found[0].model.digest != found[1].model.digest:
         raise InvalidRequest("Side by side stand two builds of one model.", hint="Choose two rows on the model's board.")
-    keys = tuple(one.build.key for one in found)
+    keys = (found[0].build.key, found[1].build.key)
     rows = rows_of(keys, keys[0] if found[0].measurement else None)
     a, b = (row_title(row) for row in rows)
     st.title(f"{found[0].model.name}: two builds side by side")

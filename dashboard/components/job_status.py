@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 import streamlit as st
 
@@ -11,14 +12,15 @@ from core.request.paths import path_title
 from core.storage.builds import StageRecord, State
 from dashboard import formatting
 
-COLOURS = {
+Colour = Literal["gray", "blue", "green", "red", "orange"]
+COLOURS: dict[JobState, Colour] = {
     JobState.QUEUED: "gray",
     JobState.RUNNING: "blue",
     JobState.DONE: "green",
     JobState.FAILED: "red",
     JobState.CANCELLED: "orange",
 }
-BUILD_COLOURS = {
+BUILD_COLOURS: dict[State, Colour] = {
     State.WAITING: "gray",
     State.RUNNING: "blue",
     State.DONE: "green",

@@ -19,8 +19,12 @@ HERE = Path(__file__).parent
 HEIGHT = 400
 WIDTH_IN_LETTERS = 24
 
-_FILES = {name: (HERE / f"layer_graph.{name}").read_text(encoding="utf-8") for name in ("html", "css", "js")}
-_component = st.components.v2.component("layer_graph", **_FILES)
+_component = st.components.v2.component(
+    "layer_graph",
+    html=(HERE / "layer_graph.html").read_text(encoding="utf-8"),
+    css=(HERE / "layer_graph.css").read_text(encoding="utf-8"),
+    js=(HERE / "layer_graph.js").read_text(encoding="utf-8"),
+)
 
 
 def layer_graph(build: str, view: LayerView, colouring: Colouring) -> None:

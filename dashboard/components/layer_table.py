@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -83,7 +84,7 @@ def layer_csv(view: LayerView) -> str:
     return str(layer_frame(view.rows).to_csv(index=False))
 
 
-def _columns(view: LayerView) -> dict[str, object]:
+def _columns(view: LayerView) -> dict[str, Any]:
     most = max((row.share or 0.0 for row in view.rows), default=0.0)
     return {
         "#": st.column_config.NumberColumn(width=52, help="Place in the order of execution"),
