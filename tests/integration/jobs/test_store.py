@@ -11,9 +11,15 @@ from pathlib import Path
 import pytest
 
 from core.base.errors import InvalidRequest, NotFound, StoreFailed
-from core.base.serialization import content_key
+from core.base.progress import silent
+from core.models.model import Format, Model
+from core.request.build_request import BuildRequest
+from core.stages.stage import StageContext, recipe_key
 from core.storage.store import Kind, Store, store_named
 from core.storage.workspace import Workspace
+
+REQUEST = BuildRequest(model="m", path="onnx.onnxruntime")
+MODEL = Model(digest="m", name="m", format=Format.ONNX, entry="m.onnx", signatures=(), size_bytes=1)
 
 
 @pytest.fixture(scope="module")
@@ -141,18 +147,18 @@ def test_a_manifest_cannot_reach_out_of_its_folder(here: Workspace, there: Works
     assert not (tmp_path / "outside").exists()
 
 
-def test_a_stage_finds_what_another_host_made(
-    store: Store, here: Workspace, there: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key = content_key({"step": "convert"})
+def test_a_stage_finds_what_another_host_made(store: Store, here: Workspace, there: Workspace, tmp_path: Path) -> None:
+    recipe = {"step": "convert"}
+    key = recipe_key(recipe, {"tool": "1"})
     put(here, Kind.ARTIFACT, key, {"model.onnx": b"onnx"})
     store.push(here, Kind.ARTIFACT, key)
 
-    def make(_: Path) -> None:
+    def make(folder: Path, key: str) -> None:
         raise AssertionError("made again")
 
-    monkeypatch.setenv("ENGINEROOM_STORE", store.address)
-    assert contents(there.make_artifact(key, make)) == {"model.onnx": b"onnx"}
+    context = StageContext(workspace=there, folder=tmp_path, request=REQUEST, model=MODEL, report=silent, store=store)
+    found = context.make_artifact(recipe, {"tool": "1"}, make)
+    assert (contents(found.folder), found.reused) == ({"model.onnx": b"onnx"}, True)
 
 
 def test_what_is_not_there_or_no_store_is_told(here: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
