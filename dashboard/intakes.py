@@ -16,7 +16,13 @@ ALLOWED_FOLDER_VARIABLE = "ENGINEROOM_ALLOWED_FOLDER"
 
 
 def take_in(
-    path: Path, *, name: str = "", inputs: Sequence[str] = (), outputs: Sequence[str] = (), report: Report = silent
+    path: Path,
+    *,
+    name: str = "",
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    owned: bool = False,
+    report: Report = silent,
 ) -> str:
     """Stores the model at a path and returns its digest; arguments are those of `core.intake.add_model.add_model`.
 
@@ -26,7 +32,7 @@ def take_in(
     """
     name, workspace = name or path.name, default_workspace()
     try:
-        model = Child().call(add_model, path, workspace, name=name, inputs=inputs, outputs=outputs, report=report)
+        model = Child().call(add_model, path, workspace, name=name, inputs=inputs, outputs=outputs, owned=owned, report=report)
     except NoAnswer as end:
         hint = "It may need more memory than this machine has."
         raise StageCrashed(f"Reading {name} ended without an answer.", hint=hint, detail=end.log) from end

@@ -145,7 +145,7 @@ def _reader(options: Any, source: Path, name: str) -> Callable[[Report], str]:
     if isinstance(options, dict) and options.get("as") == "data":
         return partial(take_in_data, source)
     inputs, outputs = _names(options, "inputs"), _names(options, "outputs")
-    return lambda report: take_in(source, name=name, inputs=inputs, outputs=outputs, report=report)
+    return lambda report: take_in(source, name=name, inputs=inputs, outputs=outputs, owned=True, report=report)
 
 
 def _names(options: Any, key: str) -> list[str]:

@@ -68,11 +68,6 @@ def installed_version(*packages: str) -> str | None:
     return None
 
 
-def installed_versions(*packages: str) -> dict[str, str]:
-    """The versions of those of these packages that are installed."""
-    return {package: found for package in packages if (found := installed_version(package))}
-
-
 def from_packages(title: str, *packages: str, devices: tuple[str, ...] = ("cpu",)) -> Availability:
     """Available when one of `packages` is installed; the first one is what the hint tells to install.
 
@@ -84,7 +79,7 @@ def from_packages(title: str, *packages: str, devices: tuple[str, ...] = ("cpu",
     return Availability(available=False, reason=f"{title} is not installed.", hint=f"pip install {packages[0]}")
 
 
-def package_versions(*names: str) -> dict[str, str]:
+def installed_versions(*names: str) -> dict[str, str]:
     """The versions of those packages that are installed; some come built for a device, under a name of their own."""
     found = {name: installed_version(name, f"{name}-cpu", f"{name}-gpu") for name in names}
     return {name: version for name, version in found.items() if version}

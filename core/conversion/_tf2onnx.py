@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.base.availability import Availability, from_packages, package_versions
+from core.base.availability import Availability, from_packages, installed_versions
 from core.base.errors import ConversionFailed
 from core.base.progress import Progress, Report
 from core.base.tensors import Signature
@@ -136,7 +136,7 @@ def to_onnx(frozen: Frozen, signature: Signature, folder: Path, *, what: str, lo
         format=Format.ONNX,
         signature=signature,
         ops=ops,
-        versions=package_versions(*PACKAGES),
+        versions=installed_versions(*PACKAGES),
         notes=tuple(notes),
     )
 

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from core.base.availability import Availability, from_packages, package_versions
+from core.base.availability import Availability, from_packages, installed_versions
 from core.base.errors import ConversionFailed
 from core.base.progress import Progress, Report
 from core.base.tensors import Signature
@@ -35,7 +35,7 @@ class SavedModelFromKeras:
             report(Progress(message="Saving it as a SavedModel", fraction=0.6))
             _save(model, source.signature, folder)
         return Converted(
-            entry=".", format=Format.SAVEDMODEL, signature=source.signature, versions=package_versions(*self.packages)
+            entry=".", format=Format.SAVEDMODEL, signature=source.signature, versions=installed_versions(*self.packages)
         )
 
 

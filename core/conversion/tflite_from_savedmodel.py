@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from core.base.availability import Availability, from_packages, package_versions
+from core.base.availability import Availability, from_packages, installed_versions
 from core.base.progress import Progress, Report
 from core.conversion._failures import explained, unsupported
 from core.conversion.base import Converted
@@ -60,7 +60,7 @@ class TfliteFromSavedModel:
             format=Format.TFLITE,
             signature=source.signature,
             ops=read_tflite(path).ops,
-            versions=package_versions(*self.packages),
+            versions=installed_versions(*self.packages),
             notes=tuple(notes),
         )
 

@@ -20,7 +20,7 @@ from core.jobs.device import Device, exclusive
 from core.jobs.job import LOG_STREAM, STATUS_EVENT, Ending, Snapshot, Ticket
 from core.jobs.supervisor import Lease, StageLimits, Supervisor
 from core.stages.child import LOG_FILE, Interrupted
-from core.stages.pipeline import run_build
+from core.stages.pipeline import Plan, run_build
 from core.stages.toolchains import Toolchain
 from core.storage.builds import Build, State
 from core.storage.store import STORE_VARIABLE, Store
@@ -96,7 +96,13 @@ def _carry_out(bench: Bench, ticket: Ticket, voice: Voice) -> Build:
             environment={**bench.device.environment, **({STORE_VARIABLE: store.address} if store else {})},
         )
         voice.supervisor = supervisor
-        return run_build(workspace, request, stages=ticket.stages, on_change=on_change, runner=supervisor.run)
+        return run_build(
+            workspace,
+            request,
+            planned=Plan(stages=ticket.stages, not_run=ticket.not_run),
+            on_change=on_change,
+            runner=supervisor.run,
+        )
 
 
 class Voice(threading.Thread):

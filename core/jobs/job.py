@@ -181,6 +181,7 @@ class Ticket:
     Attributes:
         key: The request's, as the sender counts it; a worker of another release may count otherwise.
         needs: What each stage needs of a toolchain.
+        not_run: See `Plan`.
     """
 
     key: str
@@ -190,6 +191,7 @@ class Ticket:
     needs: dict[StageName, Needs]
     submitted_at: float
     force: bool = False
+    not_run: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

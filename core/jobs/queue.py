@@ -91,12 +91,12 @@ class Queue:
 
     def _submit(self, request: BuildRequest, model: Model, alive: Sequence[Worker], priority: Priority, force: bool) -> Submitted:
         workers = [worker for worker in alive if worker.card.device_type == request.device]
-        needs, stages = needs_of(request, model), plan(request, model)
+        offers = [offer for worker in workers if (offer := worker.offers(request.backend)) and offer.available]
+        needs, planned = needs_of(request, model), plan(request, model, offers[0] if offers else None)
         self._check_offered(request, model, workers)
-        lacks = [lack for worker in workers if (lack := _lack(worker, [needs[stage] for stage in stages if stage in needs]))]
+        lacks = [lack for worker in workers if (lack := _lack(worker, [needs[stage] for stage in planned.stages]))]
         if lacks and len(lacks) == len(workers):
             raise lacks[0]
-        offers = [offer for worker in workers if (offer := worker.offers(request.backend)) and offer.available]
         request = aimed_at(request, offers[0].version if offers else None)
         if not force and self._is_stored(request.key):
             last = self._find(request.key)
@@ -107,7 +107,8 @@ class Queue:
             key=request.key,
             request=request,
             model_name=model.name,
-            stages=stages,
+            stages=planned.stages,
+            not_run=planned.not_run,
             needs=needs,
             submitted_at=time.time(),
             force=force,

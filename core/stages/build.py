@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.backends.base import Engine, backend_named
-from core.base.availability import package_versions
+from core.base.availability import installed_versions
 from core.base.errors import NotFound
 from core.base.serialization import read_json, write_json
 from core.benchmark.machine import gpu_name
@@ -73,7 +73,7 @@ def recipe(context: StageContext) -> dict[str, Any]:
 
 def backend_version(name: str) -> dict[str, str | None]:
     """Of the runtime; TF-TRT's engines hang on the TensorRT beside its TensorFlow too."""
-    return {name: backend_named(name).availability().version, **package_versions("tensorrt")}
+    return {name: backend_named(name).availability().version, **installed_versions("tensorrt")}
 
 
 def own_calibration(context: StageContext) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from pathlib import Path
 
-from core.base.availability import package_versions
+from core.base.availability import installed_versions
 from core.conversion.base import Conversion
 from core.models.model import Format
 from core.onnxio.file import read_onnx, save_onnx
@@ -37,7 +37,7 @@ def _convert(context: StageContext, base: Prepared, conversion: Conversion) -> P
             notes=done.notes,
         )
 
-    return make_prepared(context, base, {"step": conversion.name}, package_versions(*conversion.packages), make)
+    return make_prepared(context, base, {"step": conversion.name}, installed_versions(*conversion.packages), make)
 
 
 def _with_named_nodes(context: StageContext, base: Prepared) -> Prepared:
@@ -59,7 +59,7 @@ def _with_named_nodes(context: StageContext, base: Prepared) -> Prepared:
             notes=("Unnamed nodes were given names, so that layers can be traced back to them.",),
         )
 
-    return make_prepared(context, base, {"step": "name-nodes"}, package_versions("onnx"), make)
+    return make_prepared(context, base, {"step": "name-nodes"}, installed_versions("onnx"), make)
 
 
 def _needs(task: Task) -> Needs:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from core.backends.base import backend_named
+from core.base.availability import Availability, availability_of
 from core.base.errors import Cancelled, EngineRoomError, Failure
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
 from core.models.model import Model
 from core.request.build_request import BuildRequest
+from core.request.running import not_run_here
 from core.stages.all_stages import all_stages
 from core.stages.child import run_stage
 from core.stages.stage import Task
@@ -24,32 +27,50 @@ StageRunner = Callable[[StageName, Path, Report], None]
 OnChange = Callable[[Build, Progress | None], None]
 
 
-def plan(request: BuildRequest, model: Model) -> tuple[StageName, ...]:
-    """The stages that a request needs."""
-    task = Task(request=request, model=model)
-    return tuple(name for name, stage in all_stages().items() if stage.when(task))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a build will do.
+
+    Attributes:
+        not_run: Why nothing is run here: "not run here: it runs on cuda"; empty when the engine runs where it is built.
+    """
+
+    stages: tuple[StageName, ...]
+    not_run: str = ""
 
 
-def open_build(workspace: Workspace, request: BuildRequest, *, stages: Sequence[StageName] = (), force: bool = False) -> Build:
+def plan(request: BuildRequest, model: Model, offer: Availability | None = None) -> Plan:
+    """The stages that a request needs; what runs the engine is left out where it does not run.
+
+    Args:
+        offer: The backend's availability where it will be built; None for this machine's.
+    """
+    not_run = not_run_here(request.device, offer or availability_of(backend_named(request.backend)))
+    task = Task(request=request, model=model, runs=not not_run)
+    return Plan(stages=tuple(name for name, stage in all_stages().items() if stage.when(task)), not_run=not_run)
+
+
+def open_build(workspace: Workspace, request: BuildRequest, *, planned: Plan | None = None, force: bool = False) -> Build:
     """The stored build of a checked request, made if there is none; `force` forgets what an earlier one left.
 
     A build that was cut off goes on where it stopped: finished stages stay finished.
 
     Args:
-        stages: As `plan` tells; it is asked when they are not given.
+        planned: As `plan` told; it is asked when nothing is given.
     """
     folder = workspace.build_folder(request.key)
     if force:
         forget_build(workspace, request.key)
     if (folder / BUILD_FILE).exists():
         return read_json(Build, folder / BUILD_FILE)
-    stages = stages or plan(request, workspace.model(request.model))
+    planned = planned or plan(request, workspace.model(request.model))
     build = Build(
         key=request.key,
         request=request,
         state=State.WAITING,
-        stages=tuple(StageRecord(stage=stage) for stage in stages),
+        stages=tuple(StageRecord(stage=stage) for stage in planned.stages),
         created_at=time.time(),
+        not_run=planned.not_run,
     )
     write_json(folder / REQUEST_FILE, request)
     write_json(folder / BUILD_FILE, build)
@@ -70,7 +91,7 @@ def run_build(
     *,
     on_change: OnChange,
     runner: StageRunner = run_stage,
-    stages: Sequence[StageName] = (),
+    planned: Plan | None = None,
     force: bool = False,
 ) -> Build:
     """Runs the stages that are not done yet and returns the finished build; a failure is told in it, not raised.
@@ -79,9 +100,9 @@ def run_build(
         request: As `core.request.build_request.checked` returned it.
         on_change: Called after each change of a stage, and with each stage's progress.
         runner: Runs one stage to its end, raising EngineRoomError; Cancelled ends the build as cancelled.
-        stages: See `open_build`.
+        planned: See `open_build`.
     """
-    build = open_build(workspace, request, stages=stages, force=force)
+    build = open_build(workspace, request, planned=planned, force=force)
     if build.state is State.DONE:
         return build
     folder = workspace.build_folder(build.key)

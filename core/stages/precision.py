@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 
 from core.backends.base import backend_named
-from core.base.availability import availability_of, package_versions
+from core.base.availability import availability_of, installed_versions
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.models.onnx_graph import graph_signature
@@ -60,7 +60,7 @@ def run(context: StageContext) -> Prepared:
 
 def _versions(request: BuildRequest) -> dict[str, str | None]:
     """Of what lowers and judges the graph; ModelOpt is in an environment of its own."""
-    own = package_versions("onnx", "onnxruntime", "onnxslim", "ml-dtypes")
+    own = installed_versions("onnx", "onnxruntime", "onnxslim", "ml-dtypes")
     return {**own, **({MODELOPT: tools.tools()[MODELOPT].version} if request.lowering.engine == MODELOPT else {})}
 
 

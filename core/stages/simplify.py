@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core.base.availability import package_versions
+from core.base.availability import installed_versions
 from core.onnxio.simplify import simplify
 from core.stages.prepare import make_prepared
 from core.stages.stage import MOST_NAMES, Needs, Prepared, Stage, StageContext
@@ -38,7 +38,7 @@ def run(context: StageContext) -> Prepared:
             notes=done.notes,
         )
 
-    return make_prepared(context, base, {"step": "simplify"}, package_versions("onnxslim", "onnx"), make)
+    return make_prepared(context, base, {"step": "simplify"}, installed_versions("onnxslim", "onnx"), make)
 
 
 STAGE = Stage(

@@ -54,7 +54,11 @@ class StageRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """A build as stored: what was asked, and how each stage went."""
+    """A build as stored: what was asked, and how each stage went.
+
+    Attributes:
+        not_run: Why the engine was not run where it was built: "not run here: it runs on cuda"; empty when it was to be.
+    """
 
     key: str
     request: BuildRequest
@@ -62,6 +66,7 @@ class Build:
     stages: tuple[StageRecord, ...]
     created_at: float
     finished_at: float | None = None
+    not_run: str = ""
 
     @property
     def error(self) -> Failure | None:

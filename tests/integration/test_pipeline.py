@@ -115,8 +115,8 @@ def test_unnamed_nodes_are_named_so_that_layers_can_be_traced(workspace: Workspa
 
 
 def test_reduced_precision_adds_its_stages(model: Model) -> None:
-    assert StageName.PRECISION not in plan(request_for(model), model)
-    assert StageName.PRECISION in plan(request_for(model, precision=Precision.FP16), model)
+    assert StageName.PRECISION not in plan(request_for(model), model).stages
+    assert StageName.PRECISION in plan(request_for(model, precision=Precision.FP16), model).stages
 
 
 def failing_at(stage: StageName, error: EngineRoomError) -> object:

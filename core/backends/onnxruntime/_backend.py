@@ -110,7 +110,7 @@ class OnnxRuntime:
             config,
             folder,
             "model" if (folder / "model" / _SIDE_FILE).exists() else _MODEL,
-            versions=installed_versions("onnxruntime", "onnxruntime-gpu", "onnx", "numpy"),
+            versions=installed_versions("onnxruntime", "onnx", "numpy"),
             notes=(f"Runs on {provider}.", *_portability_note(config)),
         )
 

@@ -25,7 +25,7 @@ def availability() -> Availability:
 
 def versions() -> dict[str, str]:
     """Of the packages that have a say in what TensorFlow runs."""
-    return installed_versions("tensorflow", "tensorflow-cpu", "keras", "numpy")
+    return installed_versions("tensorflow", "keras", "numpy")
 
 
 def start(device: str, threads: int | None) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 import core
 from core.base import availability
-from core.base.availability import Availability
+from core.base.availability import Availability, forget_availability
 from core.base.errors import Cancelled, RunFailed
 from core.base.precision import Precision
 from core.base.progress import silent
@@ -19,8 +19,8 @@ from core.models.model import Format, Model
 from core.request.build_request import BuildRequest
 from core.stages import build, convert, inspect, precision, reference, simplify
 from core.stages.all_stages import all_stages
-from core.stages.pipeline import plan
-from core.stages.stage import PREPARING_STAGES, Prepared, StageContext, Task, recipe_key
+from core.stages.pipeline import Plan, plan
+from core.stages.stage import PREPARING_STAGES, Prepared, StageContext, recipe_key
 from core.storage.builds import StageName
 from core.storage.workspace import Workspace
 
@@ -37,11 +37,13 @@ def test_every_stage_tells_what_it_is() -> None:
 
 
 def test_what_is_not_run_here_has_no_stage() -> None:
-    task = Task(request=INT8, model=MODEL)
-    assert plan(INT8, MODEL) == tuple(StageName)
-    elsewhere = [name for name, stage in all_stages().items() if stage.when(replace(task, runs=False))]
+    assert plan(INT8, MODEL).stages == tuple(StageName)
+    offer = Availability(available=True, builds_on=("cpu",), runs_on=("cuda",), runs_where="a GPU of capability 8.0")
     left_out = {StageName.REFERENCE, StageName.PARITY, StageName.MEASURE}
-    assert elsewhere == [name for name in StageName if name not in left_out]
+    assert plan(INT8, MODEL, offer) == Plan(
+        stages=tuple(name for name in StageName if name not in left_out),
+        not_run="not run here: it runs on a GPU of capability 8.0",
+    )
 
 
 class Recorder(StageContext):
@@ -115,8 +117,14 @@ GRAPH = EngineGraph(layers=(Layer(name="conv", kind="Conv"),), source_nodes=())
 class Opaque:
     """A backend that tells its layers, and whose profiler fails."""
 
-    def __init__(self, error: Exception | None) -> None:
+    name = "opaque"
+
+    def __init__(self, error: Exception | None, *, runs_on: tuple[str, ...] = ("cpu",)) -> None:
         self.error = error
+        self.runs_on = runs_on
+
+    def availability(self):
+        return Availability(available=True, builds_on=("cpu",), runs_on=self.runs_on)
 
     def describe(self, engine):
         return GRAPH
@@ -144,12 +152,19 @@ def test_layers_have_their_times(tmp_path, monkeypatch) -> None:
     assert inspected(Opaque(None), tmp_path, monkeypatch).layers[0].time_ms == 0.25
 
 
+def test_layers_of_what_does_not_run_here_have_no_times(tmp_path, monkeypatch) -> None:
+    graph = inspected(Opaque(RunFailed("It was run."), runs_on=("cuda",)), tmp_path, monkeypatch)
+    assert [layer.name for layer in graph.layers] == ["conv"]
+    assert graph.notes == ("The layers were not timed; not run here: it runs on cuda.",)
+
+
 def test_a_cancelled_timing_is_cancelled(tmp_path, monkeypatch) -> None:
     with pytest.raises(Cancelled):
         inspected(Opaque(Cancelled("Stop.")), tmp_path, monkeypatch)
 
 
 def inspected(backend: Opaque, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineGraph:
+    forget_availability()
     monkeypatch.setattr(inspect, "backend_named", lambda name: backend)
     monkeypatch.setattr(inspect, "built_engine", lambda context: None)
     context = StageContext(workspace=Workspace(tmp_path), folder=tmp_path, request=INT8, model=MODEL, report=silent)
