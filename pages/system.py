@@ -8,6 +8,7 @@ import platform
 import streamlit as st
 
 import core
+from core.base.units import plural, size
 from core.benchmark.machine import memory_limit, processor, usable_cpus
 from core.jobs.database import is_local, shown
 from core.storage.store import STORE_VARIABLE
@@ -15,7 +16,6 @@ from dashboard import services
 from dashboard.components.disk_use import show_disk
 from dashboard.components.offers_table import show_backends_table, show_conversions_table
 from dashboard.components.workers_list import show_workers
-from dashboard.formatting import plural, size
 
 st.title("System")
 show_workers()

@@ -1,48 +1,24 @@
-"""Every build of a model on one board: told apart by title, held against a sensible baseline."""
+"""Every build of a model on one board, told apart by title."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from core.analysis.comparison import Candidate, ComparisonRow, candidate_from, compare_candidates
-from core.base.precision import Precision
+from core.analysis.candidate import Candidate, candidate_from
+from core.analysis.comparison import ComparisonRow, compare_candidates
 from core.base.profile import AxisRange
-from core.models.model import Format
 from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome
-
-# The framework that a format comes from, as the start of the path's end: what a model runs on before anything is done to it.
-_OWN_RUNTIME = {
-    Format.SAVEDMODEL: ("tensorflow.signature", "tensorflow"),
-    Format.KERAS: ("tensorflow.signature", "tensorflow"),
-    Format.GRAPHDEF: ("tensorflow",),
-    Format.ONNX: ("onnxruntime",),
-    Format.TFLITE: ("litert",),
-}
 
 
 def board(outcomes: Sequence[Outcome], *, baseline: str | None = None) -> list[ComparisonRow]:
     """A row for each build of one model, in the order given.
 
     Args:
-        baseline: Key of the build that the others are held against; None for `default_baseline`.
+        baseline: Key of the build that the others are held against; None for the default one.
     """
-    candidates = titled_candidates(outcomes)
-    frozen = outcomes[0].model.frozen_bytes if outcomes else None
-    return compare_candidates(candidates, baseline=baseline or default_baseline(outcomes), frozen_bytes=frozen)
-
-
-def default_baseline(outcomes: Sequence[Outcome]) -> str | None:
-    """The source's own framework in fp32, else the slowest that is right in fp32; None when nothing of that was measured."""
-    measured = [one for one in outcomes if one.measurement and one.build.request.precision is Precision.FP32]
-    for end in _OWN_RUNTIME[outcomes[0].model.format] if outcomes else ():
-        for outcome in measured:
-            if f".{end}." in f".{outcome.build.request.path}.":
-                return outcome.build.key
-    right = [one for one in measured if one.measurement and (one.parity is None or one.parity.on_par is not False)]
-    slowest = max(right, key=lambda one: one.measurement.latency.median_ms if one.measurement else 0.0, default=None)
-    return slowest.build.key if slowest else None
+    return compare_candidates(titled_candidates(outcomes), baseline=baseline)
 
 
 def titled_candidates(outcomes: Sequence[Outcome]) -> list[Candidate]:

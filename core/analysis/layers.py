@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from core.base.dtypes import STRING, numpy_dtype
 from core.base.errors import InvalidRequest
+from core.base.units import milliseconds, percent, plural
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
 
 
@@ -83,6 +84,19 @@ def sum_times(times: Iterable[float | None]) -> float | None:
     """The sum of what was measured; None when nothing was."""
     known = [time for time in times if time is not None]
     return math.fsum(known) if known else None
+
+
+def time_text(time_ms: float | None, share: float | None) -> str:
+    """`0.123 ms, 4.5 % of the time`."""
+    return milliseconds(time_ms) + (f", {percent(share)} of the time" if share is not None else "")
+
+
+def precisions_text(rows: Sequence[LayerRow]) -> str:
+    """What layers compute in, by time where they were timed: `float16 98.2 % of the time, float32 1.8 % of the time`."""
+    return ", ".join(
+        f"{total.key} " + (f"{percent(total.share)} of the time" if total.share is not None else plural(total.layers, "layer"))
+        for total in totals_by_precision(rows)
+    )
 
 
 def totals_by_kind(rows: Sequence[LayerRow]) -> list[LayerTotal]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
+from core.analysis.candidate import Candidate, candidate_from, conditions
 from core.base.precision import Precision
-from core.benchmark.measurement import Measurement, Protocol
+from core.base.units import milliseconds, size
+from core.benchmark.measurement import Measurement
 from core.benchmark.statistics import MedianRatio, Winner, compare_medians
-from core.precision.settings import PrecisionSettings
 from core.request.build_request import BuildRequest
+from core.stages.outcome import Outcome
+from core.storage.builds import Build
 
 # A smaller gain is not worth an accuracy to watch.
 WORTH = 1.05
@@ -34,25 +38,6 @@ class Payoff:
     text: str
 
 
-def conditions(request: BuildRequest) -> BuildRequest:
-    """Equal for builds that differ only in precision and in what they were compared on: an FP32 build's and its twins'."""
-    return replace(
-        request,
-        precision=Precision.FP32,
-        lowering=PrecisionSettings(),
-        calibration=None,
-        inputs=None,
-        seed=0,
-        ranges={},
-        protocol=Protocol(),
-    )
-
-
-def is_measure_for(fp32: BuildRequest, narrow: BuildRequest) -> bool:
-    """Whether one build is what the other's precision is held against."""
-    return fp32.precision is Precision.FP32 and narrow.precision is not Precision.FP32 and conditions(fp32) == conditions(narrow)
-
-
 def payoff(
     precision: Precision,
     measured: Measurement,
@@ -67,7 +52,7 @@ def payoff(
     if ratio is None:
         return None
     name = precision.value.upper()
-    figures = f"{measured.latency.median_ms:.3g} ms against {fp32.latency.median_ms:.3g} ms in FP32"
+    figures = f"{milliseconds(measured.latency.median_ms)} against {milliseconds(fp32.latency.median_ms)} in FP32"
     interval = f"{ratio.low:.2f} to {ratio.high:.2f} times as fast"
     faster = ratio.winner is Winner.A and ratio.ratio >= WORTH
     if faster and on_par:
@@ -81,7 +66,7 @@ def payoff(
     else:
         text = f"{name} did not pay: no clear difference, {figures}, {interval}."
     if not faster and size_bytes is not None and fp32_bytes and size_bytes < _SMALLER * fp32_bytes:
-        text += f" It is smaller, {size_bytes / 1e6:.1f} MB against {fp32_bytes / 1e6:.1f} MB."
+        text += f" It is smaller, {size(size_bytes)} against {size(fp32_bytes)}."
     return Payoff(
         fp32_ms=fp32.latency.median_ms,
         speedup=ratio.ratio,
@@ -90,6 +75,39 @@ def payoff(
         paid=faster and on_par,
         text=text,
     )
+
+
+def payoff_of(candidate: Candidate, others: Iterable[Candidate]) -> Payoff | None:
+    """Whether the precision paid, against the first that is the same path in FP32, measured and right."""
+    if candidate.precision is Precision.FP32 or candidate.measurement is None:
+        return None
+    for other in others:
+        alike = (other.path, other.precision, other.conditions) == (candidate.path, Precision.FP32, candidate.conditions)
+        if alike and other.measurement and other.on_par is not False:
+            return payoff(
+                candidate.precision,
+                candidate.measurement,
+                other.measurement,
+                size_bytes=candidate.size_bytes,
+                fp32_bytes=other.size_bytes,
+                on_par=candidate.on_par is not False,
+            )
+    return None
+
+
+def payoff_among(outcome: Outcome, builds: Iterable[Build], load: Callable[[str], Outcome]) -> Payoff | None:
+    """Whether a build's precision paid, against the first of these builds that is its measure; None without one.
+
+    Args:
+        load: What a build has found, by its key: only those of the same path in FP32 are read.
+    """
+    alike = (build.key for build in builds if is_measure_for(build.request, outcome.build.request))
+    return payoff_of(candidate_from(outcome), (candidate_from(load(key)) for key in alike))
+
+
+def is_measure_for(fp32: BuildRequest, narrow: BuildRequest) -> bool:
+    """Whether one build is what the other's precision is held against."""
+    return fp32.precision is Precision.FP32 and narrow.precision is not Precision.FP32 and conditions(fp32) == conditions(narrow)
 
 
 def ratio_of(measured: Measurement, base: Measurement) -> MedianRatio | None:

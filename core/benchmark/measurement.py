@@ -63,3 +63,8 @@ class Measurement:
     warmup_ms: float = 0.0
     batch: int = 1
     gpu: GpuTimes | None = None
+
+    @property
+    def memory_bytes(self) -> int:
+        """Peak of the measuring process above what it had before loading."""
+        return self.peak_memory_bytes - self.baseline_memory_bytes

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from core.analysis.comparison import candidate_from, payoff_of
-from core.analysis.payoff import is_measure_for
+from core.analysis.payoff import payoff_among
 from core.analysis.preparation import simplified_text
 from core.analysis.realized import compare_precisions
+from core.analysis.summary import Figure, build_figures, failures
 from core.base.precision import Precision
-from core.base.units import size
+from core.base.units import digest, interval, milliseconds, number
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Measurement
 from core.cli.accuracy import precision_fields, print_precision
@@ -19,7 +21,6 @@ from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, stderr
 from core.cli.requests import Force, RequestOptions, exit_code, make_request, require, run_in_foreground
-from core.parity.result import OutputParity
 from core.stages.child import run_stage
 from core.stages.outcome import Outcome, load_outcome
 from core.storage.builds import StageName, all_builds
@@ -60,57 +61,37 @@ def show_outcome(outcome: Outcome) -> None:
     """One build as a page of text."""
     build, request = outcome.build, outcome.build.request
     fields: list[tuple[str, object]] = [
-        ("build", build.key[:12]),
+        ("build", digest(build.key)),
         ("state", build.state.value),
         ("precision", request.precision.value),
         ("device", request.device),
         ("simplified", simplified_text(outcome)),
     ]
     if built := outcome.built:
-        fields += [
-            ("engine size", size(built.engine.size_bytes)),
-            ("build time", f"{built.build_seconds:.2f} s" + (" (reused)" if built.reused else "")),
-            ("artifact", built.engine.folder / built.engine.artifact),
-        ]
-    if graph := outcome.graph:
-        fields += [
-            ("layers", f"{len(graph.layers)} from {len(graph.source_nodes)} nodes, {len(graph.fused_layers)} of them fused"),
-            ("not mapped", f"{len(graph.unmapped)} nodes" if graph.unmapped else None),
-        ]
-    if measured := outcome.measurement:
-        latency = measured.latency
-        fields += [
-            ("latency", f"{latency.median_ms:.3f} ms (95 % interval {latency.low_ms:.3f} to {latency.high_ms:.3f})"),
-            ("p90, p99", " ".join(f"{p:.3f} ms" if p else "too few samples" for p in (latency.p90_ms, latency.p99_ms))),
-            ("throughput", f"{measured.throughput:.1f} a second"),
-            ("first", f"{measured.first_ms:.1f} ms after {measured.load_ms:.0f} ms of loading"),
-            ("peak memory", size(measured.peak_memory_bytes)),
-            *gpu_fields(measured.gpu),
-        ]
-    if parity := outcome.parity:
-        worst = parity.worst_output
-        verdict = "NOT on par" if parity.on_par is False else parity.verdict
-        fields.append(
-            ("parity", f"{verdict} with {parity.reference}" + (f": worst is {worst.name}, {parity_text(worst)}" if worst else ""))
-        )
-        fields.append(("compared on", parity.inputs))
-        if parity.accuracy and parity.reference_accuracy:
-            found, source = parity.accuracy, parity.reference_accuracy
-            fields.append(
-                ("accuracy", f"top-1 {found.top1:.2%} of {found.samples} samples; the source model has {source.top1:.2%}")
-            )
-    realized = compare_precisions(graph, request.precision) if graph else None
-    fields.append(("realized", realized.summary if realized else None))
+        fields.append(("artifact", built.engine.folder / built.engine.artifact))
+    fields += [(figure.label.lower(), _figure_text(figure)) for figure in build_figures(outcome)]
+    fields += gpu_fields(outcome.measurement.gpu) if outcome.measurement else []
     lowered = outcome.prepared.precision if outcome.prepared else None
     print_fields(f"{outcome.model.name} → {request.path}", [*fields, *(precision_fields(lowered) if lowered else [])])
     if lowered:
         print_precision(lowered)
-    for record in build.stages:
-        if record.error:
-            stderr.print(f"[bold red]{record.stage.value}:[/bold red] {record.error}", highlight=False)
-    told = (*measured.warnings, *(measured.gpu.warnings if measured.gpu else ())) if measured else ()
-    disagreements = [pair.warning for pair in realized.disagreements] if realized else []
-    print_notes(list(dict.fromkeys([*told, *outcome.notes, *disagreements, *(parity.notes if parity else ())])))
+    for text in failures(build):
+        stderr.print(f"[bold red]{escape(text)}[/bold red]", highlight=False)
+    print_notes(_notes(outcome))
+
+
+def _figure_text(figure: Figure) -> str:
+    head = f"{figure.value} {figure.basis}".strip()
+    return f"{head}: {'; '.join(figure.against)}" if figure.against else head
+
+
+def _notes(outcome: Outcome) -> list[str]:
+    """What makes the figures weak, and where layers ran in another precision than asked, each sentence once."""
+    measured, parity, graph = outcome.measurement, outcome.parity, outcome.graph
+    told = [*measured.warnings, *(measured.gpu.warnings if measured.gpu else ())] if measured else []
+    realized = compare_precisions(graph, outcome.build.request.precision).disagreements if graph else ()
+    told += [*outcome.notes, *(pair.warning for pair in realized), *(parity.notes if parity else ())]
+    return list(dict.fromkeys(told))
 
 
 def _show_payoff(workspace: Workspace, outcome: Outcome) -> None:
@@ -118,8 +99,7 @@ def _show_payoff(workspace: Workspace, outcome: Outcome) -> None:
     request = outcome.build.request
     if request.precision is Precision.FP32 or outcome.measurement is None:
         return
-    wide = [build.key for build in all_builds(workspace) if is_measure_for(build.request, request)]
-    paid = payoff_of(candidate_from(outcome), (candidate_from(load_outcome(workspace, key)) for key in wide))
+    paid = payoff_among(outcome, all_builds(workspace), partial(load_outcome, workspace))
     print_notes([paid.text if paid else "Build the same path in fp32 too, and this tells whether the precision pays."])
 
 
@@ -128,27 +108,14 @@ def gpu_fields(gpu: GpuTimes | None) -> list[tuple[str, object]]:
     if gpu is None:
         return []
     runs = [
-        (f"GPU, {run.title}", f"{run.compute.median_ms:.3f} ms computing, {run.throughput:.1f} runs a second") for run in gpu.runs
+        (f"GPU, {run.title}", f"{milliseconds(run.compute.median_ms)} computing, {run.throughput:,.1f} runs a second")
+        for run in gpu.runs
     ]
-    host = [(f"page-locked, {how}", f"{latency.median_ms:.3f} ms host to host") for how, latency in gpu.host_to_host.items()]
-    streams = ", ".join(f"{point.streams}: {point.throughput:.1f}" for point in gpu.streams)
+    host = [
+        (f"page-locked, {how}", f"{milliseconds(latency.median_ms)} host to host") for how, latency in gpu.host_to_host.items()
+    ]
+    streams = ", ".join(f"{point.streams}: {point.throughput:,.1f}" for point in gpu.streams)
     return [*runs, *host, ("runs a second by streams", streams), ("batch knee", gpu.knee)]
-
-
-def parity_text(output: OutputParity) -> str:
-    """The figures of one output in a phrase."""
-    if output.mismatch:
-        return output.mismatch
-    parts = []
-    if output.max_rel is not None:
-        parts.append(f"relative error {output.max_rel:.1e}")
-    if output.cosine is not None:
-        parts.append(f"cosine {output.cosine:.6f}")
-    if output.top1 is not None:
-        parts.append(f"top-1 agrees {output.top1:.1%}")
-    if output.non_finite:
-        parts.append(f"{output.non_finite} NaN or infinite")
-    return ", ".join(parts) or "nothing to compare"
 
 
 def builds_command(json: AsJson = False) -> None:
@@ -160,7 +127,13 @@ def builds_command(json: AsJson = False) -> None:
         return
     names = {model.digest: model.name for model in workspace.all_models()}
     rows = [
-        (b.key[:12], names.get(b.request.model, b.request.model[:12]), b.request.path, b.request.precision.value, b.state.value)
+        (
+            digest(b.key),
+            names.get(b.request.model, digest(b.request.model)),
+            b.request.path,
+            b.request.precision.value,
+            b.state.value,
+        )
         for b in found
     ]
     print_table("", ["build", "model", "path", "precision", "state"], rows)
@@ -182,7 +155,7 @@ def layers_command(
             layer.kind,
             layer.kernel,
             layer.precision,
-            f"{layer.time_ms:.3f}" if layer.time_ms is not None else None,
+            number(layer.time_ms),
             " ".join(layer.source_nodes),
         )
         for n, layer in enumerate(graph.layers, 1)
@@ -213,13 +186,13 @@ def bench_command(
     rows = [
         (
             n,
-            f"{m.latency.median_ms:.3f}",
-            f"{m.latency.low_ms:.3f} to {m.latency.high_ms:.3f}",
+            milliseconds(m.latency.median_ms, 4),
+            interval(m.latency.low_ms, m.latency.high_ms),
             m.latency.samples,
             " ".join(m.warnings),
         )
         for n, m in enumerate(found, 1)
     ]
-    print_table("", ["run", "median ms", "95 % interval", "samples", "warnings"], rows, numbers=["run", "median ms", "samples"])
+    print_table("", ["run", "median", "95 % interval", "samples", "warnings"], rows, numbers=["run", "median", "samples"])
     medians = [m.latency.median_ms for m in found]
     print_fields("Spread of the medians", [("largest over smallest", f"{max(medians) / min(medians):.3f}")])

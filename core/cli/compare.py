@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
-from core.analysis.comparison import ComparisonRow, candidate_from, compare_candidates, percent, summary
+from core.analysis.board import board
+from core.analysis.comparison import ComparisonRow, row_as_data, summary
+from core.analysis.summary import protocol_text
 from core.base.errors import EngineRoomError, Unavailable
 from core.base.precision import Precision
-from core.base.units import size
+from core.base.units import interval, milliseconds, percent, scientific, seconds, size
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_json, print_notes, print_table, stderr, stdout
@@ -18,8 +20,20 @@ from core.request.paths import paths_for
 from core.stages.outcome import Outcome
 from core.storage.workspace import default_workspace
 
-COLUMNS = ["path", "precision", "ms", "95 % interval", "size", "rel. error", "top-1", "layers", "fused", "built in", "verdict"]
-NUMBERS = ["ms", "size", "rel. error", "top-1", "layers", "fused", "built in"]
+COLUMNS = [
+    "path",
+    "precision",
+    "median",
+    "95 % interval",
+    "size",
+    "rel. error",
+    "top-1",
+    "layers",
+    "fused",
+    "built in",
+    "verdict",
+]
+NUMBERS = ["median", "size", "rel. error", "top-1", "layers", "fused", "built in"]
 
 
 def register(app: typer.Typer) -> None:
@@ -56,18 +70,16 @@ def compare_command(
         outcomes.append(run_in_foreground(workspace, request, force=force))
     if not outcomes:
         raise Unavailable(f"No path of {found.name} works here.", hint="`engineroom doctor` tells what to install.")
-    rows = compare_candidates([candidate_from(outcome) for outcome in outcomes], frozen_bytes=found.frozen_bytes)
+    rows = board(outcomes)
     if json:
-        print_json(rows)
+        print_json([row_as_data(row) for row in rows])
     else:
-        print_table(
-            f"{found.name}, {size(found.frozen_bytes)} of frozen weights", COLUMNS, [_cells(r) for r in rows], numbers=NUMBERS
-        )
+        print_table(f"{found.name}, {size(found.frozen_bytes)} of frozen weights", COLUMNS, [*map(_cells, rows)], numbers=NUMBERS)
         stdout.print(summary(rows), highlight=False)
-        stdout.print(_conditions(outcomes), style="dim", highlight=False)
-        print_notes([f"{row.title}: {row.payoff.text}" for row in rows if row.payoff])
-        print_notes([f"{row.title} in {row.precision.value}: {text}" for row in rows for text in row.disagreements])
-        print_notes([f"{row.title}: {' '.join(row.notes)}" for row in rows if row.notes])
+        stdout.print(protocol_text(outcomes), style="dim", highlight=False)
+        print_notes([f"{row.name}: {row.payoff.text}" for row in rows if row.payoff])
+        print_notes([f"{row.name}: {text}" for row in rows for text in row.disagreements])
+        print_notes([f"{row.name}: {' '.join(row.candidate.notes)}" for row in rows if row.candidate.notes])
         for line in skipped:
             stderr.print(line, style="yellow", highlight=False)
     codes = [exit_code(outcome) for outcome in outcomes]
@@ -75,29 +87,17 @@ def compare_command(
 
 
 def _cells(row: ComparisonRow) -> tuple[object, ...]:
+    candidate, latency, graph, worst = row.candidate, row.latency, row.candidate.graph, row.candidate.worst
     return (
-        row.title,
-        row.precision.value,
-        None if row.median_ms is None else f"{row.median_ms:.3f}",
-        None if row.low_ms is None else f"{row.low_ms:.3f} to {row.high_ms:.3f}",
-        size(row.size_bytes),
-        None if row.max_rel is None else f"{row.max_rel:.1e}",
-        None if row.top1 is None else percent(row.top1),
-        row.layers,
-        row.fused_layers,
-        None if row.build_seconds is None else f"{row.build_seconds:.1f} s",
+        candidate.title,
+        candidate.precision.value,
+        milliseconds(latency.median_ms) if latency else None,
+        interval(latency.low_ms, latency.high_ms) if latency else None,
+        size(candidate.size_bytes),
+        scientific(candidate.max_rel),
+        percent(worst.top1) if worst else None,
+        len(graph.layers) if graph else None,
+        len(graph.fused_layers) if graph else None,
+        seconds(candidate.build_seconds),
         row.verdict,
-    )
-
-
-def _conditions(outcomes: list[Outcome]) -> str:
-    """How the figures were taken, from the first build that has any."""
-    measured = next((outcome.measurement for outcome in outcomes if outcome.measurement), None)
-    if measured is None:
-        return ""
-    shapes = ", ".join(f"{name} {list(shape)}" for name, shape in measured.shapes.items())
-    protocol = measured.protocol
-    return (
-        f"{shapes}; at least {protocol.min_seconds:g} s and {protocol.min_samples} runs after warm-up, one at a time, "
-        f"host to host; {measured.machine.get('processor', 'processor unknown')}, {measured.settings.get('threads')} threads"
     )

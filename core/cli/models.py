@@ -9,7 +9,7 @@ import typer
 
 from core.base.errors import NotFound
 from core.base.tensors import TensorSpec
-from core.base.units import size
+from core.base.units import count, digest, shape, size
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar
 from core.intake.add_model import add_model
 from core.models.model import Model
@@ -71,9 +71,9 @@ def inspect_command(
             ("format", found.format.value),
             ("producer", found.producer),
             ("opset", found.opset),
-            ("parameters", f"{found.parameters:,}" if found.parameters is not None else None),
+            ("parameters", count(found.parameters) if found.parameters is not None else None),
             ("on disk", size(found.size_bytes)),
-            ("frozen", size(found.frozen_bytes)),
+            ("frozen", size(found.frozen_bytes) if found.frozen_bytes is not None else None),
             ("digest", found.digest),
         ],
     )
@@ -86,7 +86,7 @@ def inspect_command(
 
 
 def _spec(spec: TensorSpec) -> tuple[str, str, str]:
-    return spec.name, spec.dtype, "unknown rank" if spec.shape is None else f"[{', '.join(map(str, spec.shape))}]"
+    return spec.name, spec.dtype, shape(spec)
 
 
 def models_command(json: AsJson = False) -> None:
@@ -95,7 +95,7 @@ def models_command(json: AsJson = False) -> None:
     if json:
         print_json(found)
         return
-    rows = [(m.digest[:12], m.name, m.format.value, size(m.size_bytes), f"{m.parameters or 0:,}") for m in found]
+    rows = [(digest(m.digest), m.name, m.format.value, size(m.size_bytes), count(m.parameters)) for m in found]
     print_table("", ["digest", "name", "format", "on disk", "parameters"], rows, numbers=["on disk", "parameters"])
 
 

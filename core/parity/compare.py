@@ -51,18 +51,12 @@ def compare(
     return Parity(
         outputs=outputs,
         worst=max(outputs, key=_badness).name if outputs else "",
-        passed=bool(outputs) and all(within(output, tolerance) for output in outputs),
+        passed=bool(outputs) and all(output.within(tolerance) for output in outputs),
         tolerance=tolerance,
         inputs=inputs,
         reference=reference_title,
         notes=tuple(notes),
     )
-
-
-def within(output: OutputParity, tolerance: float) -> bool:
-    """Whether one output passes on its own."""
-    error = output.max_rel if output.max_rel is not None else 0.0
-    return not output.mismatch and not output.non_finite and not output.unequal and error <= tolerance
 
 
 def _badness(output: OutputParity) -> tuple[bool, int, int, float]:

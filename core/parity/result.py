@@ -37,6 +37,11 @@ class OutputParity:
         """Whether it had no elements for any input, so that nothing of it was compared."""
         return not self.elements and not self.mismatch
 
+    def within(self, tolerance: float) -> bool:
+        """Whether it passes on its own."""
+        error = self.max_rel if self.max_rel is not None else 0.0
+        return not self.mismatch and not self.non_finite and not self.unequal and error <= tolerance
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
@@ -81,8 +86,11 @@ class Parity:
 
     @property
     def worst_output(self) -> OutputParity | None:
-        """The output called `worst`; None of a model without outputs."""
-        return next((output for output in self.outputs if output.name == self.worst), None)
+        """The output farthest off, one that fails before one that passes; None of a model without outputs."""
+        worst = next((output for output in self.outputs if output.name == self.worst), None)
+        if worst is None or self.passed or not worst.within(self.tolerance):
+            return worst
+        return next((output for output in self.outputs if not output.within(self.tolerance)), worst)
 
     @property
     def verdict(self) -> str:

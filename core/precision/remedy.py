@@ -12,7 +12,6 @@ import onnx
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.base.progress import Progress, Report, silent
-from core.parity.compare import within
 from core.parity.result import Accuracy, Parity
 from core.precision.calibration import Runner
 from core.precision.calibration_data import CalibrationData, Sample
@@ -73,7 +72,7 @@ def is_met(goal: Goal, parity: Parity, accuracy: Accuracy | None, reference: Acc
         return False
     if goal.max_rel is not None and parity.on_par is None:
         return False
-    if goal.max_rel is not None and not all(within(output, goal.max_rel) for output in parity.outputs):
+    if goal.max_rel is not None and not all(output.within(goal.max_rel) for output in parity.outputs):
         return False
     if goal.top1_drop is None or accuracy is None or reference is None:
         return True

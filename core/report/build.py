@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from core.analysis.colours import ColourBy, Colouring
+from core.analysis.deviation import trouble
 from core.analysis.findings import findings
-from core.analysis.layers import LayerRow, layer_rows, totals_by_precision
+from core.analysis.layers import LayerRow, layer_rows, precisions_text
 from core.analysis.preparation import StageChange, stage_changes
 from core.analysis.realized import compare_precisions
+from core.analysis.summary import build_figures, failures
 from core.base.precision import Precision
-from core.base.units import size
+from core.base.units import lengths, milliseconds, number, percent, scientific
 from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
 from core.report.charts import layers_chart, samples_chart
-from core.report.elements import NOT_MEASURED, facts, figures, folded, milliseconds, notes, number, section, table, tag, text
+from core.report.elements import facts, figures, folded, notes, section, table, tag, text
 from core.request.commands import command_for
 from core.stages.outcome import Outcome
 from core.storage.workspace import default_workspace
@@ -26,7 +26,7 @@ LAYERS = ("#", "layer", "kind", "precision", "ms", "share", "source nodes", "ker
 
 
 def build_body(outcome: Outcome) -> str:
-    parts = [figures(_figures(outcome)), _errors(outcome)]
+    parts = [figures(build_figures(outcome)), notes(failures(outcome.build))]
     if outcome.graph and outcome.graph.layers:
         parts.append(_layers(outcome.graph, outcome.build.request.precision))
     if outcome.measurement:
@@ -36,54 +36,15 @@ def build_body(outcome: Outcome) -> str:
     return "".join([*parts, _made(outcome)])
 
 
-def _figures(outcome: Outcome) -> Iterator[tuple[str, str, str]]:
-    measured, built, parity, graph = outcome.measurement, outcome.built, outcome.parity, outcome.graph
-    if measured:
-        latency = measured.latency
-        tails = ", ".join(
-            f"{name} {milliseconds(value) if value is not None else 'too few samples'}"
-            for name, value in (("p90", latency.p90_ms), ("p99", latency.p99_ms))
-        )
-        interval = f"95 % interval {latency.low_ms:.4g} to {latency.high_ms:.4g} ms"
-        yield "Median latency", milliseconds(latency.median_ms), f"{interval}\n{tails}"
-    else:
-        yield "Median latency", NOT_MEASURED, ""
-    against = f"source on disk {size(outcome.model.size_bytes)}, frozen weights {size(outcome.model.frozen_bytes) or 'unknown'}"
-    yield "Engine size", size(built.engine.size_bytes) or "0 B" if built else "not built", against
-    if built:
-        first = f"loads in {milliseconds(measured.load_ms)}, first run {milliseconds(measured.first_ms)}" if measured else ""
-        yield "Build time", f"{built.build_seconds:.3g} s", first
-    if measured:
-        yield (
-            "Memory",
-            size(measured.peak_memory_bytes - measured.baseline_memory_bytes) or "0 B",
-            "above the process before loading",
-        )
-    worst = parity.worst_output if parity else None
-    error = f"relative error {worst.max_rel:.1e}" if worst and worst.max_rel is not None else ""
-    yield "Parity", parity.verdict if parity else "not checked", error
-    if graph:
-        nodes = f"from {len(graph.source_nodes):,} source nodes, {len(graph.fused_layers):,} fused"
-        yield "Layers", f"{len(graph.layers):,}", nodes
-
-
-def _errors(outcome: Outcome) -> str:
-    return notes(f"Stage {record.stage.value}: {record.error}" for record in outcome.build.stages if record.error)
-
-
 def _layers(graph: EngineGraph, asked: Precision) -> str:
     rows = layer_rows(graph)
     found = "".join(
         tag("div", tag("p", text(one.message)) + tag("p", text(one.hint), class_="quiet"), class_="finding")
         for one in findings(graph, asked)
     )
-    totals = ", ".join(
-        f"{total.key} {total.share:.1%}" if total.share is not None else f"{total.key} {total.layers} layers"
-        for total in totals_by_precision(rows)
-    )
     summary = compare_precisions(graph, asked).summary
     told = f"{asked.value} was asked for{f'; {summary}' if summary else ''}. What layers compute in, by time where it is known: "
-    realized = tag("p", text(f"{told}{totals}."))
+    realized = tag("p", text(f"{told}{precisions_text(rows)}."))
     chart = tag("figure", layers_chart(rows, Colouring(rows, ColourBy.PRECISION)))
     shown = rows if len(rows) <= MOST_LAYERS else sorted(rows, key=lambda row: row.time_ms or 0.0, reverse=True)[:MOST_LAYERS]
     caption = f"{len(shown):,} of {len(rows):,} layers" + (", those that take most time" if len(shown) < len(rows) else "")
@@ -99,7 +60,7 @@ def _layers(graph: EngineGraph, asked: Precision) -> str:
 def _layer(row: LayerRow) -> tuple[object, ...]:
     nodes = ", ".join(row.source_nodes[:MOST_NODES])
     more = f" and {len(row.source_nodes) - MOST_NODES} more" if len(row.source_nodes) > MOST_NODES else ""
-    share = None if row.share is None else f"{100 * row.share:.1f} %"
+    share = percent(row.share)
     return row.position, row.name, row.kind, row.precision, number(row.time_ms), share, nodes + more or None, row.kernel
 
 
@@ -110,10 +71,10 @@ def _measurement(outcome: Outcome) -> str:
     chart = tag("figure", samples_chart(measured)) if measured.samples_ms else ""
     protocol = {
         "protocol": "host to host, one inference at a time",
-        "warm-up": f"{measured.warmup_runs} runs, {measured.warmup_ms:.0f} ms",
+        "warm-up": f"{measured.warmup_runs} runs, {milliseconds(measured.warmup_ms)}",
         "samples": f"{measured.latency.samples:,}",
         "throughput": f"{measured.throughput:,.1f} a second",
-        "shapes": ", ".join(f"{name} {list(shape)}" for name, shape in measured.shapes.items()),
+        "shapes": ", ".join(f"{name} {lengths(shape)}" for name, shape in measured.shapes.items()),
     }
     return section(
         "Measurement",
@@ -129,19 +90,19 @@ def _parity(parity: Parity) -> str:
     rows = [
         (
             output.name,
-            None if output.max_rel is None else f"{output.max_rel:.1e}",
-            None if output.max_abs is None else f"{output.max_abs:.1e}",
+            scientific(output.max_rel),
+            scientific(output.max_abs),
             None if output.cosine is None else f"{output.cosine:.7f}",
-            None if output.top1 is None else f"{output.top1:.1%}",
-            output.mismatch or (f"{output.non_finite} NaN or infinite" if output.non_finite else None),
+            percent(output.top1),
+            trouble(output),
         )
         for output in parity.outputs
     ]
     passes = f"a relative error up to {parity.tolerance:g} passes."
     told = f"{parity.verdict.capitalize()} with {parity.reference}, on {parity.inputs}; {passes}"
-    accuracy = {"top-1 accuracy on your labels": f"{parity.accuracy.top1:.2%}"} if parity.accuracy else {}
+    accuracy = {"top-1 accuracy on your labels": percent(parity.accuracy.top1, 4)} if parity.accuracy else {}
     if parity.reference_accuracy:
-        accuracy["the source model's"] = f"{parity.reference_accuracy.top1:.2%}"
+        accuracy["the source model's"] = percent(parity.reference_accuracy.top1, 4)
     listed = table(columns, rows, caption="Each output", numbers=columns[1:5])
     return section("Parity", tag("p", text(told)), listed, facts(accuracy) if accuracy else "", notes(parity.notes))
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from core.analysis.bars import layer_bars
 from core.analysis.colours import ACCENT, GREY, PRECISIONS, Colouring
-from core.analysis.comparison import ComparisonRow, Standing
-from core.analysis.layers import LayerRow
-from core.base.precision import Precision
+from core.analysis.comparison import ComparisonRow, Standing, by_latency
+from core.analysis.layers import LayerRow, time_text
+from core.base.units import interval, milliseconds, shortened
 from core.benchmark.measurement import Measurement
 from core.report.elements import tag, text
 
@@ -42,11 +42,10 @@ def layers_chart(rows: Sequence[LayerRow], colouring: Colouring) -> str:
     for bar, height in zip(bars, heights, strict=True):
         high = (frame.bottom - frame.top) * height / ticks[-1]
         told = f"Layer {bar.first}" + (f" to {bar.last}" if bar.last > bar.first else "")
-        time = f"{bar.time_ms:.4g} ms, {100 * (bar.share or 0):.1f} % of the time" if bar.time_ms is not None else "not measured"
         parts.append(
             tag(
                 "rect",
-                tag("title", text(f"{told}: {bar.name}; {time}; {bar.nodes} source nodes")),
+                tag("title", text(f"{told}: {bar.name}; {time_text(bar.time_ms, bar.share)}; {bar.nodes} source nodes")),
                 x=_short(frame.left + (bar.first - 1) * each),
                 y=_short(frame.bottom - high),
                 width=_short(max(0.6, (bar.last - bar.first + 1) * each * 0.88)),
@@ -77,7 +76,7 @@ def samples_chart(measured: Measurement) -> str:
         parts.append(
             tag(
                 "rect",
-                tag("title", text(f"{start:.4g} to {end:.4g} ms: {count}")),
+                tag("title", text(f"{interval(start, end)}: {count}")),
                 x=_short(across(start)),
                 y=_short(frame.bottom - high),
                 width=_short(across(end) - across(start) - 1),
@@ -93,19 +92,19 @@ def samples_chart(measured: Measurement) -> str:
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         value = float(edges[0]) + share * span
         anchor = "start" if share == 0 else "end" if share == 1 else "middle"
-        parts.append(_label(across(value), frame.bottom + 18, f"{value:.4g} ms", anchor=anchor))
+        parts.append(_label(across(value), frame.bottom + 18, milliseconds(value), anchor=anchor))
     parts.append(_label(frame.left, 12, f"Inferences, of {len(samples):,}; the bar is the median's 95 % interval"))
-    return _svg(parts, 215, f"Histogram of {len(samples)} latencies, median {measured.latency.median_ms:.4g} ms")
+    return _svg(parts, 215, f"Histogram of {len(samples)} latencies, median {milliseconds(measured.latency.median_ms)}")
 
 
 def latency_chart(rows: Sequence[ComparisonRow]) -> str:
     """A dot for each median with its 95 % interval, the fastest first, on an axis of powers where they differ much."""
-    measured = sorted((row for row in rows if row.median_ms is not None), key=lambda row: row.median_ms or 0.0)
+    measured = by_latency(rows)
     if not measured:
         return ""
     frame = Frame(330, 24, WIDTH - 90, 24 + 30 * len(measured))
-    highest = max(row.high_ms or 0.0 for row in measured)
-    lowest = min(row.low_ms or highest for row in measured)
+    highest = max(latency.high_ms for _, latency in measured)
+    lowest = min(latency.low_ms for _, latency in measured)
     powers = lowest > 0 and highest / lowest > 20
     ticks = ticks_to_powers(lowest, highest) if powers else ticks_to(highest)
 
@@ -119,25 +118,20 @@ def latency_chart(rows: Sequence[ComparisonRow]) -> str:
         x = _short(across(tick))
         parts.append(tag("line", x1=x, x2=x, y1=frame.top, y2=frame.bottom, stroke="currentColor", stroke_opacity=0.15))
         parts.append(_label(across(tick), frame.bottom + 18, f"{tick:g}", anchor="middle"))
-    for index, row in enumerate(measured):
+    for index, (row, latency) in enumerate(measured):
         y = frame.top + 30 * index + 15
-        colour = PRECISIONS[row.precision]
-        low, high = across(row.low_ms or 0.0), across(row.high_ms or 0.0)
-        title = tag(
-            "title", text(f"{row_title(row)}: {row.median_ms:.4g} ms, {row.low_ms:.4g} to {row.high_ms:.4g}; {row.verdict}")
-        )
-        parts.append(_label(frame.left - 12, y + 4, _cut(row_title(row), 46), anchor="end", weight=_weight(row)))
+        colour = PRECISIONS[row.candidate.precision]
+        low, median, high = (across(value) for value in (latency.low_ms, latency.median_ms, latency.high_ms))
+        told = f"{milliseconds(latency.median_ms)}, {interval(latency.low_ms, latency.high_ms)}"
+        title = tag("title", text(f"{row.name}: {told}; {row.verdict}"))
+        parts.append(_label(frame.left - 12, y + 4, shortened(row.name, 46), anchor="end", weight=_weight(row)))
         parts.append(
             tag("line", title, x1=_short(low), x2=_short(high), y1=y, y2=y, stroke=colour, stroke_width=7, stroke_opacity=0.45)
         )
-        parts.append(tag("circle", title, cx=_short(across(row.median_ms or 0.0)), cy=y, r=5, fill=colour))
-        parts.append(_label(max(high, across(row.median_ms or 0.0)) + 12, y + 4, f"{row.median_ms:.3g} ms"))
+        parts.append(tag("circle", title, cx=_short(median), cy=y, r=5, fill=colour))
+        parts.append(_label(max(high, median) + 12, y + 4, milliseconds(latency.median_ms)))
     parts.append(_label(frame.left, 12, "Median latency, ms, with its 95 % interval" + ("; powers of ten" if powers else "")))
     return _svg(parts, frame.bottom + 30, f"Latency of {len(measured)} builds")
-
-
-def row_title(row: ComparisonRow) -> str:
-    return row.title if row.precision is Precision.FP32 else f"{row.title} · {row.precision.value}"
 
 
 def _weight(row: ComparisonRow) -> str:
@@ -201,7 +195,3 @@ def _svg(parts: Sequence[str], height: float, description: str) -> str:
 
 def _short(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def _cut(content: str, length: int) -> str:
-    return content if len(content) <= length else f"{content[: length - 1]}…"

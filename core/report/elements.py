@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from core.analysis.summary import Figure
+
 STYLE = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-NOT_MEASURED = "not measured"
 
 
 def tag(name: str, content: str = "", **attributes: object) -> str:
@@ -28,11 +29,16 @@ def facts(items: Mapping[str, object]) -> str:
     return tag("dl", "".join(rows))
 
 
-def figures(items: Iterable[tuple[str, str, str]]) -> str:
-    """Headline figures: label, value, and what it is to be held against."""
+def figures(items: Iterable[Figure]) -> str:
+    """Headline figures, each above what it is to be held against."""
     cells = (
-        tag("div", tag("h3", text(label)) + tag("p", text(value), class_="value") + tag("p", text(below), class_="below"))
-        for label, value, below in items
+        tag(
+            "div",
+            tag("h3", text(item.label))
+            + tag("p", text(item.value), class_="value", title=item.basis or None)
+            + tag("p", text("\n".join(item.against)), class_="below"),
+        )
+        for item in items
     )
     return tag("div", "".join(cells), class_="figures")
 
@@ -70,11 +76,3 @@ def document(title: str, body: str) -> str:
         f"<title>{text(title)}</title><style>{STYLE}</style>"
     )
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><main>{body}</main></body></html>\n'
-
-
-def number(value: float | None, digits: int = 4) -> str | None:
-    return None if value is None else f"{value:.{digits}g}"
-
-
-def milliseconds(value: float | None) -> str:
-    return NOT_MEASURED if value is None else f"{value:#.3g} ms" if value < 99.95 else f"{value:.0f} ms"

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from core import __version__
 from core.analysis.board import board
-from core.analysis.comparison import ComparisonRow, percent, summary
+from core.analysis.comparison import ComparisonRow, fastest_first, summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_engines
-from core.base.units import size
+from core.base.units import digest, interval, milliseconds, number, percent, scientific, size
 from core.report.build import build_body
-from core.report.charts import latency_chart, row_title
-from core.report.elements import document, folded, milliseconds, notes, number, section, table, tag, text
+from core.report.charts import latency_chart
+from core.report.elements import document, folded, notes, section, table, tag, text
 from core.request.paths import path_title
 from core.stages.outcome import Outcome
 
@@ -41,13 +41,13 @@ def report(outcomes: Sequence[Outcome], *, baseline: str | None = None) -> str:
     graphs = [outcome.graph for outcome in outcomes]
     if len(graphs) == 2 and graphs[0] and graphs[1]:
         body += _differences(diff_engines(graphs[0], graphs[1]), rows)
-    parts = (folded(row_title(row), build_body(outcome)) for row, outcome in zip(rows, outcomes, strict=True))
+    parts = (folded(row.name, build_body(outcome)) for row, outcome in zip(rows, outcomes, strict=True))
     return document(title, body + section("Each build", *parts) + _foot())
 
 
 def _head(title: str, outcome: Outcome) -> str:
     model = outcome.model
-    about = [f"{model.format.label} model", f"{size(model.size_bytes)} on disk", f"digest {model.digest[:12]}"]
+    about = [f"{model.format.label} model", f"{size(model.size_bytes)} on disk", f"digest {digest(model.digest)}"]
     if model.frozen_bytes:
         about.insert(2, f"{size(model.frozen_bytes)} of frozen weights")
     return tag("h1", text(title)) + tag("p", text(" · ".join(about)), class_="quiet")
@@ -61,30 +61,32 @@ def _foot() -> str:
 
 
 def _board(rows: Sequence[ComparisonRow]) -> str:
-    cells = [
-        (
-            row.title,
-            row.precision.value,
-            milliseconds(row.median_ms),
-            None if row.low_ms is None else f"{row.low_ms:.4g} to {row.high_ms:.4g}",
-            size(row.size_bytes),
-            None if row.max_rel is None else f"{row.max_rel:.1e}",
-            None if row.top1 is None else percent(row.top1),
-            None if row.accuracy is None else percent(row.accuracy),
-            row.layers,
-            row.verdict,
-        )
-        for row in sorted(rows, key=lambda row: row.median_ms if row.median_ms is not None else float("inf"))
-    ]
+    cells = [_cells(row) for row in fastest_first(rows)]
     figure = tag("figure", latency_chart(rows))
-    paid = [f"{row_title(row)}: {row.payoff.text}" for row in rows if row.payoff]
-    told = notes([*paid, *(f"{row_title(row)}: {note}" for row in rows for note in row.notes)])
+    paid = [f"{row.name}: {row.payoff.text}" for row in rows if row.payoff]
+    told = notes([*paid, *(f"{row.name}: {note}" for row in rows for note in row.candidate.notes)])
     return section("Latency, size and parity", figure, table(BOARD, cells, caption="Every build", numbers=BOARD_NUMBERS), told)
+
+
+def _cells(row: ComparisonRow) -> tuple[object, ...]:
+    candidate, latency, worst = row.candidate, row.latency, row.candidate.worst
+    return (
+        candidate.title,
+        candidate.precision.value,
+        milliseconds(latency.median_ms if latency else None),
+        interval(latency.low_ms, latency.high_ms) if latency else None,
+        size(candidate.size_bytes),
+        scientific(candidate.max_rel),
+        percent(worst.top1) if worst else None,
+        percent(candidate.accuracy, 4),
+        len(candidate.graph.layers) if candidate.graph else None,
+        row.verdict,
+    )
 
 
 def _differences(diff: EngineDiff, rows: Sequence[ComparisonRow]) -> str:
     shown = diff.rows[:MOST_DIFFERENCES]
-    told = tag("p", text(f"A is {row_title(rows[0])}, B is {row_title(rows[1])}. The largest difference comes first."))
+    told = tag("p", text(f"A is {rows[0].name}, B is {rows[1].name}. The largest difference comes first."))
     left_out = [f"{len(diff.rows) - len(shown):,} smaller differences are left out."] if len(diff.rows) > len(shown) else []
     cells = [_difference(row) for row in shown]
     drawn = table(DIFFERENCES, cells, caption="Source nodes that both engines carry out", numbers=DIFFERENCES[1:6])
@@ -96,7 +98,7 @@ def _difference(row: DiffRow) -> tuple[object, ...]:
         row.title,
         number(row.a_ms),
         number(row.b_ms),
-        None if row.delta_ms is None else f"{row.delta_ms:+.4g}",
+        None if row.delta_ms is None else f"{'+' if row.delta_ms >= 0 else ''}{number(row.delta_ms)}",
         len(row.a_layers),
         len(row.b_layers),
         ", ".join(row.a_precisions) or None,

@@ -38,3 +38,9 @@ REFERENCES: dict[Format, ReferenceKind] = {
 
 def reference_for(model_format: Format) -> ReferenceKind:
     return REFERENCES[model_format]
+
+
+def own_framework(model_format: Format) -> tuple[str, ...]:
+    """How the ids of paths end on which a format runs in the framework it comes from, the reference's own end first."""
+    kind = REFERENCES[model_format]
+    return (f"{kind.backend}.{kind.variant}", kind.backend) if kind.variant else (kind.backend,)

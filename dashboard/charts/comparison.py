@@ -9,11 +9,14 @@ from enum import Enum
 
 import plotly.graph_objects as go
 
+from core.analysis.candidate import Candidate
 from core.analysis.colours import ACCENT, GREY, PRECISIONS
-from core.analysis.comparison import ComparisonRow, Standing
+from core.analysis.comparison import ComparisonRow, Standing, by_latency
 from core.analysis.diff import DiffRow
 from core.base.precision import Precision
-from core.report.charts import row_title, ticks_to_powers
+from core.base.units import interval, milliseconds, scientific, shortened, size
+from core.benchmark.latency import Latency
+from core.report.charts import ticks_to_powers
 from dashboard.charts.style import calm
 
 ROW_HEIGHT = 34
@@ -32,40 +35,39 @@ class Against(str, Enum):
 
 def latency_figure(rows: Sequence[ComparisonRow]) -> go.Figure:
     """A dot for each median with its 95 % interval, the fastest on top."""
-    measured = sorted((row for row in rows if row.median_ms is not None), key=lambda row: row.median_ms or 0.0)
+    measured = by_latency(rows)
     figure = go.Figure()
     for precision in Precision:
-        own = [row for row in measured if row.precision is precision]
+        own = [(row, latency) for row, latency in measured if row.candidate.precision is precision]
         if own:
-            medians = [row.median_ms or 0.0 for row in own]
             figure.add_scatter(
                 name=precision.value,
-                x=medians,
-                y=[_wrapped(row) for row in own],
+                x=[latency.median_ms for _, latency in own],
+                y=[_wrapped(row) for row, _ in own],
                 error_x={
                     "type": "data",
                     "symmetric": False,
-                    "array": [(row.high_ms or 0.0) - median for row, median in zip(own, medians, strict=True)],
-                    "arrayminus": [median - (row.low_ms or 0.0) for row, median in zip(own, medians, strict=True)],
+                    "array": [latency.high_ms - latency.median_ms for _, latency in own],
+                    "arrayminus": [latency.median_ms - latency.low_ms for _, latency in own],
                     "thickness": 5,
                     "width": 0,
                 },
                 mode="markers+text",
-                text=[f"  {median:.3g} ms" for median in medians],
+                text=[f"  {milliseconds(latency.median_ms)}" for _, latency in own],
                 textposition="middle right",
                 cliponaxis=False,
-                customdata=[row.key for row in own],
-                hovertext=[_told(row) for row in own],
+                customdata=[row.key for row, _ in own],
+                hovertext=[_told(row, latency) for row, latency in own],
                 hovertemplate="%{hovertext}<extra></extra>",
-                marker={"size": 11, "color": PRECISIONS[precision], "symbol": [_symbol(row) for row in own]},
+                marker={"size": 11, "color": PRECISIONS[precision], "symbol": [_symbol(row) for row, _ in own]},
             )
-    values = [value for row in measured for value in (row.low_ms, row.high_ms) if value]
+    values = [value for _, latency in measured for value in (latency.low_ms, latency.high_ms) if value]
     powers = bool(values) and max(values) / min(values) > POWERS_FROM
     figure.update_layout(
         xaxis={"title": "Median, ms, 95 % interval" + (" (logarithmic)" if powers else "")},
         yaxis={
             "categoryorder": "array",
-            "categoryarray": [_wrapped(row) for row in reversed(measured)],
+            "categoryarray": [_wrapped(row) for row, _ in reversed(measured)],
             "automargin": True,
             "showgrid": False,
         },
@@ -83,20 +85,19 @@ def latency_figure(rows: Sequence[ComparisonRow]) -> go.Figure:
 def scatter_figure(rows: Sequence[ComparisonRow], against: Against) -> go.Figure:
     """Latency against size or error: what lies low and left is better at both."""
     figure = go.Figure()
+    both = [(row, latency, other) for row, latency in by_latency(rows) if (other := _other(row.candidate, against)) is not None]
     for precision in Precision:
-        own = [
-            row for row in rows if row.precision is precision and row.median_ms is not None and _other(row, against) is not None
-        ]
+        own = [one for one in both if one[0].candidate.precision is precision]
         if own:
             figure.add_scatter(
                 name=precision.value,
-                x=[_other(row, against) for row in own],
-                y=[row.median_ms for row in own],
+                x=[other for *_, other in own],
+                y=[latency.median_ms for _, latency, _ in own],
                 mode="markers",
-                customdata=[row.key for row in own],
-                hovertext=[_told(row) for row in own],
+                customdata=[row.key for row, *_ in own],
+                hovertext=[_told(row, latency) for row, latency, _ in own],
                 hovertemplate="%{hovertext}<extra></extra>",
-                marker={"size": 13, "color": PRECISIONS[precision], "symbol": [_symbol(row) for row in own]},
+                marker={"size": 13, "color": PRECISIONS[precision], "symbol": [_symbol(row) for row, *_ in own]},
             )
     title = "Engine size, MB" if against is Against.SIZE else "Relative error of the worst output"
     figure.update_layout(xaxis={"title": title}, yaxis={"title": "Median latency, ms", "rangemode": "tozero"}, showlegend=True)
@@ -110,7 +111,7 @@ def scatter_figure(rows: Sequence[ComparisonRow], against: Against) -> go.Figure
 def differences_figure(rows: Sequence[DiffRow], a: str, b: str) -> go.Figure:
     """The largest differences in time, the largest on top."""
     shown = [row for row in rows if row.delta_ms is not None][:DIFFERENCES]
-    labels = [f"{index}. {_cut(row.title)}" for index, row in enumerate(shown, 1)]
+    labels = [f"{index}. {shortened(row.title, 44)}" for index, row in enumerate(shown, 1)]
     figure = go.Figure()
     for name, colour, times in ((f"A: {a}", GREY, [row.a_ms for row in shown]), (f"B: {b}", ACCENT, [row.b_ms for row in shown])):
         figure.add_bar(
@@ -119,7 +120,8 @@ def differences_figure(rows: Sequence[DiffRow], a: str, b: str) -> go.Figure:
             x=times,
             orientation="h",
             marker={"color": colour},
-            hovertemplate="%{y}<br>%{x:.4g} ms<extra></extra>",
+            hovertext=[f"{label}<br>{milliseconds(time)}" for label, time in zip(labels, times, strict=True)],
+            hovertemplate="%{hovertext}<extra></extra>",
         )
     figure.update_layout(
         barmode="group",
@@ -131,25 +133,22 @@ def differences_figure(rows: Sequence[DiffRow], a: str, b: str) -> go.Figure:
 
 def _wrapped(row: ComparisonRow) -> str:
     """The title in lines that leave room for the chart on a narrow screen."""
-    return "<br>".join(textwrap.wrap(row_title(row), LABEL_LETTERS))
+    return "<br>".join(textwrap.wrap(row.name, LABEL_LETTERS))
 
 
-def _other(row: ComparisonRow, against: Against) -> float | None:
+def _other(candidate: Candidate, against: Against) -> float | None:
     if against is Against.SIZE:
-        return row.size_bytes / 1e6 if row.size_bytes is not None else None
-    return row.max_rel or None
+        return candidate.size_bytes / 1e6 if candidate.size_bytes is not None else None
+    return candidate.max_rel or None
 
 
 def _symbol(row: ComparisonRow) -> str:
     return SYMBOLS.get(row.standing, "circle")
 
 
-def _told(row: ComparisonRow) -> str:
-    size = f"<br>{row.size_bytes / 1e6:.1f} MB" if row.size_bytes is not None else ""
-    error = f"<br>relative error {row.max_rel:.1e}" if row.max_rel is not None else ""
-    interval = f"{row.median_ms:.4g} ms ({row.low_ms:.4g} to {row.high_ms:.4g})"
-    return f"<b>{row_title(row)}</b><br>{interval}{size}{error}<br>{row.verdict}"
-
-
-def _cut(text: str, length: int = 44) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+def _told(row: ComparisonRow, latency: Latency) -> str:
+    candidate = row.candidate
+    held = f"<br>{size(candidate.size_bytes)}" if candidate.size_bytes is not None else ""
+    error = f"<br>relative error {scientific(candidate.max_rel)}" if candidate.max_rel is not None else ""
+    median = f"{milliseconds(latency.median_ms)} ({interval(latency.low_ms, latency.high_ms)})"
+    return f"<b>{row.name}</b><br>{median}{held}{error}<br>{row.verdict}"

@@ -8,7 +8,8 @@ from typing import Any
 
 from core.analysis.bars import LayerBar, layer_bars
 from core.analysis.colours import Colouring
-from core.analysis.layers import LayerRow
+from core.analysis.layers import LayerRow, time_text
+from core.base.units import plural, shortened
 
 HEIGHT = 260
 
@@ -64,6 +65,6 @@ def _parts(rows: Sequence[LayerRow], colouring: Colouring, *, timed: bool) -> di
 
 def _told(bar: LayerBar) -> list[str]:
     which = f"Layer {bar.first}" if bar.first == bar.last else f"Layers {bar.first} to {bar.last}, heaviest {bar.heaviest}"
-    name = bar.name if len(bar.name) <= 60 else f"{bar.name[:59]}…"
-    time = "not measured" if bar.time_ms is None else f"{bar.time_ms:.4g} ms, {100 * (bar.share or 0):.1f} % of the time"
-    return [which, name, time, f"{bar.nodes} source nodes", bar.category if bar.first == bar.last else f"mostly {bar.category}"]
+    nodes = plural(bar.nodes, "source node")
+    mostly = bar.category if bar.first == bar.last else f"mostly {bar.category}"
+    return [which, shortened(bar.name, 60), time_text(bar.time_ms, bar.share), nodes, mostly]

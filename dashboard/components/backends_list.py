@@ -8,9 +8,9 @@ import streamlit as st
 
 from core.backends.base import all_backends
 from core.base.availability import Availability, availability_of
+from core.base.units import plural
 from core.jobs.job import Worker
 from dashboard import services
-from dashboard.formatting import plural
 
 REFRESH_SECONDS = 5.0
 

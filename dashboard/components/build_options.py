@@ -9,8 +9,8 @@ import streamlit as st
 from core.backends.base import Option, OptionValue, backend_named
 from core.base.profile import AxisRange, ShapeProfile, default_range
 from core.base.tensors import Signature
+from core.base.units import plural
 from core.benchmark.measurement import Protocol
-from dashboard.formatting import plural
 
 
 def choose_profile(signature: Signature, key: str) -> ShapeProfile:

@@ -6,10 +6,11 @@ import time
 
 import streamlit as st
 
+from core.base import units
 from core.models.model import Model
 from core.request.paths import path_title
 from core.storage.builds import Build, all_builds
-from dashboard import formatting, links, services
+from dashboard import links, services
 
 SHOWN = 30
 
@@ -33,6 +34,6 @@ def pick_build() -> None:
 
 
 def build_title(build: Build, model: Model | None) -> str:
-    name = model.name if model else f"model {formatting.digest(build.request.model)}"
-    made = formatting.ago(build.finished_at or build.created_at, time.time())
+    name = model.name if model else f"model {units.digest(build.request.model)}"
+    made = units.ago(build.finished_at or build.created_at, time.time())
     return f"{name}: {path_title(build.request.path)}, {build.request.precision.value} · {build.state.value} {made}"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from core.analysis.comparison import ComparisonRow, Standing, summary
+from core.analysis.comparison import ComparisonRow, Standing, fastest_first, summary
+from core.analysis.summary import protocol_text
+from core.base.units import digest, interval, plural
 from core.models.model import Model
-from core.report.charts import row_title
 from core.storage.builds import Build, State
-from dashboard import formatting, links
+from dashboard import links, services
 from dashboard.charts.comparison import Against, latency_figure, scatter_figure
 from dashboard.components.chart import show_chart
-from dashboard.components.comparison_data import builds_of, outcomes_of, rows_of
+from dashboard.components.comparison_data import outcomes_of, rows_of
+from dashboard.components.tables import table_height
+from dashboard.formatting import plain
 from dashboard.report import report_button
 
 BASELINE = "baseline"
@@ -23,7 +26,7 @@ HEIGHT = 520
 
 
 def comparison_board(model: Model) -> None:
-    builds = builds_of(model)
+    builds = services.builds_of(model.digest)
     if not builds:
         st.info(f"Nothing has been built from {model.name} yet.", icon=":material/bar_chart:")
         links.link(links.BUILD, "Build several paths in one go", icon=":material/play_arrow:", model=model.digest)
@@ -35,16 +38,12 @@ def comparison_board(model: Model) -> None:
         return
     keys = tuple(build.key for build in wanted)
     rows = rows_of(keys, None)
-    rows = sorted(_against(rows, keys), key=_fastest_first)
+    rows = fastest_first(_against(rows, keys))
     st.markdown(f"**{summary(rows)}**")
     _charts(rows, model)
     _table(rows, model)
     _precisions(rows)
-    st.caption(_conditions(keys))
-
-
-def _fastest_first(row: ComparisonRow) -> tuple[bool, float]:
-    return row.median_ms is None, row.median_ms or 0.0
+    st.caption(f"{protocol_text(outcomes_of(keys))} Each engine's page has its own protocol.")
 
 
 def _unfinished(builds: Sequence[Build]) -> None:
@@ -52,7 +51,7 @@ def _unfinished(builds: Sequence[Build]) -> None:
     if running:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(
-                f"Not finished yet: {formatting.plural(running, 'build')}. Reload the page to see what came of it.",
+                f"Not finished yet: {plural(running, 'build')}. Reload the page to see what came of it.",
                 icon=":material/pending:",
             )
             links.link(links.JOBS, "Follow the jobs", icon=":material/schedule:")
@@ -77,10 +76,10 @@ def _filtered(builds: Sequence[Build]) -> list[Build]:
 
 def _against(rows: list[ComparisonRow], keys: tuple[str, ...]) -> list[ComparisonRow]:
     """The rows held against the build that the user chose; the choice stays in the address."""
-    measured = [row for row in rows if row.median_ms is not None]
+    measured = [row for row in rows if row.latency]
     if len(measured) < 2:
         return rows
-    titles = {row.key: row_title(row) for row in measured}
+    titles = {row.key: row.name for row in measured}
     default = next((row.key for row in rows if row.standing is Standing.BASELINE), measured[0].key)
     asked = links.chosen(BASELINE) or ""
     start = next((key for key in titles if asked and key.startswith(asked)), default)
@@ -95,12 +94,12 @@ def _against(rows: list[ComparisonRow], keys: tuple[str, ...]) -> list[Compariso
     if chosen == default:
         st.query_params.pop(BASELINE, None)
         return rows
-    st.query_params[BASELINE] = formatting.digest(chosen)
+    st.query_params[BASELINE] = digest(chosen)
     return rows_of(keys, chosen)
 
 
 def _charts(rows: Sequence[ComparisonRow], model: Model) -> None:
-    if not any(row.median_ms is not None for row in rows):
+    if not any(row.latency for row in rows):
         return
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -130,10 +129,10 @@ def _table(rows: Sequence[ComparisonRow], model: Model) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         hide_index=True,
-        height=min(HEIGHT, 35 * (len(rows) + 1) + 3),
+        height=table_height(len(rows), HEIGHT),
         placeholder="–",
         column_config=_columns(),
-        alt=f"{formatting.plural(len(rows), 'build')} of {model.name} side by side",
+        alt=f"{plural(len(rows), 'build')} of {model.name} side by side",
     )
     chosen = [rows[index] for index in event["selection"]["rows"]]
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -141,7 +140,7 @@ def _table(rows: Sequence[ComparisonRow], model: Model) -> None:
             if st.button("Set the two side by side", type="primary", icon=":material/compare_arrows:"):
                 links.go(links.COMPARE, builds=",".join(row.key for row in chosen))
         elif len(chosen) == 1:
-            links.link(links.ENGINE, f"Open {row_title(chosen[0])}", icon=":material/memory:", build=chosen[0].key)
+            links.link(links.ENGINE, f"Open {chosen[0].name}", icon=":material/memory:", build=chosen[0].key)
         else:
             st.caption("Select one row to open its engine, two to set them side by side.")
         st.download_button(
@@ -163,39 +162,42 @@ def _precisions(rows: Sequence[ComparisonRow]) -> None:
     for title, told in (("Did the precision pay", paid), ("Ran in another precision than asked", otherwise)):
         if told:
             st.markdown(f"**{title}**")
-            st.markdown("\n".join(f"- {formatting.plain(f'{row_title(row)}: {text}')}" for row, text in told))
+            st.markdown("\n".join(f"- {plain(f'{row.name}: {text}')}" for row, text in told))
 
 
 def comparison_frame(rows: Sequence[ComparisonRow]) -> pd.DataFrame:
     """What the table shows and the CSV file holds."""
 
-    def floats(values: list[float | None]) -> pd.api.extensions.ExtensionArray:
-        return pd.array(values, dtype="Float64")
+    def floats(values: Iterable[float | None]) -> pd.api.extensions.ExtensionArray:
+        return pd.array(list(values), dtype="Float64")
 
+    found = [row.candidate for row in rows]
+    latencies = [one.latency for one in found]
+    measured = [one.measurement for one in found]
+    worst = [one.worst for one in found]
+    graphs = [one.graph for one in found]
     return pd.DataFrame(
         {
-            "Build": [row.title for row in rows],
-            "Precision": [row.precision.value for row in rows],
-            "Device": [row.device for row in rows],
-            "Median, ms": floats([row.median_ms for row in rows]),
-            "95 % interval": pd.array(
-                [None if row.low_ms is None else f"{row.low_ms:.4g} to {row.high_ms:.4g}" for row in rows], dtype="string"
-            ),
-            "Speed-up": floats([row.speedup for row in rows]),
+            "Build": [one.title for one in found],
+            "Precision": [one.precision.value for one in found],
+            "Device": [one.device for one in found],
+            "Median, ms": floats(one.median_ms if one else None for one in latencies),
+            "95 % interval": pd.array([interval(one.low_ms, one.high_ms) if one else None for one in latencies], dtype="string"),
+            "Speed-up": floats(row.speedup.ratio if row.speedup else None for row in rows),
             "Verdict": [row.verdict for row in rows],
-            "Size, MB": floats([None if row.size_bytes is None else row.size_bytes / 1e6 for row in rows]),
-            "On par": pd.array([row.parity_passed for row in rows], dtype="boolean"),
-            "Relative error": floats([row.max_rel for row in rows]),
-            "Top-1 agrees": floats([row.top1 for row in rows]),
-            "Accuracy": floats([row.accuracy for row in rows]),
-            "Source's accuracy": floats([row.reference_accuracy for row in rows]),
-            "p99, ms": floats([row.p99_ms for row in rows]),
-            "Load, ms": floats([row.load_ms for row in rows]),
-            "Memory, MB": floats([None if row.memory_bytes is None else row.memory_bytes / 1e6 for row in rows]),
-            "Layers": pd.array([row.layers for row in rows], dtype="Int64"),
-            "Fused": pd.array([row.fused_layers for row in rows], dtype="Int64"),
-            "Built in, s": floats([row.build_seconds for row in rows]),
-            "Key": [formatting.digest(row.key) for row in rows],
+            "Size, MB": floats(None if one.size_bytes is None else one.size_bytes / 1e6 for one in found),
+            "On par": pd.array([one.on_par for one in found], dtype="boolean"),
+            "Relative error": floats(one.max_rel for one in found),
+            "Top-1 agrees": floats(one.top1 if one else None for one in worst),
+            "Accuracy": floats(one.accuracy for one in found),
+            "Source's accuracy": floats(one.reference_accuracy for one in found),
+            "p99, ms": floats(one.p99_ms if one else None for one in latencies),
+            "Load, ms": floats(one.load_ms if one else None for one in measured),
+            "Memory, MB": floats(one.memory_bytes / 1e6 if one else None for one in measured),
+            "Layers": pd.array([len(one.layers) if one else None for one in graphs], dtype="Int64"),
+            "Fused": pd.array([len(one.fused_layers) if one else None for one in graphs], dtype="Int64"),
+            "Built in, s": floats(one.build_seconds for one in found),
+            "Key": [digest(one.key) for one in found],
         }
     )
 
@@ -213,16 +215,3 @@ def _columns() -> dict[str, Any]:
         **{name: number(format="%.3f") for name in ("p99, ms",)},
         **{name: number(format="%.1f") for name in ("Load, ms", "Memory, MB", "Built in, s")},
     }
-
-
-def _conditions(keys: tuple[str, ...]) -> str:
-    """How the figures were taken, from the first build that has any."""
-    measured = next((one.measurement for one in outcomes_of(keys) if one.measurement), None)
-    if measured is None:
-        return "Nothing was measured."
-    shapes = ", ".join(f"{name} {'×'.join(map(str, shape)) or 'scalar'}" for name, shape in measured.shapes.items())
-    machine = measured.machine.get("gpu") or measured.machine.get("processor") or "processor unknown"
-    return (
-        f"{shapes}; at least {measured.protocol.min_seconds:g} s and {measured.protocol.min_samples} runs after warm-up, "
-        f"one at a time, host to host; {machine}. Each engine's page has its own protocol."
-    )

@@ -1,4 +1,4 @@
-"""The builds of a model and their board, worked out once for as long as nothing changes."""
+"""What builds found and their board, worked out once for as long as nothing changes."""
 
 from __future__ import annotations
 
@@ -6,16 +6,8 @@ import streamlit as st
 
 from core.analysis.board import board
 from core.analysis.comparison import ComparisonRow
-from core.models.model import Model
 from core.stages.outcome import Outcome
-from core.storage.builds import Build, all_builds
-from dashboard import services
 from dashboard.components.layer_view import outcome, stamp
-
-
-def builds_of(model: Model) -> list[Build]:
-    """Newest first."""
-    return [build for build in all_builds(services.workspace()) if build.request.model == model.digest]
 
 
 def outcomes_of(keys: tuple[str, ...]) -> list[Outcome]:

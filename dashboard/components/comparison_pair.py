@@ -9,16 +9,17 @@ import streamlit as st
 
 from core.analysis.comparison import ComparisonRow, Standing, summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_engines
-from core.analysis.layers import layer_rows, totals_by_precision
+from core.analysis.layers import layer_rows, precisions_text
 from core.base.errors import InvalidRequest
-from core.report.charts import row_title
+from core.base.units import UNKNOWN
 from core.request.commands import report_command_for
 from core.stages.outcome import Outcome
-from dashboard import formatting, links
+from dashboard import links
 from dashboard.charts.comparison import DIFFERENCES, differences_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import outcomes_of, rows_of
-from dashboard.components.layer_view import stamp
+from dashboard.components.layer_view import figures_of, stamp
+from dashboard.components.tables import table_height
 from dashboard.report import report_button
 
 
@@ -34,7 +35,7 @@ def comparison_pair(given: Sequence[str]) -> None:
         raise InvalidRequest("Side by side stand two builds of one model.", hint="Choose two rows on the model's board.")
     keys = (found[0].build.key, found[1].build.key)
     rows = rows_of(keys, keys[0] if found[0].measurement else None)
-    a, b = (row_title(row) for row in rows)
+    a, b = (row.name for row in rows)
     st.title(f"{found[0].model.name}: two builds side by side")
     with st.container(horizontal=True, vertical_alignment="center"):
         links.link(links.COMPARE, "All builds", icon=":material/arrow_back:", model=found[0].model.digest)
@@ -70,55 +71,22 @@ def _verdict(rows: Sequence[ComparisonRow]) -> str:
 
 
 def _figures(found: Sequence[Outcome], rows: Sequence[ComparisonRow]) -> None:
+    """Both builds' figures beside each other, a row each with what it is to be held against; a dash for what one lacks."""
+    told = [{figure.label: figure for figure in figures_of(one.build.key)} for one in found]
     facts = {
-        "build": [row_title(row) for row in rows],
-        "state": [one.build.state.value for one in found],
-        "device": [row.device for row in rows],
-        "median latency": [formatting.milliseconds(row.median_ms) for row in rows],
-        "95 % interval": [
-            formatting.UNKNOWN if row.low_ms is None else f"{row.low_ms:.4g} to {row.high_ms:.4g} ms" for row in rows
-        ],
-        "engine size": [formatting.size(row.size_bytes) for row in rows],
-        "parity": [{True: "on par", False: "not on par", None: "not known"}[row.parity_passed] for row in rows],
-        "relative error": [formatting.UNKNOWN if row.max_rel is None else f"{row.max_rel:.1e}" for row in rows],
-        "accuracy": [formatting.percent(row.accuracy) for row in rows],
-        "memory": [
-            formatting.size(row.memory_bytes) if row.memory_bytes is not None else formatting.NOT_MEASURED for row in rows
-        ],
-        "built in": [formatting.seconds(row.build_seconds) for row in rows],
-        "layers": [_layers(row) for row in rows],
-        "computes in": [_precisions(one) for one in found],
+        "Build": [row.name for row in rows],
+        "State": [one.build.state.value for one in found],
+        "Device": [one.build.request.device for one in found],
     }
-    shown = {
-        name: values for name, values in facts.items() if name != "accuracy" or any(row.accuracy is not None for row in rows)
-    }
-    st.table(
-        pd.DataFrame({"": list(shown), "A": [v[0] for v in shown.values()], "B": [v[1] for v in shown.values()]}),
-        hide_index=True,
-        border="horizontal",
-        alt="The two builds' figures",
-    )
+    for label in dict.fromkeys(label for own in told for label in own):
+        shown = (own.get(label) for own in told)
+        facts[label] = ["; ".join([one.value, *one.against]) if one else UNKNOWN for one in shown]
+    facts["Computes in"] = [precisions_text(layer_rows(one.graph)) if one.graph else "not told" for one in found]
+    frame = pd.DataFrame({"": list(facts), "A": [a for a, _ in facts.values()], "B": [b for _, b in facts.values()]})
+    st.table(frame, hide_index=True, border="horizontal", alt="The two builds' figures")
     with st.container(horizontal=True):
         for name, one in zip("AB", found, strict=True):
             links.link(links.ENGINE, f"Open engine {name}", icon=":material/memory:", build=one.build.key)
-
-
-def _layers(row: ComparisonRow) -> str:
-    if row.layers is None:
-        return "not told"
-    return f"{row.layers:,} from {formatting.count(row.source_nodes)} nodes, {formatting.count(row.fused_layers)} fused"
-
-
-def _precisions(outcome: Outcome) -> str:
-    if outcome.graph is None:
-        return "not told"
-    totals = totals_by_precision(layer_rows(outcome.graph))
-    return ", ".join(
-        f"{total.key} {formatting.percent(total.share)} of the time"
-        if total.share is not None
-        else f"{total.key} {total.layers} layers"
-        for total in totals
-    )
 
 
 def _differences(diff: EngineDiff, a: str, b: str) -> None:
@@ -132,7 +100,7 @@ def _differences(diff: EngineDiff, a: str, b: str) -> None:
     st.dataframe(
         frame.dropna(axis="columns", how="all"),
         hide_index=True,
-        height=min(520, 35 * (len(frame) + 1) + 3),
+        height=table_height(len(frame), 520),
         placeholder="–",
         column_config={
             "Source nodes": st.column_config.TextColumn(width="medium"),

@@ -6,10 +6,10 @@ import pandas as pd
 import streamlit as st
 
 from core.base.errors import EngineRoomError
+from core.base.units import percent, plural, size
 from core.storage.housekeeping import collect
 from dashboard import services
 from dashboard.failures import show_error
-from dashboard.formatting import percent, plural, size
 from dashboard.uploads import sweep
 
 DONE = "collected"  # session state: what a clean-up freed

@@ -6,12 +6,15 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.preparation import StageChange, stage_changes
+from core.base import units
 from core.request.build_request import effective_options
 from core.request.commands import command_for
 from core.stages.child import LOG_FILE
 from core.stages.outcome import Outcome
 from core.stages.stage import MOST_NAMES
-from dashboard import formatting, services
+from dashboard import services
+from dashboard.components.tables import facts_table
+from dashboard.formatting import plain
 
 LOG_HEIGHT = 360
 LOG_BYTES = 200_000
@@ -29,7 +32,7 @@ def build_section(outcome: Outcome) -> None:
     for change in stage_changes(outcome):
         _changed(change)
     for note in outcome.notes:
-        st.caption(formatting.plain(note))
+        st.caption(plain(note))
     _log(outcome)
 
 
@@ -58,11 +61,9 @@ def _stages(outcome: Outcome) -> None:
         alt="Stages of the build with their times",
     )
     if outcome.prepared and outcome.prepared.reused:
-        st.caption(
-            f"The converted model was there already; making it had taken {formatting.seconds(outcome.prepared.made_seconds)}."
-        )
+        st.caption(f"The converted model was there already; making it had taken {units.seconds(outcome.prepared.made_seconds)}.")
     if outcome.built and outcome.built.reused:
-        st.caption(f"The engine was there already; building it had taken {formatting.seconds(outcome.built.build_seconds)}.")
+        st.caption(f"The engine was there already; building it had taken {units.seconds(outcome.built.build_seconds)}.")
 
 
 def _asked(outcome: Outcome) -> None:
@@ -72,18 +73,17 @@ def _asked(outcome: Outcome) -> None:
     facts |= {f"axis {symbol}": f"{axis.min} : {axis.opt} : {axis.max}" for symbol, axis in request.profile.axes.items()}
     facts |= {"threads": str(request.threads or "all cores"), "seed": str(request.seed)}
     facts |= {name: str(value) for name, value in effective_options(request).items()}
-    _facts("What was asked", "Name", facts)
+    facts_table("What was asked", facts, "Name")
 
 
 def _versions(outcome: Outcome) -> None:
-    if versions := outcome.versions:
-        _facts("Versions", "Package", versions)
+    facts_table("Versions", outcome.versions, "Package")
 
 
 def _changed(change: StageChange) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
-        _facts(change.title, "What", change.prepared.details)
+        facts_table(change.title, change.prepared.details)
         _changed_nodes(change)
     with right:
         if change.ops:
@@ -96,16 +96,11 @@ def _changed_nodes(change: StageChange) -> None:
     rows = [(node, how) for how, names in change.prepared.changed.items() for node in names]
     if not rows:
         return
-    with st.expander(f"{formatting.plural(len(rows), 'node')} by name"):
+    with st.expander(f"{units.plural(len(rows), 'node')} by name"):
         frame = pd.DataFrame(rows, columns=["Node", "What became of it"])
         st.dataframe(frame, hide_index=True, alt=f"Nodes that the {change.stage.value} stage changed")
         if any(len(names) == MOST_NAMES for names in change.prepared.changed.values()):
             st.caption(f"At most {MOST_NAMES} of each kind are kept.")
-
-
-def _facts(title: str, column: str, facts: dict[str, str]) -> None:
-    st.markdown(f"**{title}**")
-    st.dataframe(pd.DataFrame({column: list(facts), "Value": list(facts.values())}), hide_index=True, alt=title)
 
 
 def _log(outcome: Outcome) -> None:
@@ -118,6 +113,4 @@ def _log(outcome: Outcome) -> None:
             stream.seek(max(0, path.stat().st_size - LOG_BYTES))
             st.code(stream.read().decode(errors="replace"), language=None, height=LOG_HEIGHT)
         if path.stat().st_size > LOG_BYTES:
-            st.caption(
-                f"The last {formatting.size(LOG_BYTES)} of {formatting.size(path.stat().st_size)}; Downloads has all of it."
-            )
+            st.caption(f"The last {units.size(LOG_BYTES)} of {units.size(path.stat().st_size)}; Downloads has all of it.")

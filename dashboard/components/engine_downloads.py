@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from core.analysis.sources import source_rows
+from core.base import units
 from core.request.commands import report_command_for
 from core.stages.child import LOG_FILE
 from core.stages.outcome import Outcome
-from dashboard import access, formatting, services
+from dashboard import access, services
 from dashboard.components.layer_table import layer_csv, source_frame
 from dashboard.components.layer_view import layer_view
 from dashboard.report import report_button
@@ -20,13 +21,11 @@ def downloads(outcome: Outcome) -> None:
     with st.popover("Download", icon=":material/download:"):
         ticket = access.token()
         engine = outcome.built.engine if outcome.built else None
-        _file(
-            f"Engine · {formatting.size(engine.size_bytes) if engine else 'not built'}", key, "engine", ticket, there=bool(engine)
-        )
+        _file(f"Engine · {units.size(engine.size_bytes) if engine else 'not built'}", key, "engine", ticket, there=bool(engine))
         _file("Model as built from", key, "model", ticket, there=outcome.prepared is not None)
         _file("Log", key, "log", ticket, there=(services.workspace().build_folder(key) / LOG_FILE).exists())
         view = layer_view(key)
-        stem = f"{outcome.model.name}-{formatting.digest(key)}"
+        stem = f"{outcome.model.name}-{units.digest(key)}"
         if view:
             st.download_button(
                 "Layers as CSV", lambda: layer_csv(view), f"{stem}-layers.csv", "text/csv", on_click="ignore", width="stretch",

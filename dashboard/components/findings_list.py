@@ -9,10 +9,10 @@ import streamlit as st
 
 from core.analysis.findings import Finding, findings
 from core.analysis.layers import LayerTotal, totals_by_kind
+from core.base.units import percent, plural
 from core.stages.outcome import Outcome
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select
-from dashboard.formatting import percent, plural
 
 LINKED = 6
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.base.units import milliseconds
 from core.benchmark.gpu import GpuTimes
-from dashboard.formatting import milliseconds
 
 
 def gpu_times_section(gpu: GpuTimes) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.base import units
 from core.base.errors import EngineRoomError
 from core.jobs.job import Job
 from core.request.commands import command_for
-from dashboard import formatting, links, services
+from dashboard import links, services
 from dashboard.components.job_list import REFRESH_SECONDS, announce, show_actions
 from dashboard.components.job_status import share_done, show_stages, show_state, status_line, title
 from dashboard.failures import show_error
@@ -53,8 +54,8 @@ def _job(job_id: str) -> None:
 
 def _facts(job: Job) -> None:
     st.caption(
-        f"Job {job.id} · build {formatting.digest(job.key)} · device {job.device} · "
-        f"attempt {max(1, job.attempt)} · worker {job.worker or formatting.UNKNOWN}"
+        f"Job {job.id} · build {units.digest(job.key)} · device {job.device} · "
+        f"attempt {max(1, job.attempt)} · worker {job.worker or units.UNKNOWN}"
     )
     if job.error and job.error.detail:
         with st.expander("Details of the error"):

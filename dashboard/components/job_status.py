@@ -7,25 +7,19 @@ from typing import Literal
 
 import streamlit as st
 
+from core.base import units
 from core.jobs.job import Job, JobState
 from core.request.paths import path_title
 from core.storage.builds import StageRecord, State
-from dashboard import formatting
 
-Colour = Literal["gray", "blue", "green", "red", "orange"]
-COLOURS: dict[JobState, Colour] = {
-    JobState.QUEUED: "gray",
-    JobState.RUNNING: "blue",
-    JobState.DONE: "green",
-    JobState.FAILED: "red",
-    JobState.CANCELLED: "orange",
-}
-BUILD_COLOURS: dict[State, Colour] = {
-    State.WAITING: "gray",
-    State.RUNNING: "blue",
-    State.DONE: "green",
-    State.FAILED: "red",
-    State.CANCELLED: "orange",
+# Of a job's, a build's and a stage's states, by what they are called.
+COLOURS: dict[str, Literal["gray", "blue", "green", "red", "orange"]] = {
+    "queued": "gray",
+    "waiting": "gray",
+    "running": "blue",
+    "done": "green",
+    "failed": "red",
+    "cancelled": "orange",
 }
 ICONS = {
     JobState.QUEUED: ":material/hourglass_empty:",
@@ -44,7 +38,7 @@ STAGE_ICONS = {
 
 
 def show_state(job: Job) -> None:
-    st.badge(job.state.value, icon=ICONS[job.state], color=COLOURS[job.state])
+    st.badge(job.state.value, icon=ICONS[job.state], color=COLOURS[job.state.value])
 
 
 def title(job: Job) -> str:
@@ -64,16 +58,16 @@ def status_line(job: Job) -> str:
     """What is going on, how long it has taken and how long it may take."""
     now = time.time()
     if job.state is JobState.QUEUED:
-        left = f" · takes about {formatting.seconds(job.remaining_seconds)}" if job.remaining_seconds else ""
-        return f"waiting since {formatting.ago(job.submitted_at, now)}{left}"
+        left = f" · takes about {units.seconds(job.remaining_seconds)}" if job.remaining_seconds else ""
+        return f"waiting since {units.ago(job.submitted_at, now)}{left}"
     if job.state is JobState.RUNNING:
         running = next((stage.stage.value for stage in job.stages if stage.state is State.RUNNING), "starting")
         doing = f"{running}: {job.progress.message}" if job.progress and job.progress.message else running
-        spent = formatting.seconds(now - job.started_at) if job.started_at else formatting.UNKNOWN
-        left = f" · about {formatting.seconds(job.remaining_seconds)} left" if job.remaining_seconds is not None else ""
+        spent = units.seconds(now - job.started_at) if job.started_at else units.UNKNOWN
+        left = f" · about {units.seconds(job.remaining_seconds)} left" if job.remaining_seconds is not None else ""
         return f"{doing} · {spent} so far{left}"
-    took = f" after {formatting.seconds(job.finished_at - job.started_at)}" if job.finished_at and job.started_at else ""
-    ended = f"{job.state.value} {formatting.ago(job.finished_at, now)}{took}"
+    took = f" after {units.seconds(job.finished_at - job.started_at)}" if job.finished_at and job.started_at else ""
+    ended = f"{job.state.value} {units.ago(job.finished_at, now)}{took}"
     return f"{ended} · {job.error.message}" if job.error else ended
 
 
@@ -88,5 +82,5 @@ def show_stages(job: Job) -> None:
 def _stage_time(record: StageRecord, job: Job) -> str:
     if record.state is State.RUNNING and record.started_at:
         message = f" · {job.progress.message}" if job.progress and job.progress.message else ""
-        return f"{formatting.seconds(time.time() - record.started_at)} so far{message}"
-    return formatting.seconds(record.seconds) if record.seconds is not None else record.state.value
+        return f"{units.seconds(time.time() - record.started_at)} so far{message}"
+    return units.seconds(record.seconds) if record.seconds is not None else record.state.value

@@ -8,10 +8,10 @@ from typing import Any
 import streamlit as st
 
 from core.analysis.colours import Colouring
+from core.base.units import plural
 from dashboard.charts.layers import Span, bars_data
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select, selected
-from dashboard.formatting import plural
 
 _HERE = Path(__file__).parent
 

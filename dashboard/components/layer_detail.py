@@ -5,10 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.analysis.layers import time_text
+from core.base.units import plural
 from core.graph.engine_graph import Layer
 from dashboard.components.layer_table import tensor_frame
 from dashboard.components.layer_view import LayerView
-from dashboard.formatting import milliseconds, percent, plural
+from dashboard.components.tables import table_height
+from dashboard.formatting import plain
 
 
 def layer_detail(view: LayerView, position: int) -> None:
@@ -19,9 +22,9 @@ def layer_detail(view: LayerView, position: int) -> None:
         "Kind": layer.kind,
         "Kernel": layer.kernel or "not told by the runtime",
         "Precision": layer.precision or "not told by the runtime",
-        "Time": milliseconds(row.time_ms) + (f", {percent(row.share)} of all layers" if row.share is not None else ""),
+        "Time": time_text(row.time_ms, row.share),
     }
-    st.markdown("  \n".join(f"{name}: **{_plain(value)}**" for name, value in facts.items()))
+    st.markdown("  \n".join(f"{name}: **{plain(value)}**" for name, value in facts.items()))
     _sources(view, layer)
     _tensors(layer)
     if layer.attributes:
@@ -42,7 +45,7 @@ def _sources(view: LayerView, layer: Layer) -> None:
     st.dataframe(
         pd.DataFrame({"Op": ops, "Node": layer.source_nodes}),
         hide_index=True,
-        height=min(250, 35 * (len(ops) + 1) + 3),
+        height=table_height(len(ops), 250),
         alt="Source nodes fused into the layer",
     )
 
@@ -53,8 +56,3 @@ def _tensors(layer: Layer) -> None:
             if tensors:
                 st.caption(title)
                 st.dataframe(tensor_frame(tensors), hide_index=True, alt=f"Tensors {title.lower()}")
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown leaves alone."""
-    return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>#|$~:" else letter for letter in text)

@@ -10,10 +10,10 @@ import streamlit as st
 
 from core.analysis.colours import Colouring
 from core.analysis.layer_graph import Neighbourhood, inside, neighbourhood, next_match, whole
-from core.analysis.layers import LayerRow
+from core.analysis.layers import LayerRow, time_text
+from core.base.units import milliseconds, percent, plural, shortened
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select, selected
-from dashboard.formatting import milliseconds, percent, plural
 
 HERE = Path(__file__).parent
 HEIGHT = 400
@@ -99,8 +99,8 @@ def _node(row: LayerRow, view: LayerView, colouring: Colouring) -> dict[str, Any
     time = [f"{milliseconds(row.time_ms)} · {percent(row.share)}"] if row.time_ms is not None else []
     return {
         "position": row.position,
-        "title": shortened(f"{row.position} · {row.kind}"),
-        "subtitle": "\n".join([shortened(_work(row, view)), *time]),
+        "title": label(f"{row.position} · {row.kind}"),
+        "subtitle": "\n".join([label(_work(row, view)), *time]),
         "told": _told(row),
         "colour": colouring.colour(row),
     }
@@ -119,18 +119,19 @@ def _work(row: LayerRow, view: LayerView) -> str:
 def _told(row: LayerRow) -> str:
     parts = [f"Layer {row.position}", row.kind, row.precision or ""]
     if row.time_ms is not None:
-        parts.append(f"{milliseconds(row.time_ms)}, {percent(row.share)} of the time")
+        parts.append(time_text(row.time_ms, row.share))
     parts.append(plural(len(row.source_nodes), "source node") if row.source_nodes else "no source node")
     return f"{', '.join(part for part in parts if part)}: {row.name}"
 
 
 def _inside(position: int, view: LayerView) -> dict[str, Any]:
     found = inside(view.graph.layers[position - 1], view.nodes)
-    nodes = [{"label": shortened(node.op), "name": f"{node.op}: {node.name}"} for node in found.nodes]
+    nodes = [{"label": label(node.op), "name": f"{node.op}: {node.name}"} for node in found.nodes]
     if found.more:
         nodes.append({"label": f"and {found.more} more", "name": "The panel beside the graph lists them all."})
     return {"nodes": nodes, "edges": found.edges}
 
 
-def shortened(text: str, length: int = WIDTH_IN_LETTERS) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+def label(text: str) -> str:
+    """As much of it as a box of the graph has room for."""
+    return shortened(text, WIDTH_IN_LETTERS)

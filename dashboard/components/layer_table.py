@@ -11,10 +11,11 @@ import streamlit as st
 from core.analysis.layer_graph import matching
 from core.analysis.layers import LayerRow
 from core.analysis.sources import IN_A_LAYER, SourceRow, source_rows
+from core.base.units import lengths, plural
 from core.graph.engine_graph import LayerTensor
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select, selected
-from dashboard.formatting import plural
+from dashboard.components.tables import table_height
 
 HEIGHT = 420
 
@@ -46,7 +47,7 @@ def layer_table(build: str, view: LayerView) -> None:
         on_select=on_select,
         selection_mode="single-row",
         hide_index=True,
-        height=min(HEIGHT, 35 * (len(rows) + 1) + 3),
+        height=table_height(len(rows), HEIGHT),
         column_config=_columns(view),
         placeholder="–",
         alt=f"{plural(len(rows), 'layer')} in execution order",
@@ -100,7 +101,7 @@ def _columns(view: LayerView) -> dict[str, Any]:
 
 
 def shape_text(shape: tuple[int, ...] | None) -> str | None:
-    return None if shape is None else "×".join(map(str, shape)) or "scalar"
+    return None if shape is None else lengths(shape)
 
 
 def tensor_frame(tensors: Sequence[LayerTensor]) -> pd.DataFrame:
@@ -145,7 +146,7 @@ def source_table(build: str, view: LayerView | None) -> None:
         on_select=on_select,
         selection_mode="single-row",
         hide_index=True,
-        height=min(HEIGHT, 35 * (len(shown) + 1) + 3),
+        height=table_height(len(shown), HEIGHT),
         column_config={"In layer": st.column_config.TextColumn(width="large"), "Why": st.column_config.TextColumn(width="large")},
         placeholder="–",
         alt=f"{plural(len(shown), 'source node')} and where they went",

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.analysis.layer_graph import Edge, layer_edges
 from core.analysis.layers import LayerRow, layer_rows
+from core.analysis.summary import Figure, build_figures
 from core.graph.engine_graph import EngineGraph, SourceNode
 from core.stages.outcome import Outcome
 from dashboard import services
@@ -51,6 +52,11 @@ def layer_view(key: str) -> LayerView | None:
     return _layer_view(key, stamp(key))
 
 
+def figures_of(key: str) -> tuple[Figure, ...]:
+    """A build's figures at a glance."""
+    return _figures(key, stamp(key))
+
+
 def stamp(key: str) -> Stamp:
     """Of what a build's stages have left; empty when there is no such build here."""
     files = services.workspace().builds.glob(f"{key}*/*.json") if key.isalnum() else []
@@ -60,6 +66,11 @@ def stamp(key: str) -> Stamp:
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
 def _outcome(key: str, stamp: Stamp) -> Outcome:
     return services.outcome(key)
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def _figures(key: str, stamp: Stamp) -> tuple[Figure, ...]:
+    return build_figures(outcome(key))
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.base import units
 from core.models.model import Model
 from core.request.paths import path_title, paths_for
 from core.storage.builds import Build, State
-from dashboard import formatting, links, services
+from dashboard import links, services
+from dashboard.components.job_status import COLOURS
+from dashboard.formatting import plain
 
 SHOWN = 12
-_COLOURS = {State.DONE: "green", State.FAILED: "red", State.CANCELLED: "orange", State.RUNNING: "blue", State.WAITING: "gray"}
 
 
 def show_builds(builds: Sequence[Build]) -> None:
@@ -32,13 +34,13 @@ def show_builds(builds: Sequence[Build]) -> None:
 
 
 def _figures(build: Build) -> str:
-    when = formatting.ago(build.finished_at or build.created_at, time.time())
+    when = units.ago(build.finished_at or build.created_at, time.time())
     if build.state is not State.DONE:
-        reason = f" {formatting.plain(build.error.message)}" if build.error else ""
-        return f":{_COLOURS[build.state]}-badge[{build.state.value}] :gray[{when}]{reason}"
+        reason = f" {plain(build.error.message)}" if build.error else ""
+        return f":{COLOURS[build.state.value]}-badge[{build.state.value}] :gray[{when}]{reason}"
     found = services.figures(build)
     parity = {True: ":green-badge[on par]", False: ":red-badge[not on par]", None: ":gray-badge[parity not known]"}[found.on_par]
-    return f"**{formatting.milliseconds(found.median_ms)}** · {formatting.size(found.size_bytes)} · {parity} :gray[{when}]"
+    return f"**{units.milliseconds(found.median_ms)}** · {units.size(found.size_bytes)} · {parity} :gray[{when}]"
 
 
 def show_paths(model: Model) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.base.errors import EngineRoomError
+from core.base.units import plural, size
 from core.models.model import Model
 from core.storage.builds import Build
 from dashboard import links, services
 from dashboard.failures import show_error
-from dashboard.formatting import plain, plural, size
+from dashboard.formatting import plain
 
 DONE = "deleted-model"  # session state: what to tell after the model's page is gone
 

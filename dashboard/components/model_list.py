@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.base.units import digest, short_count, size
 from core.models.model import Model
 from dashboard import links
-from dashboard.formatting import digest, plain, short_count, size
+from dashboard.formatting import plain
 
 SHOWN = 50
 

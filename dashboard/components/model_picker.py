@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.base import units
 from core.models.model import Model
-from dashboard import formatting, links, services
+from dashboard import links, services
 
 PARAMETER = "model"
 
@@ -35,4 +36,4 @@ def choose_model(label: str = "Model") -> Model | None:
 
 
 def _title(model: Model) -> str:
-    return f"{model.name} · {model.format.label} · {formatting.digest(model.digest)}"
+    return f"{model.name} · {model.format.label} · {units.digest(model.digest)}"

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.base.errors import EngineRoomError
 from core.base.tensors import Signature, TensorSpec
+from core.base.units import count, plural, shape, short_count, size
 from core.models.model import Model
 from core.storage.builds import Build
 from dashboard import services
@@ -14,7 +15,6 @@ from dashboard.charts.ops import ops_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.op_graph import op_graph
 from dashboard.failures import show_error
-from dashboard.formatting import count, plural, shape, short_count, size
 from dashboard.op_source import forms_of, op_graph_of
 
 FACT_PIXELS = 168

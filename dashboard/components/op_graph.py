@@ -10,10 +10,10 @@ import streamlit as st
 from core.analysis.colours import ColourBy, Colouring
 from core.analysis.layer_graph import Neighbourhood, layer_edges, neighbourhood, next_match, whole
 from core.analysis.layers import LayerRow, layer_rows
+from core.base.units import plural
 from core.graph.engine_graph import EngineGraph
 from dashboard import links
-from dashboard.components.layer_graph import shortened
-from dashboard.formatting import plural
+from dashboard.components.layer_graph import label
 
 HERE = Path(__file__).parent
 HEIGHT = 380
@@ -97,8 +97,8 @@ def graph_data(
         "nodes": [
             {
                 "position": row.position,
-                "title": shortened(row.kind),
-                "subtitle": shortened(_place(row)),
+                "title": label(row.kind),
+                "subtitle": label(_place(row)),
                 "told": _told(row),
                 "colour": colouring.colour(row),
             }

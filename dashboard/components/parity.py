@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.parity.result import Accuracy, OutputParity, Parity
+from core.analysis.deviation import trouble
+from core.parity.result import Accuracy, Parity
 from core.stages.outcome import Outcome
 
 
@@ -42,25 +43,17 @@ def parity_frame(parity: Parity) -> pd.DataFrame:
     frame = pd.DataFrame(
         {
             "Output": [
-                output.name + (" (worst)" if output.name == parity.worst and len(outputs) > 1 else "") for output in outputs
+                output.name + (" (worst)" if output is parity.worst_output and len(outputs) > 1 else "") for output in outputs
             ],
             "Relative error": pd.array([output.max_rel for output in outputs], dtype="Float64"),
             "Absolute error": pd.array([output.max_abs for output in outputs], dtype="Float64"),
             "Cosine": pd.array([output.cosine for output in outputs], dtype="Float64"),
             "Top-1 agrees": pd.array([output.top1 for output in outputs], dtype="Float64"),
             "Elements": [output.elements for output in outputs],
-            "Trouble": [_trouble(output) for output in outputs],
+            "Trouble": [trouble(output) for output in outputs],
         }
     )
     return frame.dropna(axis="columns", how="all")
-
-
-def _trouble(output: OutputParity) -> str | None:
-    if output.mismatch:
-        return output.mismatch
-    if output.non_finite:
-        return f"{output.non_finite:,} NaN or infinite"
-    return f"{output.unequal:,} unequal" if output.unequal else None
 
 
 def _accuracy(parity: Parity) -> None:

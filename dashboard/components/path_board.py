@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.analysis.targets import PathChoice
 from core.base.precision import Precision
-from dashboard.formatting import plural
+from core.base.units import plural
 
 BOARD = "path-board"  # theme.STYLE says how it looks on a narrow screen
 PRECISION_HELP = {

@@ -9,14 +9,14 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.analysis.comparison import candidate_from, payoff_of
-from core.analysis.payoff import Payoff, is_measure_for
+from core.analysis.payoff import Payoff, payoff_among
 from core.analysis.realized import Realized, compare_precisions
 from core.base.precision import Precision
+from core.base.units import percent, plural
 from core.precision.record import AccuracyCost, PrecisionRecord, RemedyRecord
 from core.stages.outcome import Outcome
 from dashboard import services
-from dashboard.formatting import percent, plain, plural
+from dashboard.formatting import plain
 
 _SHARE = st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0)
 
@@ -42,9 +42,7 @@ def precision_section(outcome: Outcome) -> None:
 
 def payoff_against_fp32(outcome: Outcome) -> Payoff | None:
     """Whether the build's precision paid, against the newest build of the same path in FP32; None without one."""
-    request = outcome.build.request
-    wide = [build.key for build in services.builds_of(request.model) if is_measure_for(build.request, request)]
-    return payoff_of(candidate_from(outcome), (candidate_from(services.outcome(key)) for key in wide))
+    return payoff_among(outcome, services.builds_of(outcome.build.request.model), services.outcome)
 
 
 def _payoff(found: Payoff | None) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.base import units
 from core.jobs.job import Job, JobState
 from core.request.paths import path_title
 from core.storage.builds import Build, State
-from dashboard import formatting, links, services
-from dashboard.components.job_status import BUILD_COLOURS, STAGE_ICONS, show_state, status_line, title
+from dashboard import links, services
+from dashboard.components.job_status import COLOURS, STAGE_ICONS, show_state, status_line, title
 
 REFRESH_SECONDS = 5.0
 
@@ -61,7 +62,7 @@ def _build_row(build: Build) -> None:
         text = f"{services.model_name(request.model)}: {path_title(request.path)} in {request.precision.value}"
         links.link(links.ENGINE, text, icon=":material/memory:", build=build.key)
     with state, st.container(horizontal=True, vertical_alignment="center"):
-        st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=BUILD_COLOURS[build.state])
-        when = formatting.ago(build.finished_at or build.created_at, time.time())
+        st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state.value])
+        when = units.ago(build.finished_at or build.created_at, time.time())
         going = build.state in (State.WAITING, State.RUNNING)
         st.caption(f"{'begun' if going else build.state.value} {when}, in the foreground")

@@ -8,10 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from core.backends.base import all_backends
+from core.base.units import plural, seconds
 from core.jobs.job import Worker
 from core.stages.toolchains import Toolchain
 from dashboard import links, services
-from dashboard.formatting import plural, seconds
 
 REFRESH_SECONDS = 5.0
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.analysis.board import board, default_baseline, titled_candidates
-from core.analysis.comparison import Standing
+from core.analysis.board import board, titled_candidates
+from core.analysis.comparison import Standing, default_baseline
 from core.base.profile import AxisRange, ShapeProfile
 from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome, load_outcome
@@ -51,10 +51,12 @@ def test_shapes_are_told(shelf: Shelf) -> None:
 
 
 def test_the_own_framework_is_the_baseline(shelf: Shelf) -> None:
-    outcomes = [load_outcome(shelf.workspace, key) for key in (shelf.int8, shelf.fp16, shelf.fp32, shelf.untimed)]
-    assert default_baseline(outcomes) == shelf.untimed
-    assert default_baseline(outcomes[:3]) == shelf.fp32
-    assert default_baseline(outcomes[:2]) is None
+    keys = (shelf.int8, shelf.fp16, shelf.fp32, shelf.untimed)
+    found = titled_candidates([load_outcome(shelf.workspace, key) for key in keys])
+    assert default_baseline(found) == shelf.untimed
+    assert default_baseline(found[::-1]) == shelf.untimed
+    assert default_baseline(found[:3]) == shelf.fp32
+    assert default_baseline(found[:2]) is None
     assert default_baseline([]) is None
 
 
@@ -63,5 +65,5 @@ def test_the_board_keeps_the_order_and_holds_accuracy(shelf: Shelf) -> None:
     rows = board(outcomes)
     assert [row.key for row in rows] == [shelf.failed, shelf.fp16, shelf.fp32]
     assert [row.standing for row in rows] == [Standing.FAILED, Standing.FASTER, Standing.BASELINE]
-    assert (rows[1].accuracy, rows[1].reference_accuracy, rows[0].accuracy) == (0.761, 0.762, None)
-    assert rows[1].device == "cuda"
+    assert (rows[1].candidate.accuracy, rows[1].candidate.reference_accuracy, rows[0].candidate.accuracy) == (0.761, 0.762, None)
+    assert rows[1].candidate.device == "cuda"

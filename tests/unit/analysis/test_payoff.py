@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.analysis.payoff import Payoff, conditions, is_measure_for, payoff
+from core.analysis.candidate import conditions
+from core.analysis.payoff import Payoff, is_measure_for, payoff
 from core.base.precision import Precision
+from core.base.units import milliseconds
 from core.benchmark.measurement import Measurement, Protocol
 from core.benchmark.statistics import latency, thinned, throughput
 from core.precision.settings import PrecisionSettings
@@ -58,7 +60,7 @@ def test_verdicts(median_ms: float, paid: bool, begins: str) -> None:
     found = judged(median_ms)
     assert found.paid is paid
     assert found.text.startswith(begins)
-    assert f"{found.fp32_ms:.3g} ms in FP32" in found.text
+    assert f"{milliseconds(found.fp32_ms)} in FP32" in found.text
     assert ("It is smaller, 25.0 MB against 100.0 MB." in found.text) is not paid
 
 

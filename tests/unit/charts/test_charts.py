@@ -72,7 +72,7 @@ def test_untimed_layers_are_drawn_by_their_source_nodes(shelf: Shelf) -> None:
 def test_latency_has_a_dot_with_its_interval_for_what_was_measured(rows: list[ComparisonRow]) -> None:
     figure = latency_figure(rows)
     medians = sorted(x for trace in figure.data for x in trace.x)
-    assert medians == sorted(row.median_ms for row in rows if row.median_ms is not None)
+    assert medians == sorted(row.latency.median_ms for row in rows if row.latency)
     for trace in figure.data:
         assert all(up > 0 and down > 0 for up, down in zip(trace.error_x.array, trace.error_x.arrayminus, strict=True))
 

@@ -1,0 +1,124 @@
+"""One build, as far as a comparison looks at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from core.base.precision import Precision
+from core.benchmark.latency import Latency
+from core.benchmark.measurement import Measurement, Protocol
+from core.graph.engine_graph import EngineGraph
+from core.parity.result import OutputParity, Parity
+from core.precision.settings import PrecisionSettings
+from core.request.build_request import BuildRequest
+from core.request.paths import path_title
+from core.stages.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One build; None for what it does not have.
+
+    Attributes:
+        key: Of the build.
+        title: For people: the path and what else sets it apart.
+        path: The path's id.
+        frozen_bytes: Of the model's weights alone.
+        build_seconds: Conversion counted in.
+        error: Why it failed; empty when it did not.
+        conditions: Equal for builds of the path that differ in precision alone; None when not known.
+    """
+
+    key: str
+    title: str
+    path: str
+    precision: Precision = Precision.FP32
+    measurement: Measurement | None = None
+    parity: Parity | None = None
+    size_bytes: int | None = None
+    frozen_bytes: int | None = None
+    build_seconds: float | None = None
+    graph: EngineGraph | None = None
+    error: str = ""
+    device: str = "cpu"
+    conditions: BuildRequest | None = None
+
+    @property
+    def name(self) -> str:
+        """The title with the precision, unless that is FP32."""
+        return self.title if self.precision is Precision.FP32 else f"{self.title} in {self.precision.value}"
+
+    @property
+    def latency(self) -> Latency | None:
+        return self.measurement.latency if self.measurement else None
+
+    @property
+    def on_par(self) -> bool | None:
+        """None where nothing tells: not checked, or all outputs were empty."""
+        return self.parity.on_par if self.parity else None
+
+    @property
+    def worst(self) -> OutputParity | None:
+        """The output farthest off."""
+        return self.parity.worst_output if self.parity else None
+
+    @property
+    def max_rel(self) -> float | None:
+        """Relative error of the worst output."""
+        return self.worst.max_rel if self.worst else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Top-1 on the user's labels."""
+        return self.parity.accuracy.top1 if self.parity and self.parity.accuracy else None
+
+    @property
+    def reference_accuracy(self) -> float | None:
+        """The same of the source model on the same inputs."""
+        return self.parity.reference_accuracy.top1 if self.parity and self.parity.reference_accuracy else None
+
+    @property
+    def size_ratio(self) -> float | None:
+        """Of the engine's size to the frozen weights'."""
+        return self.size_bytes / self.frozen_bytes if self.size_bytes is not None and self.frozen_bytes else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What makes its figures weak."""
+        measured, parity = self.measurement, self.parity
+        return (*(measured.warnings if measured else ()), *(parity.notes if parity else ()))
+
+
+def candidate_from(outcome: Outcome) -> Candidate:
+    """A stored build as a candidate."""
+    build, built, prepared = outcome.build, outcome.built, outcome.prepared
+    request = build.request
+    return Candidate(
+        key=build.key,
+        title=path_title(request.path),
+        path=request.path,
+        precision=request.precision,
+        measurement=outcome.measurement,
+        parity=outcome.parity,
+        size_bytes=built.engine.size_bytes if built else None,
+        frozen_bytes=outcome.model.frozen_bytes,
+        build_seconds=built.build_seconds + (prepared.made_seconds if prepared else 0.0) if built else None,
+        graph=outcome.graph,
+        error=build.error.message if build.error and not outcome.measurement else "",
+        device=request.device,
+        conditions=conditions(request),
+    )
+
+
+def conditions(request: BuildRequest) -> BuildRequest:
+    """Equal for builds that differ only in precision and in what they were compared on: an FP32 build's and its twins'."""
+    return replace(
+        request,
+        precision=Precision.FP32,
+        lowering=PrecisionSettings(),
+        calibration=None,
+        inputs=None,
+        seed=0,
+        ranges={},
+        protocol=Protocol(),
+    )

@@ -1,0 +1,185 @@
+"""A build in a few figures, each with what it is to be held against: what command line, report and page draw alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from core.analysis.deviation import deviation
+from core.analysis.layers import layer_rows, totals_by_precision
+from core.analysis.realized import compare_precisions
+from core.base.precision import Precision
+from core.base.units import NOT_MEASURED, interval, lengths, milliseconds, percent, plural, seconds, size, times
+from core.benchmark.latency import Latency
+from core.benchmark.measurement import Measurement
+from core.graph.engine_graph import EngineGraph
+from core.parity.result import Parity
+from core.stages.outcome import Outcome
+from core.storage.builds import Build
+
+TOO_FEW = "too few samples"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One figure.
+
+    Attributes:
+        basis: What it is of, as the value's sentence goes on: "of 3,000 samples, host to host".
+        against: What it is to be held against, a phrase each.
+    """
+
+    label: str
+    value: str
+    basis: str = ""
+    against: tuple[str, ...] = ()
+
+
+def build_figures(outcome: Outcome) -> tuple[Figure, ...]:
+    """The figures of a build, those that every build has first: not measured is said where it is so."""
+    return (
+        _latency(outcome.measurement),
+        _size(outcome),
+        _build_time(outcome),
+        _memory(outcome.measurement),
+        _parity(outcome.parity),
+        *_accuracy(outcome.parity),
+        *_layers(outcome.graph, outcome.build.request.precision),
+    )
+
+
+def failures(build: Build) -> list[str]:
+    """A sentence for each stage that failed, the optional ones too."""
+    return [f"Stage {record.stage.value}: {record.error}" for record in build.stages if record.error]
+
+
+def tails(latency: Latency) -> dict[str, str]:
+    """The high percentiles, or that samples are too few to tell them."""
+    return {
+        name: milliseconds(value) if value is not None else TOO_FEW
+        for name, value in (("p90", latency.p90_ms), ("p99", latency.p99_ms))
+    }
+
+
+def protocol_text(outcomes: Sequence[Outcome]) -> str:
+    """How the figures of builds were taken, from the first that has any."""
+    measured = next((outcome.measurement for outcome in outcomes if outcome.measurement), None)
+    if measured is None:
+        return "Nothing was measured."
+    shapes = ", ".join(f"{name} {lengths(shape)}" for name, shape in measured.shapes.items())
+    machine = measured.machine.get("gpu") or measured.machine.get("processor") or "processor unknown"
+    threads = f", {measured.settings['threads']} threads" if "threads" in measured.settings else ""
+    return (
+        f"{shapes}; at least {measured.protocol.min_seconds:g} s and {measured.protocol.min_samples} runs after warm-up, "
+        f"one at a time, host to host; {machine}{threads}."
+    )
+
+
+def _latency(measured: Measurement | None) -> Figure:
+    label = "Median latency"
+    if measured is None:
+        return Figure(label=label, value=NOT_MEASURED, against=("the stage that measures has not run or failed",))
+    latency = measured.latency
+    return Figure(
+        label=label,
+        value=milliseconds(latency.median_ms),
+        basis=f"of {latency.samples:,} samples, host to host",
+        against=(
+            f"95 % interval {interval(latency.low_ms, latency.high_ms)}",
+            ", ".join(f"{name} {value}" for name, value in tails(latency).items()),
+            f"{measured.throughput:,.1f} a second",
+        ),
+    )
+
+
+def _size(outcome: Outcome) -> Figure:
+    built, model = outcome.built, outcome.model
+
+    def beside(what: str, base: int) -> str:
+        ratio = f" ({times(built.engine.size_bytes / base)})" if built and base else ""
+        return f"{what} {size(base)}{ratio}"
+
+    return Figure(
+        label="Engine size",
+        value=size(built.engine.size_bytes) if built else "not built",
+        basis="of the files that a deployment needs" if built else "",
+        against=(
+            beside("source on disk", model.size_bytes),
+            *((beside("frozen weights", model.frozen_bytes),) if model.frozen_bytes else ()),
+        ),
+    )
+
+
+def _build_time(outcome: Outcome) -> Figure:
+    built, measured = outcome.built, outcome.measurement
+    told = ["reused: it was there already"] if built and built.reused else []
+    if measured:
+        told += [f"loads in {milliseconds(measured.load_ms)}", f"first inference {milliseconds(measured.first_ms)}"]
+    return Figure(
+        label="Build time",
+        value=seconds(built.build_seconds) if built else "not built",
+        basis="from the prepared model's file to the finished engine, conversion not counted in" if built else "",
+        against=tuple(told),
+    )
+
+
+def _memory(measured: Measurement | None) -> Figure:
+    if measured is None:
+        return Figure(label="Memory", value=NOT_MEASURED)
+    return Figure(
+        label="Memory",
+        value=size(measured.memory_bytes),
+        basis="of the measuring process at its peak",
+        against=(f"above {size(measured.baseline_memory_bytes)} of the process before loading",),
+    )
+
+
+def _parity(parity: Parity | None) -> Figure:
+    if parity is None:
+        return Figure(label="Parity", value="not checked", against=("nothing tells whether its outputs are right",))
+    worst = parity.worst_output
+    named = (f"worst is {worst.name}",) if worst and len(parity.outputs) > 1 else ()
+    return Figure(
+        label="Parity",
+        value=parity.verdict,
+        basis=f"with {parity.reference}, on {parity.inputs}",
+        against=(*named, *(deviation(worst) if worst else ())),
+    )
+
+
+def _accuracy(parity: Parity | None) -> Iterator[Figure]:
+    if parity and parity.accuracy:
+        source = parity.reference_accuracy
+        yield Figure(
+            label="Accuracy",
+            value=percent(parity.accuracy.top1, 4),
+            basis=f"top-1 on {plural(parity.accuracy.samples, 'labelled sample')}",
+            against=(f"source model {percent(source.top1, 4)}",) if source else (),
+        )
+
+
+def _layers(graph: EngineGraph | None, asked: Precision) -> Iterator[Figure]:
+    if graph is None or not graph.layers:
+        return
+    first = totals_by_precision(layer_rows(graph))[0]
+    most = f"{percent(first.share)} of the time" if first.share is not None else f"{first.layers} of {len(graph.layers)}"
+    lost = (f"{plural(len(graph.unmapped), 'node')} not mapped",) if graph.unmapped else ()
+    yield Figure(
+        label="Layers",
+        value=f"{len(graph.layers):,}",
+        against=(
+            f"from {plural(len(graph.source_nodes), 'source node')}",
+            f"{len(graph.fused_layers):,} fused, of several nodes each",
+            *lost,
+            f"{most} in {first.key}",
+        ),
+    )
+    realized = compare_precisions(graph, asked)
+    if realized.agreeing is not None:
+        timed = realized.agreeing_time
+        yield Figure(
+            label="Ran as asked",
+            value=percent(realized.agreeing),
+            basis=f"of the nodes, {asked.value} asked for",
+            against=(f"{percent(timed)} of the time",) if timed is not None else (),
+        )

@@ -1,0 +1,67 @@
+"""A build in figures, as the command line, the report and the page draw them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from core.analysis.summary import Figure, build_figures, failures, protocol_text
+from core.stages.outcome import Outcome, load_outcome
+from core.storage.workspace import Workspace
+from tests.stored_builds import Shelf, fill
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return fill(Workspace(tmp_path_factory.mktemp("workspace")))
+
+
+def figures(outcome: Outcome) -> dict[str, Figure]:
+    return {figure.label: figure for figure in build_figures(outcome)}
+
+
+def test_every_figure_stands_beside_what_it_is_held_against(shelf: Shelf) -> None:
+    found = figures(load_outcome(shelf.workspace, shelf.fp16))
+    assert list(found) == [
+        "Median latency", "Engine size", "Build time", "Memory", "Parity", "Accuracy", "Layers", "Ran as asked",
+    ]  # fmt: skip
+    assert found["Median latency"].value == "0.619 ms"
+    assert found["Median latency"].against[0].startswith("95 % interval 0.61")
+    assert found["Engine size"].against == ("source on disk 102.4 MB (0.50×)", "frozen weights 102.0 MB (0.50×)")
+    assert (found["Build time"].value, found["Build time"].against) == ("38 s", ("loads in 120 ms", "first inference 3.00 ms"))
+    assert (found["Memory"].value, found["Memory"].against) == ("600.0 MB", ("above 300.0 MB of the process before loading",))
+    assert found["Parity"].against == ("relative error 2.0e-03", "cosine 0.999900", "top-1 agrees 100 %")
+    assert (found["Accuracy"].value, found["Accuracy"].against) == ("76.1 %", ("source model 76.2 %",))
+    assert found["Layers"].value == "63"
+    assert found["Ran as asked"].basis == "of the nodes, fp16 asked for"
+
+
+def test_what_was_not_found_is_said_and_is_no_zero(shelf: Shelf) -> None:
+    outcome = load_outcome(shelf.workspace, shelf.failed)
+    values = {label: figure.value for label, figure in figures(outcome).items()}
+    assert values == {
+        "Median latency": "not measured",
+        "Engine size": "not built",
+        "Build time": "not built",
+        "Memory": "not measured",
+        "Parity": "not checked",
+    }
+    assert failures(outcome.build) == ["Stage build: TensorRT found no kernel for a block. Give it more workspace."]
+    assert protocol_text([outcome]) == "Nothing was measured."
+
+
+def test_the_failing_output_is_the_one_that_is_told(shelf: Shelf) -> None:
+    outcome = load_outcome(shelf.workspace, shelf.int8)
+    assert outcome.parity
+    broken = replace(outcome.parity.outputs[0], name="count", max_rel=None, cosine=None, top1=None, unequal=3)
+    passing = replace(outcome.parity.outputs[0], max_rel=1e-3)
+    parity = replace(outcome.parity, outputs=(passing, broken))
+    assert figures(replace(outcome, parity=parity))["Parity"].against == ("worst is count", "3 unequal")
+
+
+def test_conditions_are_those_of_the_first_measured_build(shelf: Shelf) -> None:
+    outcomes = [load_outcome(shelf.workspace, key) for key in (shelf.failed, shelf.fp16)]
+    told = protocol_text(outcomes)
+    assert told.startswith("image 1×224×224×3; at least 3 s and 30 runs after warm-up")
+    assert told.endswith("NVIDIA H100.")

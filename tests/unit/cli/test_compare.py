@@ -1,0 +1,61 @@
+"""One rule for the command line, the page and the report: the same baseline, titles and verdicts of the same builds."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from core.analysis.board import board
+from core.analysis.comparison import Standing, summary
+from core.base.files import WORKSPACE_VARIABLE
+from core.cli import compare
+from core.cli.app import app
+from core.report.page import report
+from core.stages.outcome import load_outcome
+from core.storage.workspace import Workspace
+from dashboard.components.comparison_board import comparison_frame
+from tests.stored_builds import Shelf, fill
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """Its own framework is neither built first nor the fastest; `engineroom compare` finds everything built."""
+    shelf = fill(Workspace(tmp_path))
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path))
+    stored = iter([shelf.fp32, shelf.fp16, shelf.int8, shelf.untimed])
+    monkeypatch.setattr(compare, "make_request", lambda *_: next(stored))
+    monkeypatch.setattr(compare, "run_in_foreground", lambda workspace, key, **_: load_outcome(workspace, key))
+    return shelf
+
+
+def asked(shelf: Shelf, *more: str) -> str:
+    paths = [argument for path in "abcd" for argument in ("--path", path)]
+    done = CliRunner().invoke(app, ["compare", shelf.model.digest, *paths, *more])
+    return done.stdout
+
+
+def test_command_line_page_and_report_judge_alike(shelf: Shelf) -> None:
+    told = json.loads(asked(shelf, "--json"))
+    outcomes = [load_outcome(shelf.workspace, row["key"]) for row in told]
+    newest_first = board(outcomes[::-1])
+    by_key = {row.key: row for row in newest_first}
+    assert [row["key"] for row in told if row["standing"] == Standing.BASELINE.value] == [shelf.untimed]
+    for row in told:
+        other = by_key[row["key"]]
+        assert (row["title"], row["standing"], row["verdict"]) == (other.candidate.title, other.standing.value, other.verdict)
+    frame = comparison_frame(newest_first)
+    assert set(zip(frame["Build"], frame["Verdict"], strict=True)) == {(row["title"], row["verdict"]) for row in told}
+    html = report(outcomes)
+    assert all(escape(row["verdict"]) in html for row in told)
+    assert escape(summary(newest_first)) in html
+
+
+def test_the_table_has_the_summary_of_the_page(shelf: Shelf) -> None:
+    shown = " ".join(asked(shelf).split())
+    outcomes = [load_outcome(shelf.workspace, key) for key in (shelf.untimed, shelf.int8, shelf.fp16, shelf.fp32)]
+    assert summary(board(outcomes)) in shown
+    assert "0.619 ms" in shown
