@@ -13,6 +13,7 @@ from core.precision.settings import PrecisionSettings
 from core.request.build_request import BuildRequest
 from core.request.paths import path_title
 from core.stages.outcome import Outcome
+from core.storage.builds import StageName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,8 @@ class Candidate:
         path: The path's id.
         frozen_bytes: Of the model's weights alone.
         build_seconds: Conversion counted in.
-        error: Why it failed; empty when it did not.
+        error: Why there is no engine; empty when there is one.
+        unmeasured: Why there are no figures, in a phrase, "not run here: ..." among them; empty when there are.
         conditions: Equal for builds of the path that differ in precision alone; None when not known.
     """
 
@@ -40,6 +42,7 @@ class Candidate:
     build_seconds: float | None = None
     graph: EngineGraph | None = None
     error: str = ""
+    unmeasured: str = ""
     device: str = "cpu"
     conditions: BuildRequest | None = None
 
@@ -104,7 +107,8 @@ def candidate_from(outcome: Outcome) -> Candidate:
         frozen_bytes=outcome.model.frozen_bytes,
         build_seconds=built.build_seconds + (prepared.made_seconds if prepared else 0.0) if built else None,
         graph=outcome.graph,
-        error=build.error.message if build.error and not outcome.measurement else "",
+        error=build.error.message if build.error and not built else "",
+        unmeasured="" if outcome.measurement else build.not_run or f"not measured: {build.missing(StageName.MEASURE)}",
         device=request.device,
         conditions=conditions(request),
     )

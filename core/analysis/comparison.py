@@ -144,7 +144,7 @@ def _judged(candidate: Candidate, base: Candidate | None, ratio: MedianRatio | N
     if wrong:
         return Standing.WRONG, wrong
     if not candidate.measurement:
-        return (Standing.FAILED, f"failed: {candidate.error}") if candidate.error else (Standing.NOT_MEASURED, "not measured")
+        return _judged_without_figures(candidate)
     if base is None or ratio is None:
         against = f"on other shapes than {base.title}" if base else "with no baseline"
         return Standing.NOT_COMPARABLE, f"not comparable: measured {against}"
@@ -152,6 +152,12 @@ def _judged(candidate: Candidate, base: Candidate | None, ratio: MedianRatio | N
     if candidate.parity is None:
         return standing, f"{verdict}, parity not checked"
     return standing, verdict if candidate.on_par is not None else f"{verdict}, all outputs empty"
+
+
+def _judged_without_figures(candidate: Candidate) -> tuple[Standing, str]:
+    if candidate.error:
+        return Standing.FAILED, f"failed: {candidate.error}"
+    return Standing.NOT_MEASURED, candidate.unmeasured or Standing.NOT_MEASURED.value
 
 
 def _judged_by_speed(base: Candidate, ratio: MedianRatio, paid: Payoff | None) -> tuple[Standing, str]:
@@ -192,6 +198,7 @@ def row_as_data(row: ComparisonRow) -> dict[str, Any]:
         "speedup_high": row.speedup.high if row.speedup else None,
         **_picked(candidate, "notes", "device", "accuracy", "reference_accuracy"),
         **_picked(row, "payoff", "disagreements"),
+        "unmeasured": candidate.unmeasured,
     }
 
 

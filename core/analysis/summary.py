@@ -15,9 +15,10 @@ from core.benchmark.measurement import Measurement
 from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
 from core.stages.outcome import Outcome
-from core.storage.builds import Build
+from core.storage.builds import Build, StageName
 
 TOO_FEW = "too few samples"
+NOT_RUN = "not run here"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +39,11 @@ class Figure:
 def build_figures(outcome: Outcome) -> tuple[Figure, ...]:
     """The figures of a build, those that every build has first: not measured is said where it is so."""
     return (
-        _latency(outcome.measurement),
+        _latency(outcome.measurement, outcome.build),
         _size(outcome),
         _build_time(outcome),
-        _memory(outcome.measurement),
-        _parity(outcome.parity),
+        _memory(outcome.measurement, outcome.build),
+        _parity(outcome.parity, outcome.build),
         *_accuracy(outcome.parity),
         *_layers(outcome.graph, outcome.build.request.precision),
     )
@@ -75,10 +76,15 @@ def protocol_text(outcomes: Sequence[Outcome]) -> str:
     )
 
 
-def _latency(measured: Measurement | None) -> Figure:
+def _lacking(label: str, value: str, build: Build, stage: StageName) -> Figure:
+    """A figure that there is not, with why: of an engine that does not run where it is built, in other words."""
+    return Figure(label=label, value=NOT_RUN if build.not_run else value, against=(build.missing(stage),))
+
+
+def _latency(measured: Measurement | None, build: Build) -> Figure:
     label = "Median latency"
     if measured is None:
-        return Figure(label=label, value=NOT_MEASURED, against=("the stage that measures has not run or failed",))
+        return _lacking(label, NOT_MEASURED, build, StageName.MEASURE)
     latency = measured.latency
     return Figure(
         label=label,
@@ -123,9 +129,9 @@ def _build_time(outcome: Outcome) -> Figure:
     )
 
 
-def _memory(measured: Measurement | None) -> Figure:
+def _memory(measured: Measurement | None, build: Build) -> Figure:
     if measured is None:
-        return Figure(label="Memory", value=NOT_MEASURED)
+        return _lacking("Memory", NOT_MEASURED, build, StageName.MEASURE)
     return Figure(
         label="Memory",
         value=size(measured.memory_bytes),
@@ -134,9 +140,9 @@ def _memory(measured: Measurement | None) -> Figure:
     )
 
 
-def _parity(parity: Parity | None) -> Figure:
+def _parity(parity: Parity | None, build: Build) -> Figure:
     if parity is None:
-        return Figure(label="Parity", value="not checked", against=("nothing tells whether its outputs are right",))
+        return _lacking("Parity", "not checked", build, StageName.PARITY)
     worst = parity.worst_output
     named = (f"worst is {worst.name}",) if worst and len(parity.outputs) > 1 else ()
     return Figure(

@@ -39,11 +39,6 @@ class Outcome:
     measurement: Measurement | None = None
 
     @property
-    def not_run(self) -> str:
-        """Why the engine was not run where it was built; empty when it was to be."""
-        return self.build.not_run
-
-    @property
     def versions(self) -> dict[str, str]:
         """Of the packages that prepared the model and built the engine."""
         told = {name: version for prepared in self.preparations.values() for name, version in prepared.versions.items()}

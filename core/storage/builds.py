@@ -68,6 +68,13 @@ class Build:
     finished_at: float | None = None
     not_run: str = ""
 
+    def missing(self, stage: StageName) -> str:
+        """Why a stage that has left nothing did not, in a phrase: it is not run here, it failed, or its turn has not come."""
+        record = next((record for record in self.stages if record.stage is stage), None)
+        if self.not_run and record is None:
+            return self.not_run
+        return f"its stage failed: {record.error.message}" if record and record.error else "its stage has not run"
+
     @property
     def error(self) -> Failure | None:
         """Why it failed, or what an optional stage could not do."""

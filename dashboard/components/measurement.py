@@ -8,18 +8,19 @@ from core.analysis.summary import tails
 from core.base.units import digest, interval, lengths, milliseconds, size
 from core.benchmark.measurement import Measurement
 from core.stages.outcome import Outcome
+from core.storage.builds import StageName
 from dashboard.charts.latency import samples_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.gpu_times import gpu_times_section
 from dashboard.components.tables import facts_table
+from dashboard.formatting import plain
 
 
 def measurement_section(outcome: Outcome) -> None:
     measured = outcome.measurement
     if measured is None:
-        st.info(
-            "Latency was not measured: the stage has not run or failed. The tab Build has the log.", icon=":material/timer_off:"
-        )
+        why = plain(outcome.build.missing(StageName.MEASURE)).removesuffix(".")
+        st.info(f"Latency was not measured: {why}. The tab Build has the log.", icon=":material/timer_off:")
         return
     for warning in measured.warnings:
         st.warning(warning, icon=":material/warning:")

@@ -40,7 +40,8 @@ def _figures(build: Build) -> str:
         return f":{COLOURS[build.state.value]}-badge[{build.state.value}] :gray[{when}]{reason}"
     found = services.figures(build)
     parity = {True: ":green-badge[on par]", False: ":red-badge[not on par]", None: ":gray-badge[parity not known]"}[found.on_par]
-    return f"**{units.milliseconds(found.median_ms)}** · {units.size(found.size_bytes)} · {parity} :gray[{when}]"
+    latency = plain(build.not_run) or units.milliseconds(found.median_ms)
+    return f"**{latency}** · {units.size(found.size_bytes)} · {parity} :gray[{when}]"
 
 
 def show_paths(model: Model) -> None:

@@ -8,12 +8,15 @@ import streamlit as st
 from core.analysis.deviation import trouble
 from core.parity.result import Accuracy, Parity
 from core.stages.outcome import Outcome
+from core.storage.builds import StageName
+from dashboard.formatting import plain
 
 
 def parity_section(outcome: Outcome) -> None:
     parity = outcome.parity
     if parity is None:
-        st.info("Parity was not checked: the stage has not run or failed, so nothing tells whether its outputs are right.")
+        why = plain(outcome.build.missing(StageName.PARITY)).removesuffix(".")
+        st.info(f"Parity was not checked: {why}. Nothing tells whether its outputs are right.")
         return
     if parity.on_par is None:
         st.warning("Nothing to compare: all outputs were empty for these inputs.", icon=":material/help:")

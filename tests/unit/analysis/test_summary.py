@@ -6,8 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from core.analysis.board import board
+from core.analysis.comparison import Standing, row_as_data
 from core.analysis.summary import Figure, build_figures, failures, protocol_text
+from core.base.errors import Failure
 from core.stages.outcome import Outcome, load_outcome
+from core.storage.builds import StageName, StageRecord, State
 from core.storage.workspace import Workspace
 from tests.stored_builds import Shelf, fill
 
@@ -49,6 +53,37 @@ def test_what_was_not_found_is_said_and_is_no_zero(shelf: Shelf) -> None:
     }
     assert failures(outcome.build) == ["Stage build: TensorRT found no kernel for a block. Give it more workspace."]
     assert protocol_text([outcome]) == "Nothing was measured."
+
+
+def unmeasured(shelf: Shelf, **of_the_build: object) -> Outcome:
+    """A build whose engine is there and whose figures are not."""
+    outcome = load_outcome(shelf.workspace, shelf.fp16)
+    kept = [record for record in outcome.build.stages if record.stage not in (StageName.PARITY, StageName.MEASURE)]
+    build = replace(outcome.build, **{"stages": tuple(kept), **of_the_build})
+    return replace(outcome, build=build, measurement=None, parity=None)
+
+
+def test_a_good_engine_that_was_not_measured_is_one(shelf: Shelf) -> None:
+    why = Failure(kind="RunFailed", message="The device was taken away.")
+    failed = StageRecord(stage=StageName.MEASURE, state=State.FAILED, error=why)
+    outcome = unmeasured(shelf, stages=(failed,))
+    told = figures(outcome)["Median latency"]
+    assert (told.value, told.against) == ("not measured", ("its stage failed: The device was taken away.",))
+    (row,) = board([outcome])
+    assert row.standing is Standing.NOT_MEASURED
+    assert row.verdict == "not measured: its stage failed: The device was taken away."
+
+
+def test_what_does_not_run_where_it_is_built_says_so(shelf: Shelf) -> None:
+    where = "not run here: it runs on a GPU of compute capability 8.0"
+    outcome = unmeasured(shelf, not_run=where)
+    found = figures(outcome)
+    for label in ("Median latency", "Memory", "Parity"):
+        assert (found[label].value, found[label].against) == ("not run here", (where,))
+    assert found["Engine size"].value != "not built"
+    (row,) = board([outcome])
+    assert (row.standing, row.verdict) == (Standing.NOT_MEASURED, where)
+    assert row_as_data(row)["unmeasured"] == where
 
 
 def test_the_failing_output_is_the_one_that_is_told(shelf: Shelf) -> None:
