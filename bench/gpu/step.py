@@ -28,7 +28,6 @@ from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Source
 from core.parity.batches import batch_length
 from core.parity.compare import compare
-from core.parity.tolerance import tolerance_for
 from core.precision.quantize import WEIGHTED_OPS
 
 LAYER_RUNS = 30
@@ -121,7 +120,7 @@ def measured(row: Row, out: Path, seconds: float) -> dict[str, Any]:
         outputs = [session.run(_sample(feeds, index, batch)) for index in range(SAMPLES)]
     told = [{name: array[i : i + 1] for name, array in expected.items()} for i in range(SAMPLES)]
     got = [{name: array[:1] for name, array in output.items()} for output in outputs]
-    result["parity"] = to_data(compare(told, got, tolerance_for(row.precision), reference_title="TensorFlow on the CPU"))
+    result["parity"] = to_data(compare(told, got, row.precision.facts.tolerance, reference_title="TensorFlow on the CPU"))
 
     result["measurement"] = _short(measure(lambda: backend.open(engine), first, protocol, silent, batch=batch))
     if row.backend in ("tensorrt", "tf-trt"):

@@ -13,26 +13,19 @@ GREY = "#7b8794"
 ACCENT = "#1583a0"
 CATEGORICAL = ("#3d7ab8", "#c8772a", "#2f9469", "#b3509e", "#8a6bc9", "#b08d1f", "#d1555f", "#3a9aa8")
 
-# As builds ask for them, then as layers compute in them.
-PRECISIONS = {
-    Precision.FP32: "#3d7ab8",
-    Precision.TF32: "#3a9aa8",
-    Precision.FP16: "#2f9469",
-    Precision.BF16: "#8a6bc9",
-    Precision.INT8: "#c8772a",
-    Precision.FP8: "#d1555f",
-}
+# As layers compute in them, then as builds ask for them.
 _BY_DTYPE = {
-    "float32": PRECISIONS[Precision.FP32],
-    "tf32": PRECISIONS[Precision.TF32],
-    "float16": PRECISIONS[Precision.FP16],
-    "bfloat16": PRECISIONS[Precision.BF16],
-    "int8": PRECISIONS[Precision.INT8],
+    "float32": "#3d7ab8",
+    "tf32": "#3a9aa8",
+    "float16": "#2f9469",
+    "bfloat16": "#8a6bc9",
+    "int8": "#c8772a",
     "uint8": "#b08d1f",
     "int32": "#5f6a76",
-    "float8_e4m3fn": PRECISIONS[Precision.FP8],
+    "float8_e4m3fn": "#d1555f",
     "float8_e5m2": "#b3509e",
 }
+PRECISIONS = {precision: _BY_DTYPE[precision.facts.dtype] for precision in Precision}
 # Shares of the time from which a step begins; 3 % and 10 % are the thresholds of the findings.
 _STEPS = ((0.20, "20 % and more", "#96357a"), (0.10, "10 to 20 %", "#c8423c"), (0.03, "3 to 10 %", "#cf7a26"),
           (0.01, "1 to 3 %", "#ad8a1c"), (0.0, "below 1 %", GREY))  # fmt: skip

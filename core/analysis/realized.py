@@ -9,25 +9,17 @@ from core.analysis.layers import sum_times, total_time_ms
 from core.base.precision import Precision
 from core.graph.engine_graph import EngineGraph, Layer
 
-# Narrower types have higher numbers; what is not here (integers for indices, booleans) is no matter of precision.
-_NARROWNESS = {"float64": 0, "float32": 1, "tf32": 2, "bfloat16": 3, "float16": 3, "float8_e4m3fn": 4, "int8": 4}
+# What is not here (integers for indices, booleans) is no matter of precision.
+_BITS = {"float64": 64, **{precision.facts.dtype: precision.facts.bits for precision in Precision}}
 _ALIASES = {
     "uint8": "int8",
     "float8_e5m2": "float8_e4m3fn",
     "float8_e4m3fnuz": "float8_e4m3fn",
     "float8_e5m2fnuz": "float8_e4m3fn",
 }
-_ASKED = {
-    Precision.FP32: "float32",
-    Precision.TF32: "tf32",
-    Precision.FP16: "float16",
-    Precision.BF16: "bfloat16",
-    Precision.INT8: "int8",
-    Precision.FP8: "float8_e4m3fn",
-}
 # A runtime tells TF32 as FP32, as tensors have no other type, and may compute wider than single precision.
 _ALIKE = {("tf32", "float32"), ("tf32", "float64"), ("float32", "float64")}
-_QUANTIZED_TYPES = {"int8", "float8_e4m3fn"}
+_QUANTIZED_TYPES = {precision.facts.dtype for precision in Precision if precision.quantizes}
 _QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 _NAMED = 3  # nodes that a warning names
 _SMALL = 0.01  # a share of the time that is worth no warning
@@ -123,7 +115,7 @@ def compare_precisions(graph: EngineGraph, precision: Precision | None = None) -
     """
     asked = {node.name: node.requested for node in graph.source_nodes if node.requested}
     if not asked and precision is not None:
-        asked = {node.name: _ASKED[precision] for node in graph.source_nodes}
+        asked = {node.name: precision.facts.dtype for node in graph.source_nodes}
     allowed = set(asked.values()) & _QUANTIZED_TYPES | ({"float16"} if precision and precision.quantizes else set())
     if any(node.op in _QUANTIZERS for node in graph.source_nodes):
         allowed.add("int8")
@@ -132,8 +124,8 @@ def compare_precisions(graph: EngineGraph, precision: Precision | None = None) -
     groups: dict[tuple[str, str], list[Layer]] = {}
     for layer in graph.layers:
         realized = _plain(layer.precision)
-        if inside[layer.name] and realized in _NARROWNESS:
-            wanted = max((asked[name] for name in inside[layer.name]), key=_NARROWNESS.__getitem__)
+        if inside[layer.name] and realized in _BITS:
+            wanted = min((asked[name] for name in inside[layer.name]), key=_BITS.__getitem__)
             groups.setdefault((wanted, realized), []).append(layer)
     pairs = [
         PrecisionPair(
@@ -172,7 +164,7 @@ def _nodes(
 
 
 def _as_asked(wanted: str, realized: str, allowed: set[str]) -> bool:
-    narrower = _NARROWNESS[realized] > _NARROWNESS[wanted]
+    narrower = _BITS[realized] < _BITS[wanted]
     return realized == wanted or (wanted, realized) in _ALIKE or (narrower and realized in allowed)
 
 

@@ -16,14 +16,8 @@ NEWEST_TENSORRT = (11, 0)
 _TENSORRT_OPSETS = (((8, 5), 17), ((10, 0), 20), ((10, 15), 24), ((11, 0), 25))
 # ONNX Runtime 1.31 and OpenVINO 2026 run everything up to here.
 _CPU_OPSET = 22
-
-
-# Compute capability and TensorRT version from which on each precision works, from the support matrices' table of hardware.
-_GPU_NEEDS = {
-    Precision.TF32: ((8, 0), (8, 5)),
-    Precision.BF16: ((8, 0), (9, 0)),
-    Precision.FP8: ((8, 9), (10, 0)),
-}
+# Q and DQ between FP16 tensors came with it.
+FP16_QDQ_OPSET = 19
 
 
 class QuantizedOutputs(str, Enum):
@@ -101,13 +95,8 @@ class Target:
         return self.for_tensorrt and not self.strongly_typed
 
     def builder_flags(self, precision: Precision) -> tuple[str, ...]:
-        """The `BuilderFlag`s that weak typing needs besides the graph; none where types are strong.
-
-        A graph quantized for weak typing is FP32 between its Q/DQ nodes, and FP16 lets TensorRT narrow that.
-        """
-        if not self.weakly_typed:
-            return ()
-        return {Precision.FP16: ("FP16",), Precision.INT8: ("INT8", "FP16")}.get(precision, ())
+        """The `BuilderFlag`s that weak typing needs besides the graph; none where types are strong."""
+        return precision.facts.weak_flags if self.weakly_typed else ()
 
 
 def parse_target(text: str) -> Target:
@@ -135,9 +124,8 @@ def parse_target(text: str) -> Target:
 
 def min_opset(precision: Precision, target: Target) -> int:
     """The opset a graph in that precision needs at least."""
-    needed = {Precision.FP16: 13, Precision.BF16: 22, Precision.INT8: 13, Precision.FP8: 19}.get(precision, 1)
-    # Q and DQ between FP16 tensors came with opset 19.
-    return max(needed, 19) if precision is Precision.INT8 and target.rest is Precision.FP16 else needed
+    fp16_between = precision.quantizes and target.rest is Precision.FP16
+    return max(precision.facts.opset, FP16_QDQ_OPSET) if fp16_between else precision.facts.opset
 
 
 def check_target(precision: Precision, target: Target) -> None:
@@ -146,7 +134,7 @@ def check_target(precision: Precision, target: Target) -> None:
     Raises:
         InvalidRequest: The precision came later.
     """
-    since = _GPU_NEEDS.get(precision, ((0, 0), (0, 0)))[1]
+    since = precision.facts.tensorrt
     if target.runtime == TENSORRT and target.version < since:
         raise InvalidRequest(
             f"{precision.value.upper()} came with TensorRT {since[0]}.{since[1]}; the target is {target.name}.",
@@ -204,7 +192,7 @@ def _on_tensorrt(precision: Precision, target: Target, device: Device) -> Advice
         return _no(precision, "TensorRT needs an NVIDIA GPU.")
     capability = device.compute_capability
     told = f"{capability[0]}.{capability[1]}"
-    needed, since = _GPU_NEEDS.get(precision, ((0, 0), (0, 0)))
+    needed, since = precision.facts.capability, precision.facts.tensorrt
     if target.version < since:
         return _no(precision, f"{precision.value.upper()} came with TensorRT {since[0]}.{since[1]}; this is {target.name}.")
     if capability < needed:
@@ -218,16 +206,11 @@ def _on_tensorrt(precision: Precision, target: Target, device: Device) -> Advice
     return _yes(precision, f"Compute capability {told} runs it natively.")
 
 
-_CPU_FLAGS = {
-    Precision.FP16: ("avx512_fp16", "amx_fp16"),
-    Precision.BF16: ("avx512_bf16", "amx_bf16"),
-    Precision.INT8: ("avx512_vnni", "avx_vnni", "amx_int8"),
-}
 _ONLY_NVIDIA = "TF32 is a mode of NVIDIA's tensor cores."
 
 
 def _has(precision: Precision, flags: Collection[str]) -> str:
-    return next((flag for flag in _CPU_FLAGS[precision] if flag in flags), "")
+    return next((flag for flag in precision.facts.cpu_flags if flag in flags), "")
 
 
 _ON_ONNXRUNTIME = {
@@ -258,5 +241,5 @@ def _on_openvino(precision: Precision, _: Target, device: Device) -> Advice:
         return _no(precision, "It has no FP8 kernels on the CPU.")
     if flag := _has(precision, device.flags):
         return _yes(precision, f"The CPU has {flag}.")
-    lacking = f"The CPU has none of {', '.join(_CPU_FLAGS[precision])}"
+    lacking = f"The CPU has none of {', '.join(precision.facts.cpu_flags)}"
     return _yes(precision, f"{lacking}; it computes in FP32, and the file alone is smaller.", fast=False)

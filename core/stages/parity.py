@@ -14,7 +14,6 @@ from core.base.tensors import Array
 from core.parity.accuracy import accuracy
 from core.parity.compare import compare
 from core.parity.result import Parity
-from core.parity.tolerance import tolerance_for
 from core.stages.build import built_engine
 from core.stages.inputs import input_labels
 from core.stages.reference import STAGE as REFERENCE
@@ -43,7 +42,7 @@ def run(context: StageContext) -> Parity:
         parity = compare(
             _expected(folder, reference),
             run_all(),
-            tolerance_for(context.request.precision),
+            context.request.precision.facts.tolerance,
             inputs=reference.inputs,
             reference_title=reference.title,
         )

@@ -11,14 +11,6 @@ from core.base.precision import Precision
 from core.base.units import plural
 
 BOARD = "path-board"  # theme.STYLE says how it looks on a narrow screen
-PRECISION_HELP = {
-    Precision.FP32: "32-bit floats: the reference.",
-    Precision.TF32: "32-bit floats multiplied with 10 bits of mantissa on NVIDIA's tensor cores.",
-    Precision.FP16: "16-bit floats: half the size; values above 65,504 overflow.",
-    Precision.BF16: "16-bit floats with the range of 32-bit ones, and less precision.",
-    Precision.INT8: "8-bit integers, calibrated on your data: a quarter of the size.",
-    Precision.FP8: "8-bit floats, for GPUs of compute capability 8.9 and later.",
-}
 
 
 def choose_paths(choices: Sequence[PathChoice], key: str) -> list[tuple[PathChoice, Precision]]:
@@ -33,7 +25,7 @@ def choose_paths(choices: Sequence[PathChoice], key: str) -> list[tuple[PathChoi
             head = st.columns(widths, vertical_alignment="bottom")
             head[0].markdown("**Conversion path**")
             for column, precision in zip(head[1:], shown, strict=True):
-                column.markdown(f"**{precision.value.upper()}**", help=PRECISION_HELP[precision])
+                column.markdown(f"**{precision.value.upper()}**", help=precision.facts.summary)
         for choice in possible:
             row = st.columns(widths, vertical_alignment="center")
             remarks = [*(["the source model itself"] if choice.is_reference else []), *filter(None, [choice.not_run])]

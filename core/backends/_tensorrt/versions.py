@@ -67,14 +67,10 @@ def parse_version(text: str, title: str = "TensorRT") -> tuple[int, int]:
 
 
 def flags_for(precision: Precision, version: Features) -> dict[str, bool]:
-    """`BuilderFlag`s to set or to clear. TF32 is a flag on every version, on by default; the others are weak typing's.
-
-    An INT8 graph may compute in FP16 between its quantized nodes, as it does where types are strong.
-    """
+    """`BuilderFlag`s to set or to clear. TF32 is a flag on every version, on by default; the others are weak typing's."""
     flags = {"TF32": precision is not Precision.FP32}
     if version.precision_flags:
-        flags["FP16"] = precision in (Precision.FP16, Precision.INT8)
-        flags["INT8"] = precision is Precision.INT8
+        flags |= {name: name in precision.facts.weak_flags for name in ("FP16", "INT8")}
     return flags
 
 

@@ -13,7 +13,8 @@ from core.base.precision import Precision
 from core.jobs.database import prepare
 from core.jobs.heartbeats import Heartbeats
 from core.jobs.job import WorkerCard
-from core.stages.toolchains import ML_DTYPES, MODELOPT, ONNXRUNTIME, ONNXSLIM, OWN, Toolchain
+from core.stages.toolchains import OWN, Toolchain
+from core.stages.tools import ML_DTYPES, MODELOPT, ONNXRUNTIME, ONNXSLIM
 
 HERE = Availability(available=True, version="1")
 LACKING = Availability(available=False, reason="onnxslim is not installed.", hint="pip install onnxslim")

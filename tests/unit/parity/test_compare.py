@@ -16,7 +16,6 @@ from core.base.tensors import Array
 from core.parity import output as output_module
 from core.parity.compare import compare
 from core.parity.result import OutputParity, Parity
-from core.parity.tolerance import TOLERANCES, tolerance_for
 
 
 def one(reference: object, candidate: object, tolerance: float = 1e-3) -> tuple[OutputParity, Parity]:
@@ -225,13 +224,12 @@ def test_parity_survives_json() -> None:
 
 
 def test_every_precision_has_a_tolerance_and_narrow_types_get_more() -> None:
-    assert set(TOLERANCES) == set(Precision)
     order = [Precision.FP32, Precision.TF32, Precision.BF16, Precision.FP8]
-    assert [tolerance_for(p) for p in order] == sorted(tolerance_for(p) for p in order)
+    assert [p.facts.tolerance for p in order] == sorted(p.facts.tolerance for p in order)
     # One rounding of the reference itself must pass in its own precision.
     values = np.random.default_rng(0).normal(size=1000).astype(np.float32)
     for precision, dtype in [
         (Precision.FP16, np.float16), (Precision.BF16, ml_dtypes.bfloat16), (Precision.FP8, ml_dtypes.float8_e4m3fn)
     ]:  # fmt: skip
-        assert one(values, values.astype(dtype), tolerance_for(precision))[1].passed
-        assert not one(values, values.astype(dtype), tolerance_for(Precision.FP32) / 100)[1].passed
+        assert one(values, values.astype(dtype), precision.facts.tolerance)[1].passed
+        assert not one(values, values.astype(dtype), Precision.FP32.facts.tolerance / 100)[1].passed
