@@ -19,11 +19,14 @@ from core.base.precision import Precision
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx, save_onnx
 from core.parity.compare import compare
-from core.precision.calibration import Runner
-from core.precision.calibration_data import DataOptions, open_data
-from core.precision.float16 import Keep
-from core.precision.prepare import ENTRY, PrecisionOptions, prepare
+from core.precision.calibration.samples import SampleSource, open_data
+from core.precision.load import load_simplified
+from core.precision.lower import lower
+from core.precision.prepare import prepare
+from core.precision.record import ENTRY
+from core.precision.runner import Runner
 from core.precision.sensitivity import make_trial
+from core.precision.settings import PrecisionSettings
 from core.precision.target import parse_target
 
 RANGE = {"x": (-1.0, 1.0)}
@@ -70,16 +73,20 @@ def overflow_rows() -> list[str]:
         source = Path(folder) / "source.onnx"
         model = overflowing_model()
         save_onnx(model, source)
-        data = open_data(None, graph_signature(model), DataOptions(expected=RANGE, random_samples=8))
+        data = open_data(SampleSource(expected=RANGE, random_samples=8), graph_signature(model))
         samples = list(data.read())
         truth = [{"y": Runner(model, ["y"]).run(sample)[0]} for sample in samples]
         for title, guarded in (("unguarded", False), ("light", True)):
             out = Path(folder) / title
             out.mkdir()
-            options = PrecisionOptions(check_range=guarded, data=DataOptions(expected=RANGE))
-            result = prepare(source, out, Precision.FP16, target=parse_target("tensorrt-8.6"), options=options)
-            kept = tuple(result.kept)
-            trial = make_trial(lambda: read_onnx(source), Precision.FP16, keep=Keep(nodes=kept))
+            target = parse_target("tensorrt-8.6")
+            if guarded:
+                record = prepare(source, out, Precision.FP16, target=target, data=SampleSource(expected=RANGE))
+            else:
+                lowered, record = lower(load_simplified(source, Precision.FP16), Precision.FP16, target)
+                save_onnx(lowered, out / ENTRY)
+            kept = tuple(record.kept)
+            trial = make_trial(read_onnx(source), Precision.FP16, PrecisionSettings(keep_nodes=kept))
             runners = {"ONNX Runtime": Runner(read_onnx(out / ENTRY), ["y"]), "rounding": Runner(trial.model, ["y"], exact=True)}
             for judge, runner in runners.items():
                 got = [{"y": runner.run(sample)[0]} for sample in samples]

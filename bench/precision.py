@@ -145,7 +145,9 @@ def reference(network: str, compared: str, out: str) -> None:
 
 
 def prepare_graph(network: str, precision: str, engine: str, method: str, target: str, shared: str, out: str) -> None:
-    from core.precision.prepare import PrecisionOptions, prepare
+    from core.precision.calibration.samples import SampleSource
+    from core.precision.prepare import prepare
+    from core.precision.settings import CalibrationMethod, PrecisionEngine, PrecisionSettings
     from core.precision.target import parse_target
 
     if network == "digits":
@@ -154,14 +156,18 @@ def prepare_graph(network: str, precision: str, engine: str, method: str, target
     else:
         calibration = inputs_file(network, CALIBRATION_SAMPLES, 0, Path(shared))
     percentile = float(method) if method[0].isdigit() else None
-    options = PrecisionOptions(engine=engine, percentile=percentile, method=method if engine == "modelopt" else "max")
+    settings = PrecisionSettings(
+        engine=PrecisionEngine(engine),
+        percentile=percentile,
+        method=CalibrationMethod(method) if engine == "modelopt" else CalibrationMethod.MAX,
+    )
     result = prepare(
         onnx_of(network),
         Path(out),
         Precision(precision),
         target=parse_target(target),
-        calibration=calibration,
-        options=options,
+        data=SampleSource(path=calibration),
+        settings=settings,
     )
     told = {
         "seconds": result.seconds,
@@ -240,14 +246,13 @@ def on_openvino(folder: Path, precision: Precision, _: str) -> Callable[[Arrays]
 
 
 def emulated(_: Path, precision: Precision, network: str) -> Callable[[Arrays], Arrays]:
-    from core.base.progress import silent
     from core.onnxio.file import read_onnx
-    from core.precision.calibration import Runner
-    from core.precision.lower import load_for
+    from core.precision.load import load_for
+    from core.precision.runner import Runner
     from core.precision.sensitivity import make_trial
 
     names = [value.name for value in read_onnx(onnx_of(network)).graph.output]
-    trial = make_trial(lambda: load_for(onnx_of(network), precision, silent)[0], precision)
+    trial = make_trial(load_for(onnx_of(network), precision)[0], precision)
     runner = Runner(trial.model, names, exact=True)
     return lambda inputs: dict(zip(names, runner.run(inputs), strict=True))
 

@@ -27,9 +27,11 @@ from core.benchmark.measurement import Protocol
 from core.models.model import Format, Source
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx
-from core.precision import quantize
+from core.precision import quantize_plan
+from core.precision.calibration.samples import SampleSource
 from core.precision.depthwise import Readers, is_depthwise, quantized_behind
-from core.precision.prepare import PrecisionOptions, prepare
+from core.precision.prepare import prepare
+from core.precision.settings import PrecisionSettings
 from core.precision.target import parse_target
 from core.precision.view import GraphView
 
@@ -53,7 +55,7 @@ def main() -> None:
     print("| quantized | convolutions | layers | moving data | GPU compute by CUDA graph, ms |\n|---|---|---|---|---|")
     for name in (*PLACEMENTS, LEFT_OUT):
         keep = _depthwise(graph) if name == LEFT_OUT else ()
-        placed = patch.object(quantize, "quantized_behind", PLACEMENTS.get(name, quantized_behind))
+        placed = patch.object(quantize_plan, "quantized_behind", PLACEMENTS.get(name, quantized_behind))
         with placed, tempfile.TemporaryDirectory() as folder:
             print(f"| {name} | " + _built(graph, network / "calibration.npz", feed, Path(folder), keep) + " |", flush=True)
 
@@ -66,8 +68,8 @@ def _depthwise(graph: Path) -> tuple[str, ...]:
 def _built(graph: Path, calibration: Path, feed: dict[str, Any], folder: Path, keep: tuple[str, ...]) -> str:
     """One row: the INT8 engine's figures."""
     target = parse_target(f"tensorrt-{BACKEND.availability().version}")
-    options = PrecisionOptions(keep_nodes=keep)
-    made = prepare(graph, folder, Precision.INT8, target=target, calibration=calibration, options=options)
+    settings = PrecisionSettings(keep_nodes=keep)
+    made = prepare(graph, folder, Precision.INT8, target=target, data=SampleSource(path=calibration), settings=settings)
     signature = graph_signature(read_onnx(folder / made.entry, weights=False))
     source = Source(path=folder / made.entry, format=Format.ONNX, signature=signature)
     config = BuildConfig(precision=Precision.INT8, profile=parse_profile(["batch=1"]).complete(signature), device="cuda")

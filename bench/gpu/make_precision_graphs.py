@@ -16,6 +16,7 @@ from bench.networks import inputs_file, onnx_of
 from core.base.errors import EngineRoomError
 from core.base.precision import Precision
 from core.base.serialization import write_json
+from core.precision.calibration.samples import SampleSource
 from core.precision.prepare import prepare
 from core.precision.target import check_target, parse_target
 
@@ -40,7 +41,7 @@ def main() -> int:
             folder.mkdir(parents=True, exist_ok=True)
             try:
                 check_target(precision, target)
-                result = prepare(source, folder, precision, target=target, calibration=calibration)
+                result = prepare(source, folder, precision, target=target, data=SampleSource(path=calibration))
             except EngineRoomError as error:
                 folder.rmdir()
                 print(f"{network:15s} {precision.value:5s} not written: {error}")
@@ -49,7 +50,7 @@ def main() -> int:
             write_json(folder / "result.json", result)
             size = (folder / result.entry).stat().st_size / 1e6
             print(
-                f"{network:15s} {precision.value:5s} {size:7.1f} MB  {result.seconds:5.1f} s  opset {result.opset}  "
+                f"{network:15s} {precision.value:5s} {size:7.1f} MB  {result.seconds or 0:5.1f} s  opset {result.opset}  "
                 f"{len(result.converted)} converted, {len(result.kept)} kept, {len(result.violations)} violations",
                 flush=True,
             )

@@ -28,6 +28,7 @@ from core.models.savedmodel import read_savedmodel
 from core.onnxio.file import read_onnx
 from core.onnxio.simplify import simplify
 from core.onnxio.walk import op_counts
+from core.precision.calibration.samples import SampleSource
 from core.precision.prepare import prepare
 from core.precision.target import Target, check_target, parse_target
 from sample_models.make_models import sample
@@ -71,10 +72,10 @@ def prepare_network(network: str, folder: Path, savedmodels: Path | None) -> dic
             graphs / precision.value,
             precision,
             target=target,
-            calibration=folder / "calibration.npz",
+            data=SampleSource(path=folder / "calibration.npz"),
         )
         told[precision.value] = {
-            "seconds": round(made.seconds, 2),
+            "seconds": round(made.seconds or 0, 2),
             "converted": len(made.converted),
             "kept": len(made.kept),
             "violations": len(made.violations),

@@ -28,7 +28,7 @@ from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Source
 from core.parity.batches import batch_length
 from core.parity.compare import compare
-from core.precision.quantize import WEIGHTED_OPS
+from core.precision.quantize_plan import WEIGHTED_OPS
 
 LAYER_RUNS = 30
 

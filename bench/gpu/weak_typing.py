@@ -24,10 +24,11 @@ from core.base.tensors import Array
 from core.models.model import Format, Source
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx, save_onnx
-from core.precision.calibration import Runner
-from core.precision.calibration_data import DataOptions
-from core.precision.prepare import ENTRY, PrecisionOptions, prepare
+from core.precision.calibration.samples import SampleSource
+from core.precision.prepare import prepare
+from core.precision.record import ENTRY
 from core.precision.requested import FP32_NODES
+from core.precision.runner import Runner
 from core.precision.target import parse_target
 
 
@@ -42,9 +43,8 @@ def main() -> None:
         save_onnx(overflowing_model(), folder / "source.onnx")
         for name in ("marked", "unmarked", "marked-engine", "unmarked-engine"):
             (folder / name).mkdir()
-        options = PrecisionOptions(data=DataOptions(expected=RANGE))
         target = parse_target(f"tensorrt-{version}")
-        prepare(folder / "source.onnx", folder / "marked", Precision.INT8, target=target, options=options)
+        prepare(folder / "source.onnx", folder / "marked", Precision.INT8, target=target, data=SampleSource(expected=RANGE))
         save_onnx(_without_mark(read_onnx(folder / "marked" / ENTRY)), folder / "unmarked" / ENTRY)
         for name in ("unmarked", "marked"):
             found, layers = _run(backend, folder / name / ENTRY, folder / f"{name}-engine", inputs)

@@ -11,6 +11,7 @@ import typer
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.base.profile import parse_profile
+from core.base.serialization import write_json
 from core.cli.accuracy import first_bad_text, print_layer_errors, print_rounds
 from core.cli.models import AsJson
 from core.cli.options import with_options
@@ -20,26 +21,24 @@ from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx
 from core.onnxio.walk import name_nodes
 from core.parity.inputs import parse_ranges
-from core.precision.calibration import structure_digest
-from core.precision.calibration_data import DataOptions, open_data
-from core.precision.data_check import check_data
+from core.precision.calibration.check import check_data
+from core.precision.calibration.labelled import open_labelled
+from core.precision.calibration.ranges import UNCALIBRATED, load_ranges, structure_digest
+from core.precision.calibration.samples import SampleSource, open_data
 from core.precision.device import parse_capability, this_device
-from core.precision.float16 import Keep
-from core.precision.labelled import open_labelled
-from core.precision.lower import calibrate, load_for, load_once
+from core.precision.load import copy_of, load_for
+from core.precision.lower import calibrate
 from core.precision.placement_check import check_placement
-from core.precision.prepare import PrecisionOptions, PrecisionResult, prepare
-from core.precision.quantize import GRIDS
-from core.precision.ranges import UNCALIBRATED, load_ranges, save_ranges
-from core.precision.remedy import Goal, Remedy, find_remedy
+from core.precision.prepare import prepare
+from core.precision.record import PrecisionRecord
+from core.precision.remedy import Remedy, find_remedy
 from core.precision.sensitivity import Sensitivity, layer_errors, make_trial
-from core.precision.settings import LIGHT, ImageOptions
+from core.precision.settings import DEFAULTS, CalibrationMethod, ImageOptions, PrecisionEngine, PrecisionSettings
 from core.precision.target import Device, QuantizedOutputs, advise, parse_target
 
 group = typer.Typer(no_args_is_help=True, help="Precision: convert, calibrate, check, and find where accuracy goes.")
 
 PLACEMENT_BROKEN = 1
-CALIBRATION_SAMPLES = 500
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False)]
 Kind = Annotated[Precision, typer.Option("--precision", "-p")]
@@ -69,8 +68,19 @@ class DataChoices:
     ] = "0"
     image_std: Annotated[str, typer.Option("--image-std", help="What it is divided by last.")] = "1"
 
-    def options(self, samples: int) -> DataOptions:
-        """How at most so many samples are read.
+    def source(self, ranges: Path | None = None) -> SampleSource:
+        """Where samples come from.
+
+        Raises:
+            InvalidRequest: A text cannot be read.
+        """
+        return SampleSource(
+            path=self.data, ranges=ranges, expected=parse_ranges(self.expected or []), profile=parse_profile(self.shape or [])
+        )
+
+    @property
+    def images(self) -> ImageOptions:
+        """How pictures are prepared.
 
         Raises:
             InvalidRequest: A text cannot be read.
@@ -80,15 +90,12 @@ class DataChoices:
             raise InvalidRequest(f"Could not read the size {self.image_size!r}.", hint="Write 224x224.")
         if self.image_layout not in (None, "nhwc", "nchw"):
             raise InvalidRequest(f"No layout is called {self.image_layout!r}.", hint="There are nhwc and nchw.")
-        images = ImageOptions(
+        return ImageOptions(
             size=(int(height), int(width)) if self.image_size else None,
             layout=self.image_layout,
             scale=self.image_scale,
             mean=_numbers(self.image_mean),
             std=_numbers(self.image_std),
-        )
-        return DataOptions(
-            limit=samples, images=images, expected=parse_ranges(self.expected or []), profile=parse_profile(self.shape or [])
         )
 
 
@@ -102,6 +109,12 @@ class LoweringChoices:
     keep_op: Annotated[list[str] | None, typer.Option("--keep-op", help="An op type to leave in FP32 (repeatable).")] = None
     percentile: Percentile = None
     ranges: Annotated[Path | None, typer.Option("--ranges", help="From `calibrate`, or an earlier `convert`.")] = None
+
+    @property
+    def settings(self) -> PrecisionSettings:
+        return PrecisionSettings(
+            keep_nodes=tuple(self.keep or ()), keep_ops=tuple(self.keep_op or ()), percentile=self.percentile
+        )
 
 
 def register(app: typer.Typer) -> None:
@@ -124,51 +137,43 @@ def convert_command(
     chosen: DataChoices,
     lowering: LoweringChoices,
     target: For = "onnxruntime",
-    samples: Limit = CALIBRATION_SAMPLES,
+    samples: Limit = DEFAULTS.samples,
     keep_io: Annotated[bool, typer.Option(help="Leave inputs and outputs in FP32.")] = True,
-    engine: Annotated[str, typer.Option("--engine", help="light or modelopt.")] = LIGHT,
-    method: Annotated[str, typer.Option("--method", help="ModelOpt's calibration: max or entropy.")] = "max",
+    engine: Annotated[PrecisionEngine, typer.Option("--engine", help="Our own passes, or ModelOpt's.")] = DEFAULTS.engine,
+    method: Annotated[CalibrationMethod, typer.Option("--method", help="ModelOpt's calibration.")] = DEFAULTS.method,
     json: AsJson = False,
 ) -> None:
     """Write a model in a precision."""
-    options = PrecisionOptions(
-        engine=engine,
-        keep_nodes=tuple(lowering.keep or ()),
-        keep_ops=tuple(lowering.keep_op or ()),
-        keep_io_types=keep_io,
-        percentile=lowering.percentile,
-        ranges=lowering.ranges,
-        method=method,
-        data=chosen.options(samples),
+    settings = replace(
+        lowering.settings, engine=engine, method=method, keep_io_types=keep_io, samples=samples, images=chosen.images
     )
+    data = chosen.source(lowering.ranges)
     if out.exists() and any(out.iterdir()):
         raise InvalidRequest(f"{out} is not empty.", hint="Name a new folder.")
     out.mkdir(parents=True, exist_ok=True)
     with progress_bar(precision.value) as report:
-        result = prepare(
-            model, out, precision, target=parse_target(target), calibration=chosen.data, options=options, report=report
-        )
+        record = prepare(model, out, precision, target=parse_target(target), data=data, settings=settings, report=report)
     if json:
-        print_json(result)
+        print_json(record)
     else:
-        _show_result(result, out)
+        _show_record(record, precision, out)
 
 
-def _show_result(result: PrecisionResult, out: Path) -> None:
+def _show_record(record: PrecisionRecord, precision: Precision, out: Path) -> None:
     fields = [
-        ("graph", out / result.entry),
-        ("precision", f"{result.precision.value} for {result.target}, opset {result.opset}, by {result.engine}"),
-        ("converted", f"{len(result.converted)} nodes"),
-        ("kept in FP32", f"{len(result.kept)} nodes" if result.kept else ""),
-        ("calibrated on", result.data),
-        ("ranges", out / result.ranges if result.ranges else ""),
-        ("builder flags", ", ".join(result.builder_flags)),
-        ("took", f"{result.seconds:.1f} s"),
+        ("graph", out / record.entry),
+        ("precision", f"{precision.value} for {record.target}, opset {record.opset}, by {record.engine}"),
+        ("converted", f"{len(record.converted)} nodes"),
+        ("kept in FP32", f"{len(record.kept)} nodes" if record.kept else ""),
+        ("calibrated on", record.data),
+        ("ranges", out / record.ranges if record.ranges else ""),
+        ("builder flags", ", ".join(record.builder_flags)),
+        ("took", f"{record.seconds:.1f} s" if record.seconds is not None else ""),
     ]
-    print_fields(f"{result.precision.value.upper()}", fields)
-    if result.kept:
-        print_table("Kept in FP32", ["node", "why"], list(result.kept.items()))
-    print_notes([*([result.stamp] if result.stamp else []), *(v.message for v in result.violations), *result.notes])
+    print_fields(precision.value.upper(), fields)
+    if record.kept:
+        print_table("Kept in FP32", ["node", "why"], list(record.kept.items()))
+    print_notes([*([record.stamp] if record.stamp else []), *(v.message for v in record.violations), *record.notes])
 
 
 @group.command("calibrate")
@@ -179,19 +184,19 @@ def calibrate_command(
     chosen: DataChoices,
     precision: Kind = Precision.INT8,
     target: For = "onnxruntime",
-    samples: Limit = CALIBRATION_SAMPLES,
+    samples: Limit = DEFAULTS.samples,
     percentile: Percentile = None,
     json: AsJson = False,
 ) -> None:
     """Take the ranges of a model's tensors on data, to use with any number of conversions."""
-    options = chosen.options(samples)
+    settings = PrecisionSettings(percentile=percentile, samples=samples, images=chosen.images)
+    source = chosen.source()
     with progress_bar("calibrate") as report:
         loaded, notes = load_for(model, precision, report)
-        opened = open_data(chosen.data, graph_signature(loaded), options)
-        check = check_data(opened, loaded, options.expected)
-        percentiles = () if percentile is None else (percentile,)
-        found = calibrate(loaded, precision, parse_target(target), opened, report, percentiles=percentiles)
-    save_ranges(found, out)
+        opened = open_data(source, graph_signature(loaded), settings)
+        check = check_data(opened, loaded, source.expected)
+        found = calibrate(loaded, precision, parse_target(target), opened, report, settings)
+    write_json(out, found)
     if json:
         print_json(found)
         return
@@ -236,32 +241,28 @@ def sensitivity_command(
     json: AsJson = False,
 ) -> None:
     """Name the layers that lose accuracy; with a goal, find which ones to keep in FP32."""
-    many = chosen.options(CALIBRATION_SAMPLES)
-    keep = Keep(ops=frozenset(lowering.keep_op or ()), nodes=tuple(lowering.keep or ()))
-    percentile = lowering.percentile
+    settings = replace(lowering.settings, images=chosen.images, max_rel=max_rel, top1_drop=top1_drop)
+    source = chosen.source()
     tried = replace(parse_target(target), emulated=True)
     with progress_bar("sensitivity") as report:
-        load = load_once(model, precision, report)
-        loaded = load()
+        loaded, _ = load_for(model, precision, report)
         signature = graph_signature(loaded)
-        compared = open_data(chosen.data, signature, chosen.options(samples))
+        compared = open_data(source, signature, replace(settings, samples=samples))
         known = load_ranges(lowering.ranges, structure_digest(loaded)) if lowering.ranges else None
-        if known is None and precision in GRIDS:
-            data = open_data(calibration or chosen.data, signature, many)
-            known = calibrate(loaded, precision, tried, data, report, percentiles=() if percentile is None else (percentile,))
-        if max_rel is None and top1_drop is None:
-            trial = make_trial(load, precision, ranges=known, keep=keep, percentile=percentile, target=tried)
+        if known is None and precision.quantizes:
+            data = open_data(replace(source, path=calibration or source.path), signature, settings)
+            known = calibrate(loaded, precision, tried, data, report, settings)
+        if not settings.has_goal:
+            trial = make_trial(copy_of(loaded), precision, settings, ranges=known, target=tried)
             found: Sensitivity | Remedy = layer_errors(loaded, trial, compared, report)
         else:
             found = find_remedy(
-                load,
+                loaded,
                 precision,
-                Goal(max_rel=max_rel, top1_drop=top1_drop),
+                settings,
                 compared,
                 ranges=known,
-                labelled=open_labelled(labelled, signature, many) if labelled else None,
-                keep=keep,
-                percentile=percentile,
+                labelled=open_labelled(labelled, signature, settings) if labelled else None,
                 target=tried,
                 report=report,
             )

@@ -23,87 +23,80 @@ from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx, save_onnx
 from core.onnxio.walk import name_nodes, opset
 from core.precision import modelopt_adapter
-from core.precision.calibration_data import CalibrationData, open_data
-from core.precision.data_check import check_data
-from core.precision.lower import load_for
+from core.precision.calibration.check import DataCheck, check_data
+from core.precision.calibration.ranges import UNCALIBRATED
+from core.precision.calibration.samples import CalibrationData, SampleSource, open_data
+from core.precision.lower import suit_runtime
 from core.precision.modelopt_environment import availability, interpreter
 from core.precision.opset import fit_opset
 from core.precision.placement_check import check_placement
-from core.precision.prepare import ENTRY, PrecisionOptions, PrecisionResult, finish
-from core.precision.quantize import GRIDS, WEIGHTED_OPS
-from core.precision.ranges import UNCALIBRATED
+from core.precision.quantize_plan import WEIGHTED_OPS
+from core.precision.record import PrecisionRecord
 from core.precision.requested import requested_types
-from core.precision.settings import MODELOPT
-from core.precision.strides import spell_out_strides
-from core.precision.target import OPENVINO, Target
-
-# What it writes at least: its Q/DQ nodes carry FP16 scales.
-_MIN_OPSET = {Precision.FP16: 13, Precision.BF16: 22, Precision.INT8: 19, Precision.FP8: 19}
-_TYPES = {Precision.FP16: "float16", Precision.BF16: "bfloat16", Precision.INT8: "int8", Precision.FP8: "float8_e4m3fn"}
-_METHODS = ("max", "entropy")
+from core.precision.settings import PrecisionEngine, PrecisionSettings
+from core.precision.target import FP16_QDQ_OPSET, Target
 
 
-def prepare_with_modelopt(
-    source: Path,
-    folder: Path,
-    precision: Precision,
-    target: Target,
-    calibration: Path | None,
-    options: PrecisionOptions,
-    report: Report,
-) -> PrecisionResult:
-    """What `prepare` promises, carried out by ModelOpt."""
-    state = availability(options.python)
+def check_modelopt(precision: Precision, target: Target) -> None:
+    """Refuses what ModelOpt cannot do here.
+
+    Raises:
+        Unavailable: It has no environment.
+        InvalidRequest: It writes the precision in an opset that the target does not read.
+    """
+    state = availability()
     if not state.available:
         raise Unavailable(f"ModelOpt does not work here: {state.reason}", hint=state.hint)
-    if target.max_opset < _MIN_OPSET[precision]:
+    if target.max_opset < (needed := _opset(precision)):
         raise InvalidRequest(
-            f"ModelOpt writes {precision.value} at opset {_MIN_OPSET[precision]}; {target.name} reads {target.max_opset}.",
+            f"ModelOpt writes {precision.value} at opset {needed}; {target.name} reads {target.max_opset}.",
             hint="Use the engine `light` for this target.",
         )
-    if options.method not in _METHODS:
-        raise InvalidRequest(f"ModelOpt has no calibration {options.method!r}.", hint=f"It has: {', '.join(_METHODS)}.")
-    report(Progress(message="Reading the graph", fraction=0.0))
-    model, notes = load_for(source, precision, report)
+
+
+def lower_with_modelopt(
+    model: onnx.ModelProto,
+    precision: Precision,
+    target: Target,
+    source: SampleSource,
+    settings: PrecisionSettings,
+    report: Report,
+) -> tuple[onnx.ModelProto, PrecisionRecord]:
+    """What `core.precision.lower.lower` promises, carried out by ModelOpt, which calibrates on the samples itself."""
     before = {node.name for node in model.graph.node}
-    data = open_data(calibration, graph_signature(model), options.data)
-    check = check_data(data, model, options.data.expected) if data.calibrated else None
+    data = open_data(source, graph_signature(model), settings)
+    check = check_data(data, model, source.expected) if data.calibrated else DataCheck()
     with tempfile.TemporaryDirectory(prefix="engineroom-modelopt-") as scratch:
-        made = _run(model, Path(scratch), precision, target, data, options, report)
+        made = _run(model, Path(scratch), precision, target, data, settings, report)
     made = _as_asked(made, target)
     # ModelOpt also quantizes other ops; what counts as converted is what computes in the type that was asked for.
-    asked = {name: kind for name, kind in requested_types(made).items() if kind == _TYPES[precision]}
-    after = {node.name for node in made.graph.node}
-    lost = len(before - after)
+    converted = tuple(name for name, kind in requested_types(made).items() if kind == precision.facts.dtype)
+    lost = len(before - {node.name for node in made.graph.node})
     kept = {
         node.name: "ModelOpt left it"
         for node in made.graph.node
-        if node.name in before and node.name not in asked and (precision not in GRIDS or node.op_type in WEIGHTED_OPS)
+        if node.name in before - set(converted) and (not precision.quantizes or node.op_type in WEIGHTED_OPS)
     }
-    quantized = precision in GRIDS
-    violations = check_placement(made, stored_weights=target.stores_weights) if quantized else ()
-    if precision is Precision.INT8 and target.runtime == OPENVINO:
-        spell_out_strides(made)
-    result = PrecisionResult(
-        entry=ENTRY,
-        precision=precision,
+    violations = check_placement(made, stored_weights=target.stores_weights) if precision.quantizes else ()
+    suit_runtime(made, precision, target)
+    record = PrecisionRecord(
         target=target.name,
-        engine=f"{MODELOPT} {state.version}",
-        opset=0,
-        converted=tuple(asked),
+        engine=f"{PrecisionEngine.MODELOPT.value} {availability().version}",
+        precision=precision,
+        converted=converted,
         kept=kept,
         violations=violations,
-        stamp=UNCALIBRATED if quantized and not data.calibrated else "",
+        stamp=UNCALIBRATED if precision.quantizes and not data.calibrated else "",
         data=data.description,
-        inputs=check.inputs if check else (),
-        builder_flags=target.builder_flags(precision),
-        notes=(
-            *notes,
-            *((f"{lost} nodes of the source are gone or renamed.",) if lost else ()),
-            *(check.warnings if check else ()),
-        ),
+        inputs=check.inputs,
+        notes=(*((f"{lost} nodes of the source are gone or renamed.",) if lost else ()), *check.warnings),
     )
-    return finish(made, folder, result)
+    return made, record
+
+
+def _opset(precision: Precision) -> int:
+    """What it writes at least: its Q/DQ nodes carry FP16 scales."""
+    return max(precision.facts.opset, FP16_QDQ_OPSET) if precision.quantizes else precision.facts.opset
 
 
 def _as_asked(made: onnx.ModelProto, target: Target) -> onnx.ModelProto:
@@ -121,7 +114,7 @@ def _run(
     precision: Precision,
     target: Target,
     data: CalibrationData,
-    options: PrecisionOptions,
+    settings: PrecisionSettings,
     report: Report,
 ) -> onnx.ModelProto:
     model = fit_opset(model, precision, target)
@@ -137,16 +130,17 @@ def _run(
         "samples": str(samples),
         "first_sample": str(samples / "000000.npz"),
         "precision": precision.value,
-        "method": options.method,
+        "quantizes": precision.quantizes,
+        "method": settings.method.value,
         "rest": target.rest.value,
-        "keep_ops": list(options.keep_ops),
-        "keep_nodes": [fnmatch.translate(pattern) for pattern in options.keep_nodes],
-        "keep_io_types": options.keep_io_types,
-        "opset": max(opset(model) or 0, _MIN_OPSET[precision]),
+        "keep_ops": list(settings.keep_ops),
+        "keep_nodes": [fnmatch.translate(pattern) for pattern in settings.keep_nodes],
+        "keep_io_types": settings.keep_io_types,
+        "opset": max(opset(model) or 0, _opset(precision)),
     }
     report(Progress(message=f"ModelOpt: {precision.value.upper()}", fraction=None))
     # Isolated: this folder must not be on its path, where `modelopt` would be this file.
-    command = [str(interpreter(options.python)), "-I", modelopt_adapter.__file__]
+    command = [str(interpreter()), "-I", modelopt_adapter.__file__]
     child = Child(environment=dict.fromkeys(("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")))
     try:
         child.ask(command, request)

@@ -80,7 +80,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # it ends with the process that asked
     request = json.load(sys.stdin)
     os.chdir(Path(request["output"]).parent)
-    (autocast if request["precision"] in ("fp16", "bf16") else quantize)(request)
+    (quantize if request["quantizes"] else autocast)(request)
     os.write(int(os.environ["ENGINEROOM_EVENTS"]), b'{"answer": null}\n')
 
 

@@ -11,9 +11,9 @@ PYTHON_VARIABLE = "ENGINEROOM_MODELOPT_PYTHON"
 _SETUP = f"Make it as docs/precision.md tells and set {PYTHON_VARIABLE} to its interpreter."
 
 
-def availability(python: Path | None = None) -> Availability:
+def availability() -> Availability:
     """Whether there is an interpreter with ModelOpt; looks at its files and starts nothing."""
-    python = interpreter(python)
+    python = interpreter()
     if python is None:
         return Availability(available=False, reason="No ModelOpt environment is named.", hint=_SETUP)
     if not os.access(python, os.X_OK):
@@ -26,6 +26,6 @@ def availability(python: Path | None = None) -> Availability:
     )
 
 
-def interpreter(python: Path | None = None) -> Path | None:
+def interpreter() -> Path | None:
     named = os.environ.get(PYTHON_VARIABLE)
-    return python or (Path(named) if named else None)
+    return Path(named) if named else None

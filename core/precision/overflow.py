@@ -11,7 +11,8 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from core.onnxio.walk import captured
-from core.precision.float16 import FloatPlan, round_array
+from core.precision.element_types import round_array
+from core.precision.float_plan import FloatPlan
 from core.precision.view import GraphView
 
 _SUFFIX = "__exact"

@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
-
 import numpy as np
 import onnx
 from onnx import NodeProto, TensorProto
 
 from core.precision.depthwise import ACTIVATIONS
-from core.precision.quantize import WEIGHTED_OPS, channel_axis
-from core.precision.view import GraphView, attribute
+from core.precision.element_types import GRIDS
+from core.precision.quantize_plan import WEIGHTED_OPS, channel_axis
+from core.precision.record import Rule, Violation
+from core.precision.view import QDQ_OPS, GraphView, attribute
 
-_QUANTIZED_TYPES = (TensorProto.INT8, TensorProto.FLOAT8E4M3FN)
+_QUANTIZED_TYPES = tuple(grid.element_type for grid in GRIDS.values())
 # Of what TensorRT fuses into a convolution, ONNX Runtime fuses what the Q behind it can clip.
 _CLIPPING = ("Relu", "Clip")
-
-
-class Rule(str, Enum):
-    """What Q/DQ nodes must hold to; the value is a sentence for people."""
-
-    SIGNED = "quantized types are signed"
-    ZERO_POINT = "zero points are 0"
-    CONSTANT_SCALE = "scales are positive constants"
-    FUSION = "no Q/DQ inside Conv-BatchNorm-activation"
-    ADD = "at most one input of an Add is quantized"
-    SHORTCUT = "the shortcut of a residual Add is quantized, not the convolution's output"
-    BIAS = "biases are not quantized"
-    CHANNEL_AXIS = "weights have one scale an output channel"
-    ACTIVATION_SCALE = "activations have one scale"
-    BOTH_OPERANDS = "both operands of a weighted op are quantized, or neither"
-    STORED_WEIGHTS = "weights are FP32 behind Q and DQ"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """One place that breaks a rule."""
-
-    rule: Rule
-    node: str
-    message: str
-
-
 # What TensorRT alone asks for: ONNX Runtime wants UINT8 activations, and both inputs of an Add quantized.
 _TENSORRT_ONLY = frozenset({Rule.SIGNED, Rule.ZERO_POINT, Rule.ADD, Rule.SHORTCUT})
 
@@ -68,7 +40,7 @@ class _Audit:
 
     def run(self) -> list[Violation]:
         for node in self.view.model.graph.node:
-            if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
+            if node.op_type in QDQ_OPS:
                 self._parameters(node)
             if node.op_type == "QuantizeLinear":
                 self._fusion(node)

@@ -1,4 +1,4 @@
-"""Puts a precision into an ONNX graph: the one function that a build calls.
+"""Puts a precision into an ONNX graph and writes it into a folder.
 
 FP32 and TF32 leave the graph as it is. FP16 and BF16 become types with casts, INT8 and FP8 become Q/DQ nodes.
 """
@@ -6,96 +6,42 @@ FP32 and TF32 leave the graph as it is. FP16 and BF16 become types with casts, I
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 
-from core.base.errors import EngineRoomError, InvalidRequest
+from core.base.errors import EngineRoomError
 from core.base.precision import Precision
 from core.base.progress import Progress, Report, silent
+from core.base.serialization import write_json
 from core.models.onnx_graph import graph_signature
-from core.onnxio.file import read_onnx, save_onnx
-from core.onnxio.walk import name_nodes, opset
-from core.precision.calibration import structure_digest
-from core.precision.calibration_data import DataOptions, open_data
-from core.precision.data_check import DataCheck, InputSummary, check_data
-from core.precision.float16 import Keep
-from core.precision.lower import calibrate, load_for, lower
-from core.precision.placement_check import Violation
-from core.precision.quantize import GRIDS
-from core.precision.ranges import UNCALIBRATED, Ranges, load_ranges, save_ranges
-from core.precision.settings import LIGHT, MODELOPT
+from core.onnxio.file import save_onnx
+from core.onnxio.walk import opset
+from core.precision.calibration.check import DataCheck, check_data
+from core.precision.calibration.ranges import UNCALIBRATED, Ranges, load_ranges, structure_digest
+from core.precision.calibration.samples import RANDOM, SampleSource, open_data
+from core.precision.load import load_for
+from core.precision.lower import calibrate, lower
+from core.precision.modelopt import check_modelopt, lower_with_modelopt
+from core.precision.record import PrecisionRecord
+from core.precision.requested import requested_types
+from core.precision.settings import DEFAULTS, PrecisionEngine, PrecisionSettings
 from core.precision.target import Target, check_target
 
-ENTRY = "model.onnx"
 RANGES_FILE = "ranges.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrecisionOptions:
-    """How a precision is put in.
+def check_possible(precision: Precision, target: Target, settings: PrecisionSettings) -> None:
+    """Refuses what cannot be, before anything is read.
 
-    Attributes:
-        engine: "light" for our own passes, "modelopt" for NVIDIA's ModelOpt in its own environment.
-        keep_ops: Op types that stay FP32.
-        keep_nodes: Names or patterns of nodes that stay FP32.
-        keep_io_types: Leave inputs and outputs in FP32 (FP16 and BF16).
-        check_range: Keep in FP32 what leaves FP16's range on the calibration data, or on random ones.
-        percentile: Of the activations' magnitudes that INT8 and FP8 reach to; None for the largest seen.
-        ranges: A file of ranges from an earlier calibration, used instead of data.
-        data: How calibration data are read.
-        method: ModelOpt's calibration: "max" or "entropy".
-        python: The interpreter that has ModelOpt.
+    Raises:
+        InvalidRequest: The target has no such precision.
+        Unavailable: ModelOpt is wanted and not there.
     """
-
-    engine: str = LIGHT
-    keep_ops: tuple[str, ...] = ()
-    keep_nodes: tuple[str, ...] = ()
-    keep_io_types: bool = True
-    check_range: bool = True
-    percentile: float | None = None
-    ranges: Path | None = None
-    data: DataOptions = field(default_factory=DataOptions)
-    method: str = "max"
-    python: Path | None = None
-
-    @property
-    def keep(self) -> Keep:
-        return Keep(ops=frozenset(self.keep_ops), nodes=self.keep_nodes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrecisionResult:
-    """What was put in.
-
-    Attributes:
-        entry: The graph, below the folder.
-        converted: Names of the nodes that now compute in the precision.
-        kept: Nodes that could have and did not, each with why.
-        violations: Of the placement that TensorRT wants.
-        stamp: Set when no real data were used: a sentence that goes wherever the model goes.
-        data: Where the calibration samples came from, "" without any.
-        inputs: The calibration data's summary.
-        ranges: The file of ranges below the folder, for use with other builds of this model.
-        builder_flags: What TensorRT needs to be told besides.
-    """
-
-    entry: str
-    precision: Precision
-    target: str
-    engine: str
-    opset: int
-    converted: tuple[str, ...] = ()
-    kept: dict[str, str] = field(default_factory=dict)
-    violations: tuple[Violation, ...] = ()
-    stamp: str = ""
-    data: str = ""
-    inputs: tuple[InputSummary, ...] = ()
-    ranges: str | None = None
-    builder_flags: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    seconds: float = 0.0
+    check_target(precision, target)
+    if precision.in_graph and settings.engine is PrecisionEngine.MODELOPT:
+        check_modelopt(precision, target)
 
 
 def prepare(
@@ -104,19 +50,19 @@ def prepare(
     precision: Precision,
     *,
     target: Target,
-    calibration: Path | None = None,
-    options: PrecisionOptions | None = None,
+    data: SampleSource = RANDOM,
+    settings: PrecisionSettings = DEFAULTS,
     report: Report = silent,
-) -> PrecisionResult:
+) -> PrecisionRecord:
     """Writes the model in that precision for that target into `folder`.
 
     Args:
-        source_onnx: An FP32 model.
+        source_onnx: An FP32 model; for quantizing it is simplified first.
         folder: An existing, empty folder.
         precision: What to put in.
         target: What the graph is for.
-        calibration: The user's data in any form of `open_data`; None for seeded random values, which get a stamp.
-        options: The rest.
+        data: What to calibrate on; random values get a stamp.
+        settings: The rest.
         report: Told where it is.
 
     Raises:
@@ -125,108 +71,90 @@ def prepare(
         ConversionFailed: The graph cannot be carried over.
         Unavailable: A package is missing.
     """
-    options = options or PrecisionOptions()
     started = time.monotonic()
-    check_target(precision, target)
+    check_possible(precision, target, settings)
+    report(Progress(message="Reading the graph", fraction=0.0))
+    model, notes = load_for(source_onnx, precision, report)
+    record = prepare_model(model, folder, precision, target=target, data=data, settings=settings, report=report)
+    return replace(record, notes=(*notes, *record.notes), seconds=time.monotonic() - started)
+
+
+def prepare_model(
+    model: onnx.ModelProto,
+    folder: Path,
+    precision: Precision,
+    *,
+    target: Target,
+    data: SampleSource = RANDOM,
+    settings: PrecisionSettings = DEFAULTS,
+    report: Report = silent,
+) -> PrecisionRecord:
+    """The same for a model as `core.precision.load` gives it, which may be changed, and what `check_possible` lets pass."""
+    started = time.monotonic()
     if not precision.in_graph:
-        result = _as_it_is(source_onnx, folder, precision, target)
-    elif options.engine == MODELOPT:
-        from core.precision.modelopt import prepare_with_modelopt
-
-        result = prepare_with_modelopt(source_onnx, folder, precision, target, calibration, options, report)
-    elif options.engine == LIGHT:
-        result = _light(source_onnx, folder, precision, target, calibration, options, report)
+        made, record = model, PrecisionRecord(target=target.name, engine=PrecisionEngine.LIGHT.value, precision=precision)
+    elif settings.engine is PrecisionEngine.MODELOPT:
+        made, record = lower_with_modelopt(model, precision, target, data, settings, report)
     else:
-        raise InvalidRequest(f"No precision engine is called {options.engine!r}.", hint=f"There are {LIGHT} and {MODELOPT}.")
-    return replace(result, seconds=time.monotonic() - started)
+        made, record = _lower_by_us(model, folder, precision, target, data, settings, report)
+    record = replace(
+        record,
+        opset=opset(made),
+        requested=requested_types(made) if precision.in_graph else {},
+        builder_flags=target.builder_flags(precision),
+    )
+    _mark(made, record)
+    save_onnx(made, folder / record.entry)
+    return replace(record, seconds=time.monotonic() - started)
 
 
-def _as_it_is(source: Path, folder: Path, precision: Precision, target: Target) -> PrecisionResult:
-    model = read_onnx(source)
-    name_nodes(model)
-    return finish(model, folder, PrecisionResult(entry=ENTRY, precision=precision, target=target.name, engine=LIGHT, opset=0))
-
-
-def _light(
-    source: Path,
+def _lower_by_us(
+    model: onnx.ModelProto,
     folder: Path,
     precision: Precision,
     target: Target,
-    calibration: Path | None,
-    options: PrecisionOptions,
+    data: SampleSource,
+    settings: PrecisionSettings,
     report: Report,
-) -> PrecisionResult:
-    report(Progress(message="Reading the graph", fraction=0.0))
-    model, notes = load_for(source, precision, report)
-    found = _calibrated(model, precision, target, calibration, options, report)
-    if found.ranges is not None:
-        save_ranges(found.ranges, folder / RANGES_FILE)
+) -> tuple[onnx.ModelProto, PrecisionRecord]:
+    ranges, check, notes = _calibrated(model, precision, target, data, settings, report)
     report(Progress(message=f"Writing the {precision.value.upper()} graph", fraction=None))
-    lowered = lower(
-        model,
-        precision,
-        target,
-        ranges=found.ranges,
-        keep=options.keep,
-        keep_io_types=options.keep_io_types,
-        percentile=options.percentile,
-    )
-    result = PrecisionResult(
-        entry=ENTRY,
-        precision=precision,
-        target=target.name,
-        engine=LIGHT,
-        opset=0,
-        converted=lowered.converted,
-        kept=lowered.kept,
-        violations=lowered.violations,
-        stamp=UNCALIBRATED if precision in GRIDS and found.ranges is not None and not found.ranges.calibrated else "",
-        data=found.ranges.data if found.ranges else "",
-        inputs=found.check.inputs if found.check else (),
-        ranges=RANGES_FILE if found.ranges is not None else None,
-        builder_flags=target.builder_flags(precision),
-        notes=(*notes, *lowered.notes, *found.notes, *(found.check.warnings if found.check else ())),
-    )
-    return finish(lowered.model, folder, result)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Calibrated:
-    ranges: Ranges | None = None
-    check: DataCheck | None = None
-    notes: tuple[str, ...] = ()
+    made, record = lower(model, precision, target, settings, ranges=ranges)
+    record = replace(record, inputs=check.inputs, notes=(*notes, *check.warnings))
+    if ranges is None:
+        return made, record
+    write_json(folder / RANGES_FILE, ranges)
+    stamp = UNCALIBRATED if precision.quantizes and not ranges.calibrated else ""
+    return made, replace(record, stamp=stamp, data=ranges.data, ranges=RANGES_FILE)
 
 
 def _calibrated(
     model: onnx.ModelProto,
     precision: Precision,
     target: Target,
-    calibration: Path | None,
-    options: PrecisionOptions,
+    source: SampleSource,
+    settings: PrecisionSettings,
     report: Report,
-) -> _Calibrated:
-    """The ranges that the precision asks for: the user's own, from the user's data, or from random values."""
-    if precision is Precision.BF16 or (precision is Precision.FP16 and not options.check_range):
-        return _Calibrated()
-    if options.ranges is not None:
-        return _Calibrated(ranges=load_ranges(options.ranges, structure_digest(model)))
-    data = open_data(calibration, graph_signature(model), options.data)
-    percentiles = () if options.percentile is None else (options.percentile,)
+) -> tuple[Ranges | None, DataCheck, tuple[str, ...]]:
+    """The ranges that the precision asks for, known already or taken now, with what there is to say about the data."""
+    if not precision.facts.leaves_range:
+        return None, DataCheck(), ()
+    if source.ranges is not None:
+        return load_ranges(source.ranges, structure_digest(model)), DataCheck(), ()
+    data = open_data(source, graph_signature(model), settings)
     try:
-        check = check_data(data, model, options.data.expected) if data.calibrated else None
-        ranges = calibrate(model, precision, target, data, report, percentiles=percentiles)
+        check = check_data(data, model, source.expected) if data.calibrated else DataCheck()
+        return calibrate(model, precision, target, data, report, settings), check, ()
     except EngineRoomError as error:
-        if data.calibrated or precision in GRIDS:
+        if data.calibrated or precision.quantizes:
             raise
-        return _Calibrated(notes=(f"FP16's range was not checked, as random values do not run: {error.message}",))
-    return _Calibrated(ranges=ranges, check=check)
+        return None, DataCheck(), (f"FP16's range was not checked, as random values do not run: {error.message}",)
 
 
-def finish(model: onnx.ModelProto, folder: Path, result: PrecisionResult) -> PrecisionResult:
-    """Marks the graph with where it comes from, and writes it."""
-    marks = {"precision": result.precision.value, "target": result.target, "engine": result.engine}
-    marks |= {key: text for key, text in (("calibration", result.stamp or result.data), ("ranges", result.ranges)) if text}
+def _mark(model: onnx.ModelProto, record: PrecisionRecord) -> None:
+    """Writes into the graph where it comes from."""
+    marks = {"precision": record.precision.value if record.precision else "", "target": record.target, "engine": record.engine}
+    marks |= {"calibration": record.stamp or record.data, "ranges": record.ranges or ""}
     for key, text in marks.items():
-        model.metadata_props.add(key=f"engineroom.{key}", value=text)
-    save_onnx(model, folder / result.entry)
-    return replace(result, opset=opset(model) or 0)
+        if text:
+            model.metadata_props.add(key=f"engineroom.{key}", value=text)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
+from core.base.precision import Precision
 from core.parity.result import Accuracy
+
+ENTRY = "model.onnx"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,26 +80,83 @@ class RemedyRecord:
     cost: str
 
 
+class Rule(str, Enum):
+    """What Q/DQ nodes must hold to; the value is a sentence for people."""
+
+    SIGNED = "quantized types are signed"
+    ZERO_POINT = "zero points are 0"
+    CONSTANT_SCALE = "scales are positive constants"
+    FUSION = "no Q/DQ inside Conv-BatchNorm-activation"
+    ADD = "at most one input of an Add is quantized"
+    SHORTCUT = "the shortcut of a residual Add is quantized, not the convolution's output"
+    BIAS = "biases are not quantized"
+    CHANNEL_AXIS = "weights have one scale an output channel"
+    ACTIVATION_SCALE = "activations have one scale"
+    BOTH_OPERANDS = "both operands of a weighted op are quantized, or neither"
+    STORED_WEIGHTS = "weights are FP32 behind Q and DQ"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One place that breaks a rule."""
+
+    rule: Rule
+    node: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSummary:
+    """An input's values over all samples; `first_low` and `first_high` are behind the model's own scaling, where it has one."""
+
+    name: str
+    low: float
+    high: float
+    mean: float
+    first_low: float
+    first_high: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrecisionRecord:
-    """What the stage did.
+    """What was done to a model, and what that costs.
 
     Attributes:
-        requested: The type that the graph asks each node to compute in, by name.
+        target: What the graph was written for.
+        engine: Who put the precision in, ModelOpt with its version.
+        precision: None in what older releases recorded.
+        entry: The graph, below the folder that it was written into.
+        opset: Of the graph.
+        requested: The type that the graph asks each node to compute in, by name; empty where it was taken as it is.
+        converted: Names of the nodes that now compute in the precision.
         kept: Nodes that could have been converted and were not, each with why.
-        violations: Of the placement of Q and DQ that the target wants, as sentences.
+        violations: Of the placement of Q and DQ that the target wants.
         stamp: Set when no real data were used: a sentence that goes wherever the model goes.
         data: Where the calibration samples came from, "" without any.
+        inputs: The calibration data's summary.
+        ranges: The file of ranges below the folder, for use with other builds of this model.
+        builder_flags: What TensorRT needs to be told besides.
+        notes: Sentences for people.
+        seconds: Reading, calibrating and writing; None when not measured.
         cost: Where accuracy goes; None when it was not asked for.
         remedy: None when there was no goal.
     """
 
     target: str
     engine: str
+    precision: Precision | None = None
+    entry: str = ENTRY
+    opset: int | None = None
     requested: dict[str, str] = field(default_factory=dict)
+    converted: tuple[str, ...] = ()
     kept: dict[str, str] = field(default_factory=dict)
-    violations: tuple[str, ...] = ()
+    violations: tuple[Violation, ...] = ()
     stamp: str = ""
     data: str = ""
+    inputs: tuple[InputSummary, ...] = ()
+    ranges: str | None = None
+    builder_flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float | None = None
     cost: AccuracyCost | None = None
     remedy: RemedyRecord | None = None

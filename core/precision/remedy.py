@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,35 +12,18 @@ from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.base.progress import Progress, Report, silent
 from core.parity.result import Accuracy, Parity
-from core.precision.calibration import Runner
-from core.precision.calibration_data import CalibrationData, Sample
-from core.precision.float16 import Keep
-from core.precision.labelled import Labelled, labelled_accuracy
-from core.precision.quantize import GRIDS
-from core.precision.ranges import Ranges
+from core.precision.calibration.labelled import Labelled, labelled_accuracy
+from core.precision.calibration.ranges import Ranges
+from core.precision.calibration.samples import CalibrationData, Sample
+from core.precision.load import copy_of
 from core.precision.record import LayerError, Round
+from core.precision.runner import Runner
 from core.precision.sensitivity import TRIAL_TARGET, Sensitivity, Trial, layer_errors, make_trial
+from core.precision.settings import PrecisionSettings
 from core.precision.target import QuantizedOutputs, Target
 
 MAX_ROUNDS = 12
 _TIMED_RUNS = 11
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
-    """When a model in a precision is good enough.
-
-    Attributes:
-        max_rel: Largest relative error of any output, as parity takes it.
-        top1_drop: Points of top-1 accuracy that may be lost against FP32, 0.01 for one; needs labelled data.
-    """
-
-    max_rel: float | None = None
-    top1_drop: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.max_rel is None and self.top1_drop is None:
-            raise InvalidRequest("The search for a remedy needs a goal.", hint="Name a relative error or an accuracy drop.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +32,7 @@ class Remedy:
 
     Attributes:
         met: Whether the goal was reached.
-        keep: Names of the nodes to keep, for `PrecisionOptions.keep_nodes`.
+        keep: Names of the nodes to keep, for `PrecisionSettings.keep_nodes`.
         rounds: Every trial in order; the first one keeps nothing.
         before: The layers' errors with nothing kept.
         accuracy: On the labelled data with nothing kept; FP32's beside it. None without labels.
@@ -66,29 +48,30 @@ class Remedy:
     reference_accuracy: Accuracy | None = None
 
 
-def is_met(goal: Goal, parity: Parity, accuracy: Accuracy | None, reference: Accuracy | None) -> bool:
-    """Whether outputs and accuracy are as the goal wants them, and nothing became infinite or NaN; empty outputs tell nothing."""
+def is_met(settings: PrecisionSettings, parity: Parity, accuracy: Accuracy | None, reference: Accuracy | None) -> bool:
+    """Whether outputs and accuracy are as the settings want them, and nothing became infinite or NaN.
+
+    Empty outputs tell nothing.
+    """
     if any(output.non_finite for output in parity.outputs):
         return False
-    if goal.max_rel is not None and parity.on_par is None:
+    if settings.max_rel is not None and parity.on_par is None:
         return False
-    if goal.max_rel is not None and not all(output.within(goal.max_rel) for output in parity.outputs):
+    if settings.max_rel is not None and not all(output.within(settings.max_rel) for output in parity.outputs):
         return False
-    if goal.top1_drop is None or accuracy is None or reference is None:
+    if settings.top1_drop is None or accuracy is None or reference is None:
         return True
-    return reference.top1 - accuracy.top1 <= goal.top1_drop + 1e-9
+    return reference.top1 - accuracy.top1 <= settings.top1_drop + 1e-9
 
 
 def find_remedy(
-    load: Callable[[], onnx.ModelProto],
+    model: onnx.ModelProto,
     precision: Precision,
-    goal: Goal,
+    settings: PrecisionSettings,
     data: CalibrationData,
     *,
     ranges: Ranges | None = None,
     labelled: Labelled | None = None,
-    keep: Keep | None = None,
-    percentile: float | None = None,
     target: Target = TRIAL_TARGET,
     report: Report = silent,
 ) -> Remedy:
@@ -97,49 +80,43 @@ def find_remedy(
     Once the goal is met, it is halved back to the fewest of those that still meet it.
 
     Args:
-        load: Gives the FP32 model anew, as `core.precision.lower.load_for` does.
+        model: The FP32 model, as `core.precision.load` gives it; left as it is.
         precision: Which one to mend.
-        goal: When to stop.
+        settings: When to stop, and what `make_trial` takes of them.
         data: Samples to compare on; a few are enough.
         ranges: INT8 and FP8 need them.
         labelled: For a goal in accuracy.
-        keep: What stays in FP32 anyway.
-        percentile: As `make_trial` takes it.
         target: As `make_trial` takes it; for ONNX Runtime, INT8's cost in speed is measured too.
         report: Told of every round.
 
     Raises:
-        InvalidRequest: The goal is in accuracy, and there are no labelled data.
+        InvalidRequest: There is no goal, or it is in accuracy and there are no labelled data.
     """
-    if goal.top1_drop is not None and labelled is None:
+    if not settings.has_goal:
+        raise InvalidRequest("The search for a remedy needs a goal.", hint="Name a relative error or an accuracy drop.")
+    if settings.top1_drop is not None and labelled is None:
         raise InvalidRequest("An accuracy drop needs labelled data.", hint="Give an .npz with labels or folders of classes.")
-    search = _Search(load, precision, goal, data, ranges, labelled, keep or Keep(), percentile, target)
-    return search.run(report)
+    return _Search(model, precision, settings, data, ranges, labelled, target).run(report)
 
 
 class _Search:
     def __init__(
         self,
-        load: Callable[[], onnx.ModelProto],
+        reference: onnx.ModelProto,
         precision: Precision,
-        goal: Goal,
+        settings: PrecisionSettings,
         data: CalibrationData,
         ranges: Ranges | None,
         labelled: Labelled | None,
-        keep: Keep,
-        percentile: float | None,
         target: Target,
     ) -> None:
-        self.load = load
+        self.reference = reference
         self.precision = precision
-        self.goal = goal
+        self.settings = settings
         self.data = data
         self.ranges = ranges
         self.labelled = labelled
-        self.keep = keep
-        self.percentile = percentile
         self.target = target
-        self.reference = load()
         self.reference_accuracy = labelled_accuracy(self.reference, labelled) if labelled else None
         self.sample: Sample = next(iter(data.read()))
 
@@ -185,10 +162,8 @@ class _Search:
         )
 
     def _trial(self, chosen: list[str]) -> Trial:
-        keep = Keep(ops=self.keep.ops, nodes=(*self.keep.nodes, *chosen))
-        return make_trial(
-            self.load, self.precision, ranges=self.ranges, keep=keep, percentile=self.percentile, target=self.target
-        )
+        settings = self.settings.keeping(chosen)
+        return make_trial(copy_of(self.reference), self.precision, settings, ranges=self.ranges, target=self.target)
 
     def _judge(self, trial: Trial, errors: Sensitivity, accuracy: Accuracy | None, kept: int) -> Round:
         return Round(
@@ -197,7 +172,7 @@ class _Search:
             non_finite=sum(output.non_finite for output in errors.parity.outputs),
             top1=accuracy.top1 if accuracy else None,
             latency_ms=self._latency(trial.model) if self._computes_here else None,
-            met=is_met(self.goal, errors.parity, accuracy, self.reference_accuracy),
+            met=is_met(self.settings, errors.parity, accuracy, self.reference_accuracy),
         )
 
     def _worst(self, errors: Sensitivity, trial: Trial, chosen: list[str]) -> list[str]:
@@ -209,7 +184,7 @@ class _Search:
 
     def _overflow_makers(self, errors: Sensitivity, converted: set[str]) -> list[LayerError]:
         """The node whose output stops being finite, its readers, and what first goes wrong: one alone does not help."""
-        if self.precision in GRIDS:
+        if self.precision.quantizes:
             return []
         first = next((layer for layer in errors.layers if np.isinf(layer.error)), None)
         if first is None:

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import onnx
 
 from core.base.dtypes import onnx_dtype
-from core.precision.quantize import WEIGHTED_OPS
-from core.precision.view import GraphView
+from core.base.precision import Precision
+from core.precision.quantize_plan import WEIGHTED_OPS
+from core.precision.view import QDQ_OPS, GraphView
 
 # Metadata of a graph whose types cannot say it: the names of nodes that weak typing must leave in FP32, one a line.
 FP32_NODES = "engineroom.fp32"
 # What is not here (integers for indices, booleans) is no matter of precision.
-_TYPES = frozenset({"float64", "float32", "bfloat16", "float16", "float8_e4m3fn", "int8"})
+_TYPES = {"float64", *(precision.facts.dtype for precision in Precision)}
 
 
 def requested_types(model: onnx.ModelProto) -> dict[str, str]:
@@ -21,7 +22,7 @@ def requested_types(model: onnx.ModelProto) -> dict[str, str]:
     view = GraphView(model)
     found: dict[str, str] = {}
     for node in model.graph.node:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear", "Cast", "Constant"):
+        if node.op_type in (*QDQ_OPS, "Cast", "Constant"):
             continue
         quantized = [_quantized_type(name, view) for name in node.input[:2]] if node.op_type in WEIGHTED_OPS else [""]
         made = next((onnx_dtype(view.dtypes[name]) for name in node.output if name in view.dtypes), "")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import onnx
@@ -12,14 +11,16 @@ from core.base.precision import Precision
 from core.base.progress import Progress, Report, silent
 from core.parity.compare import compare
 from core.parity.result import Parity
-from core.precision.calibration import Runner
-from core.precision.calibration_data import CalibrationData, Sample
-from core.precision.float16 import ELEMENT_TYPE, Keep, plan
+from core.precision.calibration.ranges import Ranges
+from core.precision.calibration.samples import CalibrationData, Sample
+from core.precision.element_types import ELEMENT_TYPE
+from core.precision.float_plan import plan
 from core.precision.lower import lower
 from core.precision.opset import fit_opset
 from core.precision.overflow import emulate
-from core.precision.ranges import Ranges
 from core.precision.record import LayerError
+from core.precision.runner import Runner
+from core.precision.settings import DEFAULTS, PrecisionSettings
 from core.precision.target import NEWEST_TENSORRT, TENSORRT, Target
 from core.precision.view import GraphView
 
@@ -59,7 +60,6 @@ class Trial:
 
     model: onnx.ModelProto
     converted: tuple[str, ...]
-    kept: dict[str, str] = field(default_factory=dict)
     exact: bool = True
 
 
@@ -68,31 +68,28 @@ TRIAL_TARGET = Target(runtime=TENSORRT, version=NEWEST_TENSORRT, emulated=True)
 
 
 def make_trial(
-    load: Callable[[], onnx.ModelProto],
+    model: onnx.ModelProto,
     precision: Precision,
+    settings: PrecisionSettings = DEFAULTS,
     *,
     ranges: Ranges | None = None,
-    keep: Keep | None = None,
-    percentile: float | None = None,
     target: Target = TRIAL_TARGET,
 ) -> Trial:
     """Emulates FP16 and BF16 by rounding; INT8 and FP8 run as Q/DQ, which computes what it says.
 
     Args:
-        load: Gives the FP32 model anew.
+        model: The FP32 model, which may be changed.
         precision: Which one to try.
+        settings: As `lower` takes them.
         ranges: As `lower` takes them.
-        keep: What stays in FP32.
-        percentile: As `lower` takes it.
         target: Whose placement of Q/DQ to try, emulated, so that only the precision in question is seen.
     """
     if precision in ELEMENT_TYPE:
-        model = load()
         bounds = ranges.bounds if ranges else None
-        decided = plan(_widest(model, precision), ELEMENT_TYPE[precision], keep=keep, ranges=bounds)
-        return Trial(model=emulate(model, decided), converted=tuple(decided.low), kept=dict(decided.kept))
-    lowered = lower(load(), precision, target, ranges=ranges, keep=keep, percentile=percentile)
-    return Trial(model=lowered.model, converted=lowered.converted, kept=lowered.kept)
+        decided = plan(_widest(model, precision), ELEMENT_TYPE[precision], settings, ranges=bounds)
+        return Trial(model=emulate(model, decided), converted=tuple(decided.low))
+    lowered, record = lower(model, precision, target, settings, ranges=ranges)
+    return Trial(model=lowered, converted=record.converted)
 
 
 def _widest(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
@@ -102,9 +99,7 @@ def _widest(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
     return fit_opset(model, precision, TRIAL_TARGET)
 
 
-def layer_errors(
-    reference: onnx.ModelProto, trial: Trial, data: CalibrationData, report: Report = silent, *, bad: float = BAD
-) -> Sensitivity:
+def layer_errors(reference: onnx.ModelProto, trial: Trial, data: CalibrationData, report: Report = silent) -> Sensitivity:
     """Runs both models on the samples, one at a time, and compares every tensor they share.
 
     Args:
@@ -112,7 +107,6 @@ def layer_errors(
         trial: The model in the precision.
         data: Samples; a few are enough.
         report: Told of every sample.
-        bad: Relative error from which on a layer counts as bad.
     """
     view = GraphView(reference)
     there = {name for node in trial.model.graph.node for name in node.output}
@@ -137,9 +131,9 @@ def layer_errors(
     worst = sorted((layer for layer in layers if layer.added > 0), key=lambda layer: -layer.added)
     return Sensitivity(
         layers=layers,
-        first_bad=next((layer for layer in layers if layer.error > bad), None),
+        first_bad=next((layer for layer in layers if layer.error > BAD), None),
         worst=tuple(worst[:WORST]),
-        parity=compare(references, candidates, bad, inputs=data.description, reference_title="FP32 on ONNX Runtime"),
+        parity=compare(references, candidates, BAD, inputs=data.description, reference_title="FP32 on ONNX Runtime"),
         emulated=trial.exact,
     )
 

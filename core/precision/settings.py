@@ -1,17 +1,31 @@
-"""How a build's precision is put in: the part of a request that the precision stage reads."""
+"""How a precision is put in: chosen on a page or a command line, kept in a build's request, read by every pass."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from fnmatch import fnmatchcase
 
 from pydantic import ValidationError
 
 from core.base.errors import InvalidRequest
 from core.base.serialization import from_data
 
-LIGHT, MODELOPT = "light", "modelopt"
+
+class PrecisionEngine(str, Enum):
+    """Who puts the precision in: our own passes, or NVIDIA's ModelOpt in its own environment."""
+
+    LIGHT = "light"
+    MODELOPT = "modelopt"
+
+
+class CalibrationMethod(str, Enum):
+    """How ModelOpt finds the magnitude that quantized values reach to."""
+
+    MAX = "max"
+    ENTROPY = "entropy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +50,11 @@ class PrecisionSettings:
     """What may be said besides the precision itself.
 
     Attributes:
-        engine: "light" for our own passes, "modelopt" for NVIDIA's ModelOpt in its own environment.
         keep_ops: Op types that stay FP32.
         keep_nodes: Names or patterns of nodes that stay FP32.
         keep_io_types: Leave inputs and outputs in FP32 (FP16 and BF16).
         percentile: Of the activations' magnitudes that INT8 and FP8 reach to; None for the largest seen.
-        method: ModelOpt's calibration: "max" or "entropy".
+        method: ModelOpt's calibration.
         samples: Of the calibration data, at most.
         images: How calibration pictures are prepared.
         max_rel: Keep the worst layers in FP32 until no output is farther off than this; None to keep none.
@@ -50,18 +63,43 @@ class PrecisionSettings:
         target: What the graph is written for ("tensorrt-8.6"); None for the path's backend as it is installed.
     """
 
-    engine: str = LIGHT
+    engine: PrecisionEngine = PrecisionEngine.LIGHT
     keep_ops: tuple[str, ...] = ()
     keep_nodes: tuple[str, ...] = ()
     keep_io_types: bool = True
     percentile: float | None = None
-    method: str = "max"
+    method: CalibrationMethod = CalibrationMethod.MAX
     samples: int = 500
     images: ImageOptions = field(default_factory=ImageOptions)
     max_rel: float | None = None
     top1_drop: float | None = None
     layer_errors: bool = False
     target: str | None = None
+
+    @property
+    def has_goal(self) -> bool:
+        """Whether an accuracy is to be reached, by keeping layers in FP32."""
+        return self.max_rel is not None or self.top1_drop is not None
+
+    @property
+    def studies(self) -> bool:
+        """Whether layers are compared with FP32's."""
+        return self.layer_errors or self.has_goal
+
+    def why_kept(self, op: str, node: str) -> str:
+        """Why a node is to stay in FP32, "" for one that need not."""
+        if op in self.keep_ops:
+            return f"{op} is kept by type"
+        if any(pattern == node or fnmatchcase(node, pattern) for pattern in self.keep_nodes):
+            return "kept by name"
+        return ""
+
+    def keeping(self, nodes: Iterable[str]) -> PrecisionSettings:
+        """The same with these nodes kept in FP32 too."""
+        return replace(self, keep_nodes=(*self.keep_nodes, *nodes))
+
+
+DEFAULTS = PrecisionSettings()
 
 
 def parse_settings(texts: Sequence[str]) -> PrecisionSettings:
@@ -96,5 +134,11 @@ def settings_as_texts(settings: PrecisionSettings) -> list[str]:
         for field_ in dataclasses.fields(value):
             given, default = getattr(value, field_.name), getattr(type(value)(), field_.name)
             if field_.name != "images" and given != default:
-                texts.append(f"{prefix}{field_.name}={','.join(map(str, given)) if isinstance(given, tuple) else given}")
+                texts.append(f"{prefix}{field_.name}={_text(given)}")
     return texts
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Enum):
+        return str(value.value)
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -11,6 +11,8 @@ from onnx import NodeProto, TensorProto, numpy_helper
 
 from core.onnxio.walk import captured, opset
 
+QDQ_OPS = ("QuantizeLinear", "DequantizeLinear")
+
 
 class GraphView:
     """Indexes of one graph as it was when the view was made.

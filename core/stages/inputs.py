@@ -11,8 +11,8 @@ from core.base.tensors import Array, Signature
 from core.parity.accuracy import load_labels
 from core.parity.batches import batch_length, leads_with_batch
 from core.parity.inputs import cut_inputs, describe_file, describe_random, load_inputs, random_inputs
-from core.precision.calibration_data import DataOptions, open_data
-from core.precision.labelled import find_labelled
+from core.precision.calibration.labelled import find_labelled
+from core.precision.calibration.samples import SampleSource, open_data
 from core.stages.stage import StageContext
 
 RANDOM_SETS = 4
@@ -38,7 +38,7 @@ def _sets(context: StageContext, most: int | None) -> tuple[list[dict[str, Array
     if path.suffix == ".npz":
         sets = load_inputs(path, signature, profile, most=most)
         return sets, describe_file(Path("your data"), len(sets))
-    data = open_data(path, signature, _options(context))
+    data = open_data(SampleSource(path=path), signature, request.lowering)
     enough = most and most * batch_length(signature, profile)  # a sample of theirs holds at least one of ours
     samples = list(islice(data.read(), enough))
     arrays = {
@@ -60,10 +60,5 @@ def input_labels(context: StageContext) -> Array | None:
     if path.suffix == ".npz":
         return load_labels(path)
     signature: Signature = context.model.signature(request.signature)
-    found = find_labelled(path, signature, _options(context))
+    found = find_labelled(path, signature, request.lowering)
     return found.labels if found else None
-
-
-def _options(context: StageContext) -> DataOptions:
-    settings = context.request.lowering
-    return DataOptions(limit=settings.samples, images=settings.images, profile=context.request.profile)

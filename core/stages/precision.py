@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnx
-
 from core.backends.base import backend_named
 from core.base.availability import availability_of, installed_versions
 from core.base.errors import InvalidRequest
-from core.base.precision import Precision
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx
 from core.onnxio.walk import op_counts
-from core.precision.calibration_data import DataOptions
-from core.precision.prepare import PrecisionOptions, PrecisionResult, prepare
+from core.precision.calibration.samples import SampleSource
+from core.precision.load import copy_of, load_simplified
+from core.precision.prepare import check_possible, prepare_model
 from core.precision.record import PrecisionRecord
-from core.precision.remedy import Goal
-from core.precision.requested import requested_types
-from core.precision.settings import MODELOPT
-from core.precision.study import Studied, Study
+from core.precision.settings import PrecisionEngine
+from core.precision.study import Study
 from core.precision.target import Target, parse_target
 from core.request.build_request import BuildRequest
 from core.stages import tools
@@ -33,18 +29,19 @@ def run(context: StageContext) -> Prepared:
     target = target_of(request.backend, request.lowering.target)
 
     def make(folder: Path) -> Prepared:
-        result, studied = _lowered(context, context.source(base).path, folder, target)
-        model = read_onnx(folder / result.entry, weights=False)
-        cost = (studied.remedy.cost,) if studied and studied.remedy else ()
+        record = _lowered(context, context.source(base).path, folder, target)
+        model = read_onnx(folder / record.entry, weights=False)
+        remedy = (record.remedy.cost,) if record.remedy else ()
+        violations = (violation.message for violation in record.violations)
         return Prepared(
             artifact=None,
-            entry=result.entry,
+            entry=record.entry,
             format=base.format,
             signature=base.signature if request.lowering.keep_io_types else graph_signature(model),
             ops=op_counts(model),
-            details=_details(result),
-            notes=tuple(n for n in (result.stamp, *result.notes, *cost, *(v.message for v in result.violations)) if n),
-            precision=_record(result, studied, model),
+            details=_details(record),
+            notes=tuple(note for note in (record.stamp, *record.notes, *remedy, *violations) if note),
+            precision=record,
         )
 
     recipe = {
@@ -58,10 +55,12 @@ def run(context: StageContext) -> Prepared:
     return make_prepared(context, base, recipe, _versions(request), make)
 
 
-def _versions(request: BuildRequest) -> dict[str, str | None]:
+def _versions(request: BuildRequest) -> dict[str, str]:
     """Of what lowers and judges the graph; ModelOpt is in an environment of its own."""
-    own = installed_versions("onnx", "onnxruntime", "onnxslim", "ml-dtypes")
-    return {**own, **({MODELOPT: tools.tools()[MODELOPT].version} if request.lowering.engine == MODELOPT else {})}
+    versions = installed_versions("onnx", "onnxruntime", "ml-dtypes")
+    if request.lowering.engine is PrecisionEngine.MODELOPT:
+        versions[tools.MODELOPT] = tools.tools()[tools.MODELOPT].version or ""
+    return versions
 
 
 def target_of(backend: str, named: str | None) -> Target:
@@ -77,81 +76,64 @@ def target_of(backend: str, named: str | None) -> Target:
     return parse_target(target)
 
 
-def _lowered(context: StageContext, source: Path, folder: Path, target: Target) -> tuple[PrecisionResult, Studied | None]:
+def _lowered(context: StageContext, source: Path, folder: Path, target: Target) -> PrecisionRecord:
+    """Writes the graph, and judges it where that is asked for; the stage before has simplified the source."""
     request, settings = context.request, context.request.lowering
-    calibration = context.workspace.data_path(request.calibration) if request.calibration else None
-    data = DataOptions(
-        limit=settings.samples, images=settings.images, expected=request.ranges, seed=request.seed, profile=request.profile
+    data = SampleSource(
+        path=context.workspace.data_path(request.calibration) if request.calibration else None,
+        expected=request.ranges,
+        seed=request.seed,
+        profile=request.profile,
     )
-    options = PrecisionOptions(
-        engine=settings.engine,
-        keep_ops=settings.keep_ops,
-        keep_nodes=settings.keep_nodes,
-        keep_io_types=settings.keep_io_types,
-        percentile=settings.percentile,
+    check_possible(request.precision, target, settings)
+    model = load_simplified(source, request.precision)
+    record = prepare_model(
+        copy_of(model) if settings.studies else model,
+        folder,
+        request.precision,
+        target=target,
         data=data,
-        method=settings.method,
+        settings=settings,
+        report=context.report,
     )
-    goal = None
-    if settings.max_rel is not None or settings.top1_drop is not None:
-        goal = Goal(max_rel=settings.max_rel, top1_drop=settings.top1_drop)
-    result = prepare(
-        source, folder, request.precision, target=target, calibration=calibration, options=options, report=context.report
-    )
-    if goal is None and not settings.layer_errors:
-        return result, None
+    if not settings.studies:
+        return record
     study = Study(
-        source=source,
+        model=model,
         folder=folder,
         precision=request.precision,
         target=target,
-        result=result,
-        calibration=calibration,
-        options=options,
+        record=record,
+        data=data,
+        settings=settings,
         report=context.report,
     )
-    studied = study.run(goal)
-    return studied.result, studied
+    return study.run()
 
 
-def _record(result: PrecisionResult, studied: Studied | None, model: onnx.ModelProto) -> PrecisionRecord:
-    return PrecisionRecord(
-        target=result.target,
-        engine=result.engine,
-        requested=requested_types(model),
-        kept=result.kept,
-        violations=tuple(violation.message for violation in result.violations),
-        stamp=result.stamp,
-        data=result.data,
-        cost=studied.cost if studied else None,
-        remedy=studied.remedy if studied else None,
-    )
-
-
-def _details(result: PrecisionResult) -> dict[str, str]:
+def _details(record: PrecisionRecord) -> dict[str, str]:
     """What was changed, for people."""
     rows = {
-        "target": result.target,
-        "engine": result.engine,
-        "opset": str(result.opset),
-        "converted": f"{len(result.converted)} nodes",
-        "kept in fp32": f"{len(result.kept)} nodes",
-        "calibrated on": result.data,
-        "placement": "as TensorRT wants it" if not result.violations else f"{len(result.violations)} violations",
+        "target": record.target,
+        "engine": record.engine,
+        "opset": str(record.opset),
+        "converted": f"{len(record.converted)} nodes",
+        "kept in fp32": f"{len(record.kept)} nodes",
+        "calibrated on": record.data,
+        "placement": "as TensorRT wants it" if not record.violations else f"{len(record.violations)} violations",
     }
     return {name: value for name, value in rows.items() if value}
 
 
 def _needs(task: Task) -> Needs:
-    """Quantizing simplifies first; calibration, FP16's range check and every study run the model."""
-    settings, precision = task.request.lowering, task.request.precision
-    studies = settings.layer_errors or settings.max_rel is not None or settings.top1_drop is not None
+    """Calibration, FP16's range check and every study run the model."""
+    settings = task.request.lowering
     needed = [tools.ML_DTYPES]
-    if precision.quantizes:
-        needed.append(tools.ONNXSLIM)
-    if precision is not Precision.BF16 or studies:
+    if task.request.precision.facts.leaves_range or settings.studies:
         needed.append(tools.ONNXRUNTIME)
-    return Needs(tools=(*needed, *((MODELOPT,) if settings.engine == MODELOPT else ())))
+    if settings.engine is PrecisionEngine.MODELOPT:
+        needed.append(tools.MODELOPT)
+    return Needs(tools=tuple(needed))
 
 
 STAGE = Stage(name=StageName.PRECISION, result=Prepared, run=run, when=lambda task: task.lowers, needs=_needs)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from core.base.availability import Availability, from_packages
 from core.precision import modelopt_environment
-from core.precision.settings import MODELOPT
+from core.precision.settings import PrecisionEngine
 
 ONNXSLIM, ONNXRUNTIME, ML_DTYPES = "onnxslim", "onnxruntime", "ml-dtypes"
+MODELOPT = PrecisionEngine.MODELOPT.value
 
 
 def tools() -> dict[str, Availability]:

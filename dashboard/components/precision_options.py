@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.precision.settings import LIGHT, MODELOPT, PrecisionSettings
+from core.precision.settings import DEFAULTS, CalibrationMethod, PrecisionEngine, PrecisionSettings
 
 MAX_PERCENTILE = 100.0
-METHODS = ("max", "entropy")
+ENGINES, METHODS = tuple(PrecisionEngine), tuple(CalibrationMethod)
 
 
 def choose_lowering(key: str) -> PrecisionSettings:
@@ -19,15 +19,22 @@ def choose_lowering(key: str) -> PrecisionSettings:
     left, right = st.columns(2)
     engine = left.selectbox(
         "Made by",
-        [LIGHT, MODELOPT],
+        ENGINES,
+        format_func=lambda one: one.value,
         help="light: our own passes. modelopt: NVIDIA's, in its own environment.",
         key=f"{key}-engine",
     )
-    if engine == MODELOPT:
-        method = right.selectbox("Its calibration", METHODS, help="For INT8 and FP8.", key=f"{key}-method")
+    if engine is PrecisionEngine.MODELOPT:
+        method = right.selectbox(
+            "Its calibration",
+            METHODS,
+            format_func=lambda one: one.value,
+            help="For INT8 and FP8.",
+            key=f"{key}-method",
+        )
         percentile = MAX_PERCENTILE
     else:
-        method = METHODS[0]
+        method = DEFAULTS.method
         percentile = right.number_input(
             "Percentile for INT8 and FP8",
             90.0,

@@ -102,7 +102,7 @@ def nodes_frame(found: Realized) -> pd.DataFrame:
 
 def _kept(record: PrecisionRecord) -> None:
     for violation in record.violations:
-        st.warning(plain(violation), icon=":material/rule:")
+        st.warning(plain(violation.message), icon=":material/rule:")
     if not record.kept:
         return
     with st.expander(f"{plural(len(record.kept), 'node')} kept in fp32"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
-from core.precision.settings import PrecisionSettings
+from core.precision.settings import CalibrationMethod, PrecisionEngine, PrecisionSettings
 
 
 def page() -> None:
@@ -42,5 +42,5 @@ def test_modelopt_has_methods_and_no_percentile() -> None:
     app = AppTest.from_function(page).run()
     app.selectbox(key="k-engine").select("modelopt").run()
     app.selectbox(key="k-method").select("entropy")
-    assert chosen(app.run()) == PrecisionSettings(engine="modelopt", method="entropy")
+    assert chosen(app.run()) == PrecisionSettings(engine=PrecisionEngine.MODELOPT, method=CalibrationMethod.ENTROPY)
     assert "k-percentile" not in [box.key for box in app.number_input]

@@ -20,7 +20,8 @@ from core.base.progress import Progress, Report
 from core.base.tensors import Array, Signature
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Source
-from core.precision.calibration_data import DataOptions, open_data
+from core.precision.calibration.samples import SampleSource, open_data
+from core.precision.settings import PrecisionSettings
 
 _MODES = {Precision.FP32: "FP32", Precision.TF32: "FP32", Precision.FP16: "FP16", Precision.INT8: "INT8"}
 _CALIBRATION_SAMPLES = 100
@@ -116,7 +117,8 @@ def convert(
 def _calibration(source: Source, config: BuildConfig) -> Any:
     if config.precision is not Precision.INT8:
         return None
-    return open_data(source.calibration, source.signature, DataOptions(limit=_CALIBRATION_SAMPLES, profile=config.profile))
+    samples = SampleSource(path=source.calibration, profile=config.profile)
+    return open_data(samples, source.signature, PrecisionSettings(samples=_CALIBRATION_SAMPLES))
 
 
 def _feeds(tf: Any, samples: Any) -> Any:

@@ -16,8 +16,9 @@ from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Source
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import save_onnx
-from core.precision.calibration_data import DataOptions
-from core.precision.prepare import ENTRY, PrecisionOptions, prepare
+from core.precision.calibration.samples import SampleSource
+from core.precision.prepare import prepare
+from core.precision.record import ENTRY
 from core.precision.target import parse_target
 
 BACKEND = backend_named("onnxruntime")
@@ -65,8 +66,7 @@ def described(source: Path, precision: Precision) -> EngineGraph:
     made, engine_folder = source.parent / precision.value, source.parent / f"{precision.value}-engine"
     made.mkdir()
     engine_folder.mkdir()
-    options = PrecisionOptions(data=DataOptions(random_samples=4))
-    prepare(source, made, precision, target=parse_target("onnxruntime"), options=options)
+    prepare(source, made, precision, target=parse_target("onnxruntime"), data=SampleSource(random_samples=4))
     model = Source(path=made / ENTRY, format=Format.ONNX, signature=graph_signature(onnx.load(made / ENTRY)))
     return BACKEND.describe(BACKEND.build(model, BuildConfig(precision=precision), engine_folder, silent))
 

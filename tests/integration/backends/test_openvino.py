@@ -19,7 +19,9 @@ from core.base.progress import silent
 from core.models.model import Format, Source
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx
-from core.precision.prepare import ENTRY, PrecisionOptions, prepare
+from core.precision.prepare import prepare
+from core.precision.record import ENTRY
+from core.precision.settings import PrecisionSettings
 from core.precision.target import parse_target
 from sample_models.make_models import sample
 
@@ -126,8 +128,8 @@ def test_nodes_kept_in_fp32_run_in_fp32(tmp_path: Path, precision: Precision) ->
     ends = [VALUE("x", TensorProto.FLOAT, [1, 16, 8, 8])], [VALUE("y", TensorProto.FLOAT, [1, 16, 8, 8])]
     source = saved(tmp_path / "three.onnx", nodes, *ends, (numpy_helper.from_array(weight, "w"),))
     (tmp_path / "lowered").mkdir()
-    options = PrecisionOptions(keep_nodes=("kept",))
-    prepare(source, tmp_path / "lowered", precision, target=parse_target("openvino"), options=options)
+    settings = PrecisionSettings(keep_nodes=("kept",))
+    prepare(source, tmp_path / "lowered", precision, target=parse_target("openvino"), settings=settings)
     try:
         engine = built(tmp_path / "lowered" / ENTRY, tmp_path / "engine", BuildConfig(precision=precision))
     except BuildFailed as refused:

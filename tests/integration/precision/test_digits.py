@@ -12,14 +12,14 @@ import pytest
 
 from core.base.errors import EngineRoomError
 from core.base.precision import Precision
-from core.base.progress import silent
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx
 from core.parity.result import Accuracy
-from core.precision.calibration_data import DataOptions
-from core.precision.labelled import Labelled, labelled_accuracy, open_labelled
-from core.precision.lower import load_for
-from core.precision.prepare import ENTRY, PrecisionOptions, prepare
+from core.precision.calibration.labelled import Labelled, labelled_accuracy, open_labelled
+from core.precision.calibration.samples import SampleSource
+from core.precision.load import load_for
+from core.precision.prepare import prepare
+from core.precision.record import ENTRY
 from core.precision.sensitivity import make_trial
 from core.precision.target import parse_target
 from sample_models.make_models import sample
@@ -77,13 +77,13 @@ def test_the_reference_is_a_network_worth_testing(reference: Accuracy) -> None:
 def test_accuracy_stays_within_a_point(
     digits: Path, labelled: Labelled, reference: Accuracy, tmp_path: Path, precision: Precision, target: str
 ) -> None:
-    model = prepared(digits, tmp_path, precision, target, calibration=calibration(tmp_path))
+    model = prepared(digits, tmp_path, precision, target, data=SampleSource(path=calibration(tmp_path)))
     found = labelled_accuracy(model, labelled, exact=precision is Precision.FP8)
     assert found.top1 >= reference.top1 - 0.01
 
 
 def test_emulated_bf16_stays_within_a_point(digits: Path, labelled: Labelled, reference: Accuracy) -> None:
-    trial = make_trial(lambda: load_for(digits, Precision.BF16, silent)[0], Precision.BF16)
+    trial = make_trial(load_for(digits, Precision.BF16)[0], Precision.BF16)
     assert labelled_accuracy(trial.model, labelled, exact=True).top1 >= reference.top1 - 0.01
 
 
@@ -91,17 +91,17 @@ def test_the_wrong_scale_ruins_it_and_is_found_first(
     digits: Path, labelled: Labelled, reference: Accuracy, tmp_path: Path
 ) -> None:
     data = calibration(tmp_path, factor=255)
-    options = PrecisionOptions(data=DataOptions(expected={"image": (0.0, 1.0)}))
+    expecting = SampleSource(path=data, expected={"image": (0.0, 1.0)})
     with pytest.raises(EngineRoomError, match="where the model expects 0 to 1: the scale is wrong"):
-        prepare(digits, tmp_path, Precision.INT8, target=parse_target("onnxruntime"), calibration=data, options=options)
-    model = prepared(digits, tmp_path, Precision.INT8, "onnxruntime", calibration=data)
+        prepare(digits, tmp_path, Precision.INT8, target=parse_target("onnxruntime"), data=expecting)
+    model = prepared(digits, tmp_path, Precision.INT8, "onnxruntime", data=SampleSource(path=data))
     assert labelled_accuracy(model, labelled).top1 < reference.top1 - 0.5
 
 
 def test_openvino_runs_the_same_graph(digits: Path, labelled: Labelled, reference: Accuracy, tmp_path: Path) -> None:
     import openvino
 
-    prepared(digits, tmp_path, Precision.INT8, "openvino", calibration=calibration(tmp_path))
+    prepared(digits, tmp_path, Precision.INT8, "openvino", data=SampleSource(path=calibration(tmp_path)))
     compiled = openvino.Core().compile_model(tmp_path / "out" / ENTRY, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     with np.load(sample("digits_test")) as file:
         scores = compiled(file["image"])[0]
@@ -114,7 +114,7 @@ def test_openvino_runs_the_same_graph(digits: Path, labelled: Labelled, referenc
 def test_onnxruntime_computes_every_convolution_in_int8(digits: Path, tmp_path: Path) -> None:
     import onnxruntime as ort
 
-    prepared(digits, tmp_path, Precision.INT8, "onnxruntime", calibration=calibration(tmp_path))
+    prepared(digits, tmp_path, Precision.INT8, "onnxruntime", data=SampleSource(path=calibration(tmp_path)))
     options = ort.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

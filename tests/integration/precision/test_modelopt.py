@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import venv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,16 @@ from core.base.errors import ConversionFailed, InvalidRequest
 from core.base.precision import Precision
 from core.onnxio.file import read_onnx, save_onnx
 from core.precision import modelopt_environment
-from core.precision.calibration import Runner
-from core.precision.prepare import ENTRY, PrecisionOptions, prepare
-from core.precision.remedy import Goal
-from core.precision.settings import MODELOPT
-from core.precision.study import KEPT_FOR_GOAL, Studied, Study
+from core.precision.calibration.samples import SampleSource
+from core.precision.load import load_for
+from core.precision.prepare import prepare
+from core.precision.record import ENTRY, PrecisionRecord
+from core.precision.runner import Runner
+from core.precision.settings import CalibrationMethod, PrecisionEngine, PrecisionSettings
+from core.precision.study import KEPT_FOR_GOAL, Study
 from core.precision.target import parse_target
 
+MODELOPT = PrecisionSettings(engine=PrecisionEngine.MODELOPT)
 here = modelopt_environment.availability()
 needs_modelopt = pytest.mark.skipif(not here.available, reason=f"{here.reason} {here.hint}")
 X = np.random.default_rng(2).normal(size=(8, 16, 12, 12)).astype(np.float32)
@@ -56,15 +60,17 @@ def source(tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "method", "tolerance"),
-    [(Precision.FP16, "max", 0.005), (Precision.INT8, "max", 0.05), (Precision.INT8, "entropy", 0.5)],
+    [
+        (Precision.FP16, CalibrationMethod.MAX, 0.005),
+        (Precision.INT8, CalibrationMethod.MAX, 0.05),
+        (Precision.INT8, CalibrationMethod.ENTROPY, 0.5),
+    ],
 )
-def test_it_computes_the_same_function(source: Path, precision: Precision, method: str, tolerance: float) -> None:
+def test_it_computes_the_same_function(source: Path, precision: Precision, method: CalibrationMethod, tolerance: float) -> None:
     folder = source.parent / "out"
     folder.mkdir()
-    options = PrecisionOptions(engine=MODELOPT, method=method)
-    result = prepare(
-        source, folder, precision, target=parse_target("onnxruntime"), calibration=source.parent / "data.npz", options=options
-    )
+    settings, data = replace(MODELOPT, method=method), SampleSource(path=source.parent / "data.npz")
+    result = prepare(source, folder, precision, target=parse_target("onnxruntime"), data=data, settings=settings)
     truth = Runner(read_onnx(source), ["y"]).run({"x": X})[0]
     made = Runner(read_onnx(folder / ENTRY), ["y"], exact=True).run({"x": X})[0]
     assert 0 < np.abs(made - truth).max() / np.abs(truth).max() < tolerance
@@ -79,21 +85,22 @@ def test_it_computes_the_same_function(source: Path, precision: Precision, metho
 def test_a_goal_is_searched_for_with_ranges_of_our_own_and_held_by_its_graph(source: Path) -> None:
     folder = source.parent / "out"
     folder.mkdir()
-    data, target, options = source.parent / "data.npz", parse_target("onnxruntime"), PrecisionOptions(engine=MODELOPT)
-    result = prepare(source, folder, Precision.INT8, target=target, calibration=data, options=options)
-    assert result.ranges is None
+    data, target = SampleSource(path=source.parent / "data.npz"), parse_target("onnxruntime")
+    model, _ = load_for(source, Precision.INT8)
+    record = prepare(source, folder, Precision.INT8, target=target, data=data, settings=MODELOPT)
+    assert record.ranges is None
 
-    def study(max_rel: float) -> Studied:
+    def study(max_rel: float) -> PrecisionRecord:
         asked = Study(
-            source=source,
+            model=model,
             folder=folder,
             precision=Precision.INT8,
             target=target,
-            result=result,
-            calibration=data,
-            options=options,
+            record=record,
+            data=data,
+            settings=replace(MODELOPT, max_rel=max_rel),
         )
-        return asked.run(Goal(max_rel=max_rel))
+        return asked.run()
 
     easy = study(0.05)
     assert easy.remedy is not None
@@ -103,8 +110,8 @@ def test_a_goal_is_searched_for_with_ranges_of_our_own_and_held_by_its_graph(sou
     mended = study(0.95 * before)
     assert mended.remedy is not None
     assert len(mended.remedy.keep) == 1
-    assert set(mended.result.converted) == {"first", "second"} - set(mended.remedy.keep)
-    assert mended.result.kept[mended.remedy.keep[0]] == KEPT_FOR_GOAL
+    assert set(mended.converted) == {"first", "second"} - set(mended.remedy.keep)
+    assert mended.kept[mended.remedy.keep[0]] == KEPT_FOR_GOAL
     with pytest.raises(ConversionFailed, match="only with every node in FP32"):
         study(1e-6)
 
@@ -112,10 +119,10 @@ def test_a_goal_is_searched_for_with_ranges_of_our_own_and_held_by_its_graph(sou
 @needs_modelopt
 def test_targets_before_opset_19_are_refused(source: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"writes int8 at opset 19; tensorrt-8.6 reads 17"):
-        prepare(source, tmp_path, Precision.INT8, target=parse_target("tensorrt-8.6"), options=PrecisionOptions(engine=MODELOPT))
+        prepare(source, tmp_path, Precision.INT8, target=parse_target("tensorrt-8.6"), settings=MODELOPT)
 
 
-def test_its_failure_is_a_sentence(source: Path, tmp_path: Path) -> None:
+def test_its_failure_is_a_sentence(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An interpreter that claims to have ModelOpt and does not."""
     environment = tmp_path / "env"
     (environment / "bin").mkdir(parents=True)
@@ -123,13 +130,13 @@ def test_its_failure_is_a_sentence(source: Path, tmp_path: Path) -> None:
     interpreter = environment / "bin" / "python"
     interpreter.write_text("#!/bin/sh\necho 'ImportError: no ModelOpt' >&2\nexit 3\n")
     interpreter.chmod(0o755)
-    assert modelopt_environment.availability(interpreter).version == "9.9"
-    options = PrecisionOptions(engine=MODELOPT, python=interpreter)
+    monkeypatch.setenv(modelopt_environment.PYTHON_VARIABLE, str(interpreter))
+    assert modelopt_environment.availability().version == "9.9"
     with pytest.raises(ConversionFailed, match="ModelOpt failed: ImportError: no ModelOpt"):
-        prepare(source, tmp_path, Precision.INT8, target=parse_target("onnxruntime"), options=options)
+        prepare(source, tmp_path, Precision.INT8, target=parse_target("onnxruntime"), settings=MODELOPT)
 
 
-def test_the_adapter_runs_where_nothing_of_ours_is(source: Path, tmp_path: Path) -> None:
+def test_the_adapter_runs_where_nothing_of_ours_is(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment whose ModelOpt hands the graph back as it came."""
     venv.create(tmp_path / "env")
     packages = next((tmp_path / "env").glob("lib/python*/site-packages"))
@@ -146,8 +153,8 @@ def convert_to_mixed_precision(path, *, calibration_data, opset, **settings):
     return onnx.load(path)
 """
     )
-    options = PrecisionOptions(engine=MODELOPT, method="max", python=tmp_path / "env" / "bin" / "python")
-    target = parse_target("onnxruntime")
-    result = prepare(source, tmp_path, Precision.FP16, target=target, calibration=source.parent / "data.npz", options=options)
+    monkeypatch.setenv(modelopt_environment.PYTHON_VARIABLE, str(tmp_path / "env" / "bin" / "python"))
+    target, data = parse_target("onnxruntime"), SampleSource(path=source.parent / "data.npz")
+    result = prepare(source, tmp_path, Precision.FP16, target=target, data=data, settings=MODELOPT)
     assert result.engine == "modelopt 9.9"
     assert read_onnx(tmp_path / ENTRY).graph.node[0].name == "first"

@@ -10,15 +10,17 @@ import pytest
 
 from core.base.errors import InvalidRequest, StoreFailed
 from core.base.progress import Progress, silent
+from core.base.serialization import write_json
 from core.models.onnx_graph import graph_signature
-from core.precision.calibration import Runner, collect_ranges, float_tensors, structure_digest
-from core.precision.calibration_data import CalibrationData, DataOptions, open_data
-from core.precision.ranges import load_ranges, save_ranges
+from core.precision.calibration.collect import collect_ranges, float_tensors
+from core.precision.calibration.ranges import load_ranges, structure_digest
+from core.precision.calibration.samples import CalibrationData, SampleSource, open_data
+from core.precision.runner import Runner
 
 
 @pytest.fixture
 def data(residual: onnx.ModelProto) -> CalibrationData:
-    return open_data(None, graph_signature(residual), DataOptions(random_samples=5, expected={"image": (-1.0, 1.0)}))
+    return open_data(SampleSource(random_samples=5, expected={"image": (-1.0, 1.0)}), graph_signature(residual))
 
 
 def seen(model: onnx.ModelProto, tensor: str, data: CalibrationData) -> np.ndarray:
@@ -56,7 +58,7 @@ def test_percentiles_are_those_of_the_magnitudes(residual: onnx.ModelProto, data
 
 def test_data_that_make_nan_name_the_tensor(make_network: object) -> None:
     model = make_network("l = Log (x) y = Exp (l)", inputs="float[batch,2] x", outputs="float[batch,2] y")  # type: ignore[operator]
-    data = open_data(None, graph_signature(model), DataOptions(expected={"x": (-1.0, 0.0)}))
+    data = open_data(SampleSource(expected={"x": (-1.0, 0.0)}), graph_signature(model))
     with pytest.raises(InvalidRequest, match="makes l NaN in FP32"):
         collect_ranges(model, float_tensors(model), data, silent)
 
@@ -65,7 +67,7 @@ def test_ranges_are_read_again_for_the_same_model_only(
     residual: onnx.ModelProto, overflowing: onnx.ModelProto, data: CalibrationData, tmp_path: Path
 ) -> None:
     ranges = collect_ranges(residual, ["a0"], data, silent)
-    save_ranges(ranges, tmp_path / "ranges.json")
+    write_json(tmp_path / "ranges.json", ranges)
     assert load_ranges(tmp_path / "ranges.json", structure_digest(residual)) == ranges
     with pytest.raises(InvalidRequest, match="another model's"):
         load_ranges(tmp_path / "ranges.json", structure_digest(overflowing))

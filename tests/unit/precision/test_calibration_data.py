@@ -11,9 +11,9 @@ from PIL import Image
 
 from core.base.errors import InvalidRequest
 from core.base.tensors import Signature, TensorSpec
-from core.precision.calibration_data import DataOptions, open_data
-from core.precision.data_check import check_data
-from core.precision.settings import ImageOptions
+from core.precision.calibration.check import check_data
+from core.precision.calibration.samples import SampleSource, open_data
+from core.precision.settings import ImageOptions, PrecisionSettings
 
 IMAGE = Signature(
     name="main",
@@ -39,7 +39,7 @@ def images(count: int = 10) -> np.ndarray:
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_an_npz_is_read_row_by_row(tmp_path: Path, save: object) -> None:
     save(tmp_path / "data.npz", image=images(), labels=np.arange(10))  # type: ignore[operator]
-    data = open_data(tmp_path / "data.npz", IMAGE)
+    data = open_data(SampleSource(path=tmp_path / "data.npz"), IMAGE)
     assert (data.count, data.calibrated) == (10, True)
     for _ in range(2):  # any number of times
         np.testing.assert_array_equal(np.concatenate([sample["image"] for sample in data.read()]), images())
@@ -47,20 +47,20 @@ def test_an_npz_is_read_row_by_row(tmp_path: Path, save: object) -> None:
 
 def test_an_npy_feeds_the_only_input(tmp_path: Path) -> None:
     np.save(tmp_path / "data.npy", images())
-    samples = list(open_data(tmp_path / "data.npy", IMAGE).read())
+    samples = list(open_data(SampleSource(path=tmp_path / "data.npy"), IMAGE).read())
     assert [sample["image"].shape for sample in samples] == [(1, 3, 8, 8)] * 10
 
 
 def test_an_npy_for_two_inputs_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "data.npy", np.zeros((2, 4), np.int32))
     with pytest.raises(InvalidRequest, match="cannot tell which of the inputs ids, mask"):
-        open_data(tmp_path / "data.npy", TEXT)
+        open_data(SampleSource(path=tmp_path / "data.npy"), TEXT)
 
 
 def test_a_folder_may_hold_batches_and_single_samples(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", image=images(4))
     np.savez(tmp_path / "b.npz", image=images(1)[0])
-    data = open_data(tmp_path, IMAGE)
+    data = open_data(SampleSource(path=tmp_path), IMAGE)
     assert data.count == 5
     np.testing.assert_array_equal(list(data.read())[4]["image"], images(1))
 
@@ -69,14 +69,14 @@ def test_lengths_may_differ_from_file_to_file(tmp_path: Path) -> None:
     for length in (4, 7):
         ids = np.ones((2, length), np.int64)
         np.savez(tmp_path / f"{length}.npz", ids=ids, mask=ids)
-    samples = list(open_data(tmp_path, TEXT).read())
+    samples = list(open_data(SampleSource(path=tmp_path), TEXT).read())
     assert [sample["ids"].shape for sample in samples] == [(1, 4), (1, 4), (1, 7), (1, 7)]
     assert samples[0]["ids"].dtype == np.int32
 
 
 def test_a_limit_spreads_over_the_whole_set(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", image=images())
-    data = open_data(tmp_path / "data.npz", IMAGE, DataOptions(limit=3))
+    data = open_data(SampleSource(path=tmp_path / "data.npz"), IMAGE, PrecisionSettings(samples=3))
     assert data.count == 3
     assert data.indices[0] == 0
     assert data.indices[-1] == 9
@@ -86,11 +86,11 @@ def test_a_limit_spreads_over_the_whole_set(tmp_path: Path) -> None:
 def test_a_fixed_batch_is_filled(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", image=images())
     spec = TensorSpec(name="image", dtype="float32", shape=(4, 3, 8, 8))
-    data = open_data(tmp_path / "data.npz", Signature(name="main", inputs=(spec,), outputs=()))
+    data = open_data(SampleSource(path=tmp_path / "data.npz"), Signature(name="main", inputs=(spec,), outputs=()))
     assert [sample["image"].shape[0] for sample in data.read()] == [4, 4]
     np.savez(tmp_path / "few.npz", image=images(3))
     with pytest.raises(InvalidRequest, match="3 samples; the model takes 4 at a time"):
-        open_data(tmp_path / "few.npz", Signature(name="main", inputs=(spec,), outputs=()))
+        open_data(SampleSource(path=tmp_path / "few.npz"), Signature(name="main", inputs=(spec,), outputs=()))
 
 
 @pytest.fixture
@@ -103,8 +103,8 @@ def folder_of_images(tmp_path: Path) -> Path:
 
 
 def test_images_are_resized_scaled_and_laid_out(folder_of_images: Path) -> None:
-    options = DataOptions(images=ImageOptions(mean=(0.1, 0.2, 0.3), std=(0.5, 0.5, 0.5)))
-    first, second = (sample["image"] for sample in open_data(folder_of_images, IMAGE, options).read())
+    options = PrecisionSettings(images=ImageOptions(mean=(0.1, 0.2, 0.3), std=(0.5, 0.5, 0.5)))
+    first, second = (sample["image"] for sample in open_data(SampleSource(path=folder_of_images), IMAGE, options).read())
     assert first.shape == (1, 3, 8, 8)
     np.testing.assert_allclose(first[0, :, 0, 0], (0.2 - np.array([0.1, 0.2, 0.3])) / 0.5, atol=1e-6)
     np.testing.assert_allclose(second[0, :, 3, 3], (0.4 - np.array([0.1, 0.2, 0.3])) / 0.5, atol=1e-6)
@@ -114,20 +114,20 @@ def test_images_for_open_sizes_need_a_size(folder_of_images: Path) -> None:
     spec = TensorSpec(name="image", dtype="float32", shape=("batch", "height", "width", 3))
     signature = Signature(name="main", inputs=(spec,), outputs=())
     with pytest.raises(InvalidRequest, match="images of any size"):
-        open_data(folder_of_images, signature)
-    data = open_data(folder_of_images, signature, DataOptions(images=ImageOptions(size=(6, 4))))
+        open_data(SampleSource(path=folder_of_images), signature)
+    data = open_data(SampleSource(path=folder_of_images), signature, PrecisionSettings(images=ImageOptions(size=(6, 4))))
     assert next(data.read())["image"].shape == (1, 6, 4, 3)
 
 
 def test_a_file_that_is_no_image_is_named(folder_of_images: Path) -> None:
     (folder_of_images / "cat" / "broken.jpg").write_bytes(b"no picture")
     with pytest.raises(InvalidRequest, match=r"broken\.jpg could not be read as a picture"):
-        list(open_data(folder_of_images, IMAGE).read())
+        list(open_data(SampleSource(path=folder_of_images), IMAGE).read())
 
 
 def test_without_data_there_are_seeded_random_values() -> None:
-    data = open_data(None, IMAGE, DataOptions(random_samples=3, seed=4, expected={"image": (-1.0, 1.0)}))
-    again = open_data(None, IMAGE, DataOptions(random_samples=3, seed=4, expected={"image": (-1.0, 1.0)}))
+    data = open_data(SampleSource(random_samples=3, seed=4, expected={"image": (-1.0, 1.0)}), IMAGE)
+    again = open_data(SampleSource(random_samples=3, seed=4, expected={"image": (-1.0, 1.0)}), IMAGE)
     assert (data.calibrated, data.count) == (False, 3)
     first, second = (np.concatenate([sample["image"] for sample in one.read()]) for one in (data, again))
     np.testing.assert_array_equal(first, second)
@@ -146,33 +146,33 @@ def test_without_data_there_are_seeded_random_values() -> None:
 def test_what_does_not_fit_is_told_before_anything_is_read(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
     np.savez(tmp_path / "data.npz", **arrays)
     with pytest.raises(InvalidRequest, match=message):
-        open_data(tmp_path / "data.npz", IMAGE)
+        open_data(SampleSource(path=tmp_path / "data.npz"), IMAGE)
 
 
 def test_unequal_counts_are_told(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", ids=np.ones((4, 3), np.int32), mask=np.ones((5, 3), np.int32))
     with pytest.raises(InvalidRequest, match="has 4 of ids, 5 of mask"):
-        open_data(tmp_path / "data.npz", TEXT)
+        open_data(SampleSource(path=tmp_path / "data.npz"), TEXT)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really"])
 def test_a_broken_file_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "data.npz").write_bytes(content)
     with pytest.raises(InvalidRequest, match=r"data\.npz could not be read"):
-        open_data(tmp_path / "data.npz", IMAGE)
+        open_data(SampleSource(path=tmp_path / "data.npz"), IMAGE)
 
 
 def test_missing_and_empty_places_are_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match="There is no calibration data at"):
-        open_data(tmp_path / "nowhere", IMAGE)
+        open_data(SampleSource(path=tmp_path / "nowhere"), IMAGE)
     with pytest.raises(InvalidRequest, match="holds no calibration data that we read"):
-        open_data(tmp_path, IMAGE)
+        open_data(SampleSource(path=tmp_path), IMAGE)
 
 
 def test_fractions_for_whole_numbers_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", ids=np.full((2, 3), 0.5), mask=np.ones((2, 3), np.int32))
     with pytest.raises(InvalidRequest, match="Input ids takes int32, not float64"):
-        list(open_data(tmp_path / "data.npz", TEXT).read())
+        list(open_data(SampleSource(path=tmp_path / "data.npz"), TEXT).read())
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_fractions_for_whole_numbers_are_refused(tmp_path: Path) -> None:
 
 def checked(tmp_path: Path, model: onnx.ModelProto, array: np.ndarray, **how: object) -> tuple[str, ...]:
     np.savez(tmp_path / "data.npz", image=array)
-    return check_data(open_data(tmp_path / "data.npz", IMAGE), model, **how).warnings  # type: ignore[arg-type]
+    return check_data(open_data(SampleSource(path=tmp_path / "data.npz"), IMAGE), model, **how).warnings  # type: ignore[arg-type]
 
 
 def test_good_data_have_no_warnings(tmp_path: Path, residual: onnx.ModelProto) -> None:
@@ -221,5 +221,5 @@ def test_a_model_that_scales_by_itself_expects_pixels(tmp_path: Path, make_netwo
     )
     assert checked(tmp_path, model, images() * 255) == ()
     np.savez(tmp_path / "data.npz", image=images())
-    found = check_data(open_data(tmp_path / "data.npz", IMAGE), model).inputs[0]
+    found = check_data(open_data(SampleSource(path=tmp_path / "data.npz"), IMAGE), model).inputs[0]
     assert found.first_low == pytest.approx(found.low / 127.5 - 1)

@@ -10,12 +10,13 @@ import onnx
 import pytest
 
 from core.base.precision import Precision
+from core.precision.calibration.ranges import Ranges, TensorRange
 from core.precision.depthwise import is_depthwise, quantized_behind
-from core.precision.float16 import Keep
 from core.precision.lower import lower
 from core.precision.placement_check import check_placement
-from core.precision.quantize import plan, quantize
-from core.precision.ranges import Ranges, TensorRange
+from core.precision.quantize_plan import plan
+from core.precision.quantize_rewrite import quantize
+from core.precision.settings import DEFAULTS, PrecisionSettings
 from core.precision.target import QuantizedOutputs, parse_target
 from core.precision.view import GraphView
 
@@ -48,14 +49,14 @@ def ranges_of(model: onnx.ModelProto) -> Ranges:
     return Ranges(model="", data="test", samples=1, calibrated=True, tensors=tensors)
 
 
-def readers(model: onnx.ModelProto, outputs: QuantizedOutputs, keep: Keep | None = None) -> Readers:
-    decided = plan(model, outputs=outputs, keep=keep)
+def readers(model: onnx.ModelProto, outputs: QuantizedOutputs, settings: PrecisionSettings = DEFAULTS) -> Readers:
+    decided = plan(model, settings, outputs=outputs)
     return {tensor: set(found) for tensor, found in decided.activations.items()}
 
 
-def added(model: onnx.ModelProto, keep: Keep | None = None) -> Readers:
+def added(model: onnx.ModelProto, settings: PrecisionSettings = DEFAULTS) -> Readers:
     """What is quantized for the sake of depthwise convolutions alone."""
-    plain, more = readers(model, QuantizedOutputs.NONE, keep), readers(model, QuantizedOutputs.DEPTHWISE, keep)
+    plain, more = readers(model, QuantizedOutputs.NONE, settings), readers(model, QuantizedOutputs.DEPTHWISE, settings)
     assert all(plain[tensor] <= more[tensor] for tensor in plain)
     left = {tensor: found - plain.get(tensor, set()) for tensor, found in more.items()}
     return {tensor: found for tensor, found in left.items() if found}
@@ -97,8 +98,8 @@ def test_of_a_sum_one_input_stays_as_it_is(make_network: Make) -> None:
 
 def test_kept_readers_and_kept_convolutions_stay(make_network: Make) -> None:
     model = block(make_network, f"made = Relu (d) {SQUEEZE}")
-    assert added(model, Keep(ops=frozenset({"GlobalAveragePool"})))["made"] == {("Mul_excited", 0)}
-    assert added(model, Keep(nodes=("Conv_d",))) == {}
+    assert added(model, PrecisionSettings(keep_ops=("GlobalAveragePool",)))["made"] == {("Mul_excited", 0)}
+    assert added(model, PrecisionSettings(keep_nodes=("Conv_d",))) == {}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_a_product_of_two_computed_tensors_keeps_both_as_they_are(make_network: 
 
 def test_trials_on_a_cpu_have_the_placement_with_fp32_in_between(make_network: Make) -> None:
     model = block(make_network, f"made = Relu (d) {SQUEEZE}")
-    tried = lower(model, Precision.INT8, replace(parse_target("tensorrt-11.0"), emulated=True), ranges=ranges_of(model)).model
+    tried = lower(model, Precision.INT8, replace(parse_target("tensorrt-11.0"), emulated=True), ranges=ranges_of(model))[0]
     quantized = {node.input[0] for node in tried.graph.node if node.op_type == "QuantizeLinear"}
     assert {"x", "made", "gate"} <= quantized
     assert "Cast" not in {node.op_type for node in tried.graph.node}

@@ -9,7 +9,10 @@ import onnx
 import pytest
 from onnx import TensorProto, checker, numpy_helper
 
-from core.precision.float16 import FloatPlan, Keep, convert, plan, prepare_graph
+from core.precision.float_plan import FloatPlan, plan
+from core.precision.float_rewrite import convert
+from core.precision.load import prepare_graph
+from core.precision.settings import PrecisionSettings
 
 Make = Callable[..., onnx.ModelProto]
 FP16, BF16 = TensorProto.FLOAT16, TensorProto.BFLOAT16
@@ -60,7 +63,7 @@ def test_inputs_and_outputs_may_change_type_too(residual: onnx.ModelProto) -> No
 
 
 def test_ops_and_nodes_can_be_kept_by_type_and_by_pattern(residual: onnx.ModelProto) -> None:
-    model, decided = converted(residual, keep=Keep(ops=frozenset({"Gemm"}), nodes=("Conv_c1", "Add_*")))
+    model, decided = converted(residual, settings=PrecisionSettings(keep_ops=("Gemm",), keep_nodes=("Conv_c1", "Add_*")))
     assert decided.kept.keys() == {"Gemm_logits", "Conv_c1", "Add_a0", "Add_a1"}
     assert decided.kept["Gemm_logits"] == "Gemm is kept by type"
     assert set(input_types(model, "Conv_c1")) == {TensorProto.FLOAT}
@@ -69,12 +72,12 @@ def test_ops_and_nodes_can_be_kept_by_type_and_by_pattern(residual: onnx.ModelPr
 
 def test_a_name_with_brackets_is_itself(residual: onnx.ModelProto) -> None:
     residual.graph.node[0].name = "cell[0]/Conv"
-    _, decided = converted(residual, keep=Keep(nodes=("cell[0]/Conv",)))
+    _, decided = converted(residual, settings=PrecisionSettings(keep_nodes=("cell[0]/Conv",)))
     assert decided.kept.keys() == {"cell[0]/Conv"}
 
 
 def test_a_weight_read_in_both_precisions_exists_twice(residual: onnx.ModelProto) -> None:
-    model, _ = converted(residual, keep=Keep(nodes=("Conv_c2",)))  # shares w2 with Conv_c3
+    model, _ = converted(residual, settings=PrecisionSettings(keep_nodes=("Conv_c2",)))  # shares w2 with Conv_c3
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     assert types["w2"] == TensorProto.FLOAT
     assert types["w2_fp16"] == FP16
@@ -135,7 +138,7 @@ def test_resize_keeps_its_scales_and_non_max_suppression_its_boxes(make_network:
 def test_movers_between_fp32_nodes_are_not_wrapped_in_casts(make_network: Make) -> None:
     body = "a = Exp (x) b = Reshape (a, s) c = Transpose (b) y = Exp (c)"
     model = make_network(body, inputs="float[4] x", outputs="float[2,2] y", weights={"s": np.array([2, 2])})
-    changed, decided = converted(model, keep=Keep(ops=frozenset({"Exp"})))
+    changed, decided = converted(model, settings=PrecisionSettings(keep_ops=("Exp",)))
     assert casts(changed) == []
     assert decided.kept["Reshape_b"] == "it lies between nodes kept in FP32"
 
@@ -144,7 +147,7 @@ def test_an_embedding_changes_although_its_reader_stays(make_network: Make) -> N
     body = "rows = Gather (table, ids) y = Exp (rows)"
     weights = {"table": np.ones((8, 4))}
     model = make_network(body, inputs="int64[n] ids", outputs="float[n,4] y", weights=weights)
-    changed, _ = converted(model, keep=Keep(ops=frozenset({"Exp"})))
+    changed, _ = converted(model, settings=PrecisionSettings(keep_ops=("Exp",)))
     assert [tensor.data_type for tensor in changed.graph.initializer] == [FP16]
     assert casts(changed) == ["rows_to_rows_fp32"]
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from core.base.errors import InvalidRequest
 from core.models.onnx_graph import graph_signature
-from core.precision.calibration import Runner
-from core.precision.calibration_data import DataOptions
-from core.precision.labelled import find_labelled, labelled_accuracy, open_labelled
+from core.precision.calibration.labelled import find_labelled, labelled_accuracy, open_labelled
+from core.precision.runner import Runner
+from core.precision.settings import PrecisionSettings
 
 IMAGES = np.random.default_rng(0).normal(size=(20, 3, 8, 8)).astype(np.float32)
 
@@ -25,7 +25,7 @@ def test_an_npz_with_labels(residual: onnx.ModelProto, tmp_path: Path) -> None:
     labelled = open_labelled(tmp_path / "data.npz", graph_signature(residual))
     found = labelled_accuracy(residual, labelled)
     assert (found.samples, found.top1) == (20, 0.75)
-    few = open_labelled(tmp_path / "data.npz", graph_signature(residual), DataOptions(limit=5))
+    few = open_labelled(tmp_path / "data.npz", graph_signature(residual), PrecisionSettings(samples=5))
     np.testing.assert_array_equal(few.labels, labels[[0, 5, 10, 14, 19]])
 
 

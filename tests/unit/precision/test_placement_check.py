@@ -10,9 +10,11 @@ import pytest
 from onnx import helper, numpy_helper
 
 from core.base.precision import Precision
-from core.precision.placement_check import Rule, check_placement
-from core.precision.quantize import plan, quantize
-from core.precision.ranges import Ranges, TensorRange
+from core.precision.calibration.ranges import Ranges, TensorRange
+from core.precision.placement_check import check_placement
+from core.precision.quantize_plan import plan
+from core.precision.quantize_rewrite import quantize
+from core.precision.record import Rule
 from core.precision.view import GraphView
 
 

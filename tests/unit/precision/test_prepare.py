@@ -11,12 +11,14 @@ from onnx import checker
 
 from core.base.errors import InvalidRequest, Unavailable
 from core.base.precision import Precision
-from core.base.serialization import read_json, write_json
+from core.base.serialization import from_data, read_json, write_json
 from core.onnxio.file import read_onnx, save_onnx
 from core.onnxio.walk import opset
-from core.precision.calibration import Runner
-from core.precision.calibration_data import DataOptions
-from core.precision.prepare import ENTRY, RANGES_FILE, PrecisionOptions, PrecisionResult, prepare
+from core.precision.calibration.samples import SampleSource
+from core.precision.prepare import RANGES_FILE, prepare
+from core.precision.record import ENTRY, PrecisionRecord
+from core.precision.runner import Runner
+from core.precision.settings import PrecisionEngine, PrecisionSettings, parse_settings
 from core.precision.target import parse_target
 
 SAMPLES = np.random.default_rng(1).normal(size=(12, 3, 8, 8)).astype(np.float32)
@@ -38,7 +40,7 @@ def run(path: Path, *, exact: bool = False) -> np.ndarray:
     return Runner(read_onnx(path), ["logits"], exact=exact).run({"image": SAMPLES})[0]
 
 
-def prepared(source: Path, precision: Precision, target: str, **how: object) -> tuple[PrecisionResult, Path]:
+def prepared(source: Path, precision: Precision, target: str, **how: object) -> tuple[PrecisionRecord, Path]:
     folder = source.parent / f"{precision.value}-{target}-{len(list(source.parent.iterdir()))}"
     folder.mkdir()
     result = prepare(source, folder, precision, target=parse_target(target), **how)  # type: ignore[arg-type]
@@ -72,7 +74,7 @@ def test_fp32_and_tf32_pass_through(source: Path, precision: Precision) -> None:
 def test_every_precision_computes_the_same_function(
     source: Path, samples: Path, precision: Precision, target: str, version: int, tolerance: float
 ) -> None:
-    result, made = prepared(source, precision, target, calibration=samples)
+    result, made = prepared(source, precision, target, data=SampleSource(path=samples))
     truth = run(source)
     error = np.abs(run(made, exact=precision is Precision.FP8) - truth).max() / np.abs(truth).max()
     assert 0 < error < tolerance
@@ -93,7 +95,7 @@ def test_bf16_reaches_opset_22(source: Path) -> None:
 
 
 def test_real_data_are_named_in_the_graph_and_random_ones_get_the_stamp(source: Path, samples: Path) -> None:
-    result, made = prepared(source, Precision.INT8, "onnxruntime", calibration=samples)
+    result, made = prepared(source, Precision.INT8, "onnxruntime", data=SampleSource(path=samples))
     assert result.stamp == ""
     assert marks(made)["engineroom.calibration"] == "12 of 12 samples of samples.npz"
     assert result.inputs[0].name == "image"
@@ -103,9 +105,9 @@ def test_real_data_are_named_in_the_graph_and_random_ones_get_the_stamp(source: 
 
 
 def test_ranges_are_left_and_used_again(source: Path, samples: Path) -> None:
-    first, made = prepared(source, Precision.INT8, "onnxruntime", calibration=samples)
-    options = PrecisionOptions(ranges=made.parent / RANGES_FILE)
-    second, again = prepared(source, Precision.INT8, "onnxruntime", options=options)
+    first, made = prepared(source, Precision.INT8, "onnxruntime", data=SampleSource(path=samples))
+    known = SampleSource(ranges=made.parent / RANGES_FILE)
+    second, again = prepared(source, Precision.INT8, "onnxruntime", data=known)
     assert second.stamp == ""
     assert second.data == first.data
     np.testing.assert_array_equal(run(made), run(again))
@@ -115,25 +117,25 @@ def test_a_percentile_clips(source: Path, samples: Path) -> None:
     spiky = SAMPLES.copy()
     spiky[0, 0, 0, 0] = 1000
     np.savez(samples, image=spiky)
-    options = PrecisionOptions(percentile=99.9, data=DataOptions())
-    _, largest = prepared(source, Precision.INT8, "onnxruntime", calibration=samples)
-    _, clipped = prepared(source, Precision.INT8, "onnxruntime", calibration=samples, options=options)
+    settings = PrecisionSettings(percentile=99.9)
+    _, largest = prepared(source, Precision.INT8, "onnxruntime", data=SampleSource(path=samples))
+    _, clipped = prepared(source, Precision.INT8, "onnxruntime", data=SampleSource(path=samples), settings=settings)
     truth = run(source)
     assert np.abs(run(clipped) - truth).max() < np.abs(run(largest) - truth).max() / 3
 
 
 def test_data_of_the_wrong_scale_stop_it(source: Path, samples: Path) -> None:
     np.savez(samples, image=SAMPLES * 255)
-    options = PrecisionOptions(data=DataOptions(expected={"image": (-4.0, 4.0)}))
+    data = SampleSource(path=samples, expected={"image": (-4.0, 4.0)})
     with pytest.raises(InvalidRequest, match="the scale is wrong"):
-        prepared(source, Precision.INT8, "onnxruntime", calibration=samples, options=options)
-    result, _ = prepared(source, Precision.INT8, "onnxruntime", calibration=samples)
+        prepared(source, Precision.INT8, "onnxruntime", data=data)
+    result, _ = prepared(source, Precision.INT8, "onnxruntime", data=SampleSource(path=samples))
     assert any("useless" in note for note in result.notes)
 
 
 def test_kept_nodes_stay(source: Path) -> None:
-    options = PrecisionOptions(keep_nodes=("Conv_c*",), keep_ops=("Gemm",))
-    result, _ = prepared(source, Precision.INT8, "onnxruntime", options=options)
+    settings = PrecisionSettings(keep_nodes=("Conv_c*",), keep_ops=("Gemm",))
+    result, _ = prepared(source, Precision.INT8, "onnxruntime", settings=settings)
     assert result.converted == ("Conv_s0",)
     assert result.kept["Gemm_logits"] == "Gemm is kept by type"
 
@@ -141,17 +143,27 @@ def test_kept_nodes_stay(source: Path) -> None:
 def test_results_are_data(source: Path, tmp_path: Path) -> None:
     result, _ = prepared(source, Precision.INT8, "tensorrt-8.6")
     write_json(tmp_path / "result.json", result)
-    assert read_json(PrecisionResult, tmp_path / "result.json") == result
+    assert read_json(PrecisionRecord, tmp_path / "result.json") == result
+    assert result.requested["Conv_c0"] == "int8"
     assert result.builder_flags == ("INT8", "FP16")
+
+
+def test_what_older_releases_recorded_is_read() -> None:
+    told = {"target": "onnxruntime", "engine": "light", "requested": {"c": "int8"}, "kept": {"d": "kept by name"}}
+    told |= {"violations": [], "stamp": "", "data": "12 of 12 samples", "cost": None, "remedy": None}
+    found = from_data(PrecisionRecord, told)
+    assert (found.requested, found.kept, found.opset, found.seconds) == (told["requested"], told["kept"], None, None)
 
 
 def test_what_cannot_be_is_refused(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidRequest, match="FP8 came with TensorRT"):
         prepared(source, Precision.FP8, "tensorrt-8.6")
-    with pytest.raises(InvalidRequest, match="No precision engine is called 'magic'"):
-        prepared(source, Precision.FP16, "openvino", options=PrecisionOptions(engine="magic"))
+    with pytest.raises(InvalidRequest, match="engine cannot be 'magic'"):
+        parse_settings(["engine=magic"])
+    modelopt = PrecisionSettings(engine=PrecisionEngine.MODELOPT)
     monkeypatch.delenv("ENGINEROOM_MODELOPT_PYTHON", raising=False)
     with pytest.raises(Unavailable, match="No ModelOpt environment is named"):
-        prepared(source, Precision.FP16, "openvino", options=PrecisionOptions(engine="modelopt"))
+        prepared(source, Precision.FP16, "openvino", settings=modelopt)
+    monkeypatch.setenv("ENGINEROOM_MODELOPT_PYTHON", "/usr/bin/env")
     with pytest.raises(Unavailable, match="has no ModelOpt"):
-        prepared(source, Precision.FP16, "openvino", options=PrecisionOptions(engine="modelopt", python=Path("/usr/bin/env")))
+        prepared(source, Precision.FP16, "openvino", settings=modelopt)

@@ -11,11 +11,13 @@ from onnx import TensorProto, checker, numpy_helper
 
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
-from core.precision.float16 import Keep, convert
-from core.precision.float16 import plan as float_plan
+from core.precision.calibration.ranges import Ranges, TensorRange
+from core.precision.float_plan import plan as float_plan
+from core.precision.float_rewrite import convert
 from core.precision.placement_check import check_placement
-from core.precision.quantize import plan, quantize
-from core.precision.ranges import Ranges, TensorRange
+from core.precision.quantize_plan import plan
+from core.precision.quantize_rewrite import quantize
+from core.precision.settings import PrecisionSettings
 from core.precision.target import QuantizedOutputs
 from core.precision.view import GraphView
 
@@ -141,7 +143,7 @@ def test_matmul_channels_are_columns_and_two_activations_stay(make_network: Call
 
 
 def test_nodes_can_be_kept(residual: onnx.ModelProto) -> None:
-    decided = plan(residual, keep=Keep(nodes=("Conv_c2", "Add_a1"), ops=frozenset({"Gemm"})))
+    decided = plan(residual, PrecisionSettings(keep_nodes=("Conv_c2", "Add_a1"), keep_ops=("Gemm",)))
     assert decided.kept == {"Conv_c2": "kept by name", "Gemm_logits": "Gemm is kept by type"}
     quantized_readers = {name for readers in decided.activations.values() for name, _ in readers}
     assert quantized_readers == {"Conv_c0", "Conv_c1", "Conv_s0", "Conv_c3"}  # Add_a0 would fuse with Conv_c2

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from core.base.errors import InvalidRequest
-from core.precision.settings import ImageOptions, PrecisionSettings, parse_settings, settings_as_texts
+from core.precision.settings import ImageOptions, PrecisionEngine, PrecisionSettings, parse_settings, settings_as_texts
 
 SETTINGS = PrecisionSettings(
-    engine="modelopt",
+    engine=PrecisionEngine.MODELOPT,
     keep_ops=("Softmax", "Gelu"),
     keep_io_types=False,
     percentile=99.999,
@@ -26,7 +26,9 @@ def test_texts_are_read_back() -> None:
     assert parse_settings(settings_as_texts(SETTINGS)) == SETTINGS
 
 
-@pytest.mark.parametrize("text", ["speed=1", "percentile", "percentile=high", "images.size=1,2,3", "images=1"])
+@pytest.mark.parametrize(
+    "text", ["speed=1", "percentile", "percentile=high", "engine=magic", "method=least", "images.size=1,2,3", "images=1"]
+)
 def test_what_cannot_be_read_is_told(text: str) -> None:
     with pytest.raises(InvalidRequest) as told:
         parse_settings([text])

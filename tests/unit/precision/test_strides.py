@@ -11,11 +11,12 @@ import pytest
 from core.base.precision import Precision
 from core.base.progress import silent
 from core.models.onnx_graph import graph_signature
-from core.precision.calibration import Runner, collect_ranges, float_tensors
-from core.precision.calibration_data import DataOptions, open_data
+from core.precision.calibration.collect import collect_ranges, float_tensors
+from core.precision.calibration.samples import SampleSource, open_data
 from core.precision.lower import lower
 from core.precision.placement_check import check_placement
 from core.precision.requested import requested_types
+from core.precision.runner import Runner
 from core.precision.strides import spell_out_strides
 from core.precision.target import parse_target
 
@@ -40,12 +41,12 @@ def model(make_network: Callable[..., onnx.ModelProto]) -> onnx.ModelProto:
 
 
 def test_it_is_the_same_function(model: onnx.ModelProto) -> None:
-    data = open_data(None, graph_signature(model), DataOptions(random_samples=3))
+    data = open_data(SampleSource(random_samples=3), graph_signature(model))
     ranges = collect_ranges(model, float_tensors(model), data, silent)
 
     def lowered(target: str) -> onnx.ModelProto:
         copy = onnx.ModelProto.FromString(model.SerializeToString())
-        return lower(copy, Precision.INT8, parse_target(target), ranges=ranges).model
+        return lower(copy, Precision.INT8, parse_target(target), ranges=ranges)[0]
 
     plain, spelled = lowered("tensorrt-8.6"), lowered("openvino")
     pools = [node for node in spelled.graph.node if node.op_type == "MaxPool"]

@@ -16,6 +16,7 @@ from core.base.progress import silent
 from core.base.tensors import Signature, TensorSpec
 from core.graph.engine_graph import EngineGraph, Layer
 from core.models.model import Format, Model
+from core.precision.settings import PrecisionEngine
 from core.request.build_request import BuildRequest
 from core.stages import build, convert, inspect, precision, reference, simplify
 from core.stages.all_stages import all_stages
@@ -73,7 +74,6 @@ CONVERTED = (replace(INT8, path="savedmodel.onnx.onnxruntime"), replace(MODEL, f
         (convert, CONVERTED, "tensorflow"),
         (simplify, (INT8, MODEL), "onnxslim"),
         (precision, (INT8, MODEL), "onnxruntime"),
-        (precision, (INT8, MODEL), "onnxslim"),
         (precision, (INT8, MODEL), "ml-dtypes"),
         (build, (INT8, MODEL), "onnxruntime"),
         (reference, (INT8, MODEL), "onnxruntime"),
@@ -100,7 +100,7 @@ def test_a_new_release_of_ours_makes_it_anew(stage, tmp_path, monkeypatch) -> No
 
 
 def test_modelopts_version_counts_where_it_lowers(tmp_path, monkeypatch) -> None:
-    by_modelopt = replace(INT8, lowering=replace(INT8.lowering, engine="modelopt"))
+    by_modelopt = replace(INT8, lowering=replace(INT8.lowering, engine=PrecisionEngine.MODELOPT))
 
     def key(version: str, request: BuildRequest) -> str:
         state = Availability(available=True, version=version)

@@ -12,7 +12,7 @@ from core.base.errors import InvalidRequest, Unavailable
 from core.base.precision import Precision
 from core.base.tensors import Signature
 from core.models.model import Format, Model
-from core.precision.settings import PrecisionSettings
+from core.precision.settings import PrecisionEngine, PrecisionSettings
 from core.request.build_request import BuildRequest
 from core.stages.stage import Needs
 from core.stages.toolchains import (
@@ -59,11 +59,11 @@ def test_a_toolchain_without_the_tools_is_not_taken() -> None:
 @pytest.mark.parametrize(
     ("precision", "settings", "tools"),
     [
-        (Precision.INT8, PrecisionSettings(), {"ml-dtypes", "onnxslim", "onnxruntime"}),
+        (Precision.INT8, PrecisionSettings(), {"ml-dtypes", "onnxruntime"}),
         (Precision.FP16, PrecisionSettings(), {"ml-dtypes", "onnxruntime"}),
         (Precision.BF16, PrecisionSettings(), {"ml-dtypes"}),
         (Precision.BF16, PrecisionSettings(max_rel=0.1), {"ml-dtypes", "onnxruntime"}),
-        (Precision.FP8, PrecisionSettings(engine="modelopt"), {"ml-dtypes", "onnxslim", "onnxruntime", "modelopt"}),
+        (Precision.FP8, PrecisionSettings(engine=PrecisionEngine.MODELOPT), {"ml-dtypes", "onnxruntime", "modelopt"}),
     ],
 )
 def test_what_a_precision_needs(precision: Precision, settings: PrecisionSettings, tools: set[str]) -> None:

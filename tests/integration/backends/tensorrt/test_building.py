@@ -18,8 +18,7 @@ from core.models.model import Format, Source
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx, save_onnx
 from core.onnxio.simplify import simplify
-from core.precision.calibration_data import DataOptions
-from core.precision.prepare import PrecisionOptions
+from core.precision.calibration.samples import SampleSource
 from tests.integration.backends.tensorrt.engines import HERE, built, images, in_precision, needs_gpu, reference
 
 pytestmark = needs_gpu
@@ -128,7 +127,7 @@ def test_reduced_precisions_build_from_the_graph_and_run_in_it(convolutions, tmp
     np.savez(tmp_path / "calibration.npz", **images(16))
     (tmp_path / "simple").mkdir()
     simple = tmp_path / "simple" / simplify(convolutions.path, tmp_path / "simple").entry
-    lowered = in_precision(precision, simple, tmp_path / "graph", calibration=tmp_path / "calibration.npz")
+    lowered = in_precision(precision, simple, tmp_path / "graph", data=SampleSource(path=tmp_path / "calibration.npz"))
     engine = built(replace(convolutions, path=lowered.path), tmp_path / "engine", precision=precision)
     graph = BACKEND.describe(engine)
     assert graph.unmapped == ()
@@ -146,8 +145,8 @@ def test_reduced_precisions_build_from_the_graph_and_run_in_it(convolutions, tmp
 @pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8])
 def test_what_fp16_would_overflow_is_computed_in_fp32(tmp_path, precision):
     save_onnx(overflowing_model(), tmp_path / "source.onnx")
-    options = PrecisionOptions(data=DataOptions(expected={"x": (-1.0, 1.0)}))
-    source = in_precision(precision, tmp_path / "source.onnx", tmp_path / "graph", options=options)
+    data = SampleSource(expected={"x": (-1.0, 1.0)})
+    source = in_precision(precision, tmp_path / "source.onnx", tmp_path / "graph", data=data)
     engine = built(source, tmp_path / "engine", precision=precision)
     held = json.loads((engine.folder / "build.json").read_text())["held_in_fp32"]
     assert bool(held) == (not features(parse_version(HERE.version or "")).strong_types)

@@ -15,32 +15,35 @@ from core.base.profile import ShapeProfile
 from core.base.tensors import Signature, TensorSpec
 from core.parity.batches import leads_with_batch
 from core.parity.inputs import Range, random_inputs
-from core.precision.data_files import FORMS, IMAGE_SUFFIXES, ArrayFile, ImageFile, SampleFile, image_geometry
-from core.precision.settings import ImageOptions
+from core.precision.calibration.files import FORMS, IMAGE_SUFFIXES, ArrayFile, ImageFile, SampleFile, image_geometry
+from core.precision.settings import DEFAULTS, ImageOptions, PrecisionSettings
 
 Array = NDArray[np.generic]
 Sample = dict[str, Array]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataOptions:
-    """How calibration data are read.
+class SampleSource:
+    """Where samples come from: the user's own, ranges that were taken from them earlier, or seeded random values.
 
     Attributes:
-        limit: Samples at most, spread evenly over what there is.
-        images: How pictures are prepared.
+        path: The user's data: .npz, .npy, a folder of them, or a folder of images; None for random values.
+        ranges: A file of ranges from an earlier calibration, used instead of samples where only ranges are asked for.
         expected: Least and largest value that the model was trained on, by input; data outside are refused, and random
             values are drawn from there.
         random_samples: How many, when there is no data.
         profile: Lengths of dynamic axes for random values.
     """
 
-    limit: int = 500
-    images: ImageOptions = field(default_factory=ImageOptions)
+    path: Path | None = None
+    ranges: Path | None = None
     expected: dict[str, Range] = field(default_factory=dict)
     random_samples: int = 16
     seed: int = 0
     profile: ShapeProfile = field(default_factory=ShapeProfile)
+
+
+RANDOM = SampleSource()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +64,25 @@ class CalibrationData:
     indices: tuple[int, ...] = ()
 
 
-def open_data(path: Path | None, signature: Signature, options: DataOptions | None = None) -> CalibrationData:
-    """Looks at names, shapes and types; reads no values yet. No path gives seeded random values.
+def open_data(source: SampleSource, signature: Signature, settings: PrecisionSettings = DEFAULTS) -> CalibrationData:
+    """Looks at names, shapes and types; reads no values yet.
+
+    Args:
+        source: The user's data, or random values.
+        signature: Whose inputs they are for.
+        settings: How many are taken at most, spread evenly over what there is, and how pictures are prepared.
 
     Raises:
         InvalidRequest: The data are in no form we read, or do not fit the model's inputs.
         Unavailable: They are pictures, and Pillow is not installed.
     """
-    options = options or DataOptions()
+    path = source.path
     if path is None:
-        return _random(signature, options)
-    files = sample_files(path, signature, options)
+        return _random(signature, source)
+    files = sample_files(path, signature, settings.images)
     total = sum(file.count for file in files)
     group = _fixed_batch(signature)
-    wanted = min(options.limit, total) // group * group
+    wanted = min(settings.samples, total) // group * group
     if wanted == 0:
         raise InvalidRequest(f"{path.name} holds {total} samples; the model takes {group} at a time.", hint="Give more samples.")
     indices = np.linspace(0, total - 1, wanted).round().astype(int).tolist()
@@ -90,7 +98,7 @@ def open_data(path: Path | None, signature: Signature, options: DataOptions | No
     return CalibrationData(description=described, calibrated=True, count=wanted // group, read=read, indices=tuple(indices))
 
 
-def sample_files(path: Path, signature: Signature, options: DataOptions) -> list[SampleFile]:
+def sample_files(path: Path, signature: Signature, images: ImageOptions) -> list[SampleFile]:
     """The files that hold samples, in order of their names.
 
     Raises:
@@ -100,31 +108,31 @@ def sample_files(path: Path, signature: Signature, options: DataOptions) -> list
         raise InvalidRequest(f"There is no calibration data at {path}.", hint=FORMS)
     found = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file() and file.name[0] != ".")
     arrays = [file for file in found if file.suffix in (".npz", ".npy")]
-    images = [file for file in found if file.suffix.lower() in IMAGE_SUFFIXES]
-    if arrays and images:
+    pictures = [file for file in found if file.suffix.lower() in IMAGE_SUFFIXES]
+    if arrays and pictures:
         raise InvalidRequest(f"{path.name} holds both arrays and pictures.", hint="Keep one kind in the folder.")
-    if not arrays and not images:
+    if not arrays and not pictures:
         raise InvalidRequest(f"{path.name} holds no calibration data that we read.", hint=FORMS)
     inputs = ", ".join(spec.name for spec in signature.inputs)
-    if len(signature.inputs) != 1 and (images or any(file.suffix == ".npy" for file in arrays)):
-        kind = "Pictures" if images else "An .npy"
+    if len(signature.inputs) != 1 and (pictures or any(file.suffix == ".npy" for file in arrays)):
+        kind = "Pictures" if pictures else "An .npy"
         raise InvalidRequest(
             f"{kind} cannot tell which of the inputs {inputs} it is for.", hint="Give an .npz keyed by input name."
         )
-    if images:
+    if pictures:
         spec = signature.inputs[0]
-        image_geometry(spec, options.images)
-        return [ImageFile(file, spec, options.images) for file in images]
+        image_geometry(spec, images)
+        return [ImageFile(file, spec, images) for file in pictures]
     return [ArrayFile(file, signature) for file in arrays]
 
 
-def _random(signature: Signature, options: DataOptions) -> CalibrationData:
+def _random(signature: Signature, source: SampleSource) -> CalibrationData:
     def read() -> Iterator[Sample]:
-        for number in range(options.random_samples):
-            yield random_inputs(signature, options.profile, options.seed + number, 1, options.expected)[0]
+        for number in range(source.random_samples):
+            yield random_inputs(signature, source.profile, source.seed + number, 1, source.expected)[0]
 
-    described = f"{options.random_samples} random samples, seed {options.seed}"
-    return CalibrationData(description=described, calibrated=False, count=options.random_samples, read=read)
+    described = f"{source.random_samples} random samples, seed {source.seed}"
+    return CalibrationData(description=described, calibrated=False, count=source.random_samples, read=read)
 
 
 def _fixed_batch(signature: Signature) -> int:

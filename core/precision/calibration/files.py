@@ -84,13 +84,6 @@ class ArrayFile:
             for _ in range(self.count):
                 yield {name: next(stream) for name, stream in streams.items()}
 
-    def array(self, name: str) -> Array | None:
-        """A whole array, such as the labels."""
-        if self.path.suffix == ".npy":
-            return None
-        with np.load(self.path, allow_pickle=False) as file:
-            return np.asarray(file[name]) if name in file.files else None
-
     def _read_headers(self) -> dict[str, Header]:
         try:
             if self.path.suffix == ".npy":

@@ -10,7 +10,8 @@ import onnx
 
 from core.base.errors import InvalidRequest
 from core.parity.inputs import Range
-from core.precision.calibration_data import CalibrationData
+from core.precision.calibration.samples import CalibrationData
+from core.precision.record import InputSummary
 from core.precision.view import GraphView
 
 # Behind the model's own scaling, networks are trained on values of about 1. Far from that, the scale is most likely wrong.
@@ -19,21 +20,11 @@ USUAL_SMALLEST = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputSummary:
-    """An input's values over all samples; `first_low` and `first_high` are behind the model's own scaling, where it has one."""
-
-    name: str
-    low: float
-    high: float
-    mean: float
-    first_low: float
-    first_high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DataCheck:
-    inputs: tuple[InputSummary, ...]
-    warnings: tuple[str, ...]
+    """What was found; nothing of random values."""
+
+    inputs: tuple[InputSummary, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def check_data(data: CalibrationData, model: onnx.ModelProto, expected: Mapping[str, Range] | None = None) -> DataCheck:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,10 @@ from core.base.errors import InvalidRequest
 from core.base.tensors import Signature
 from core.parity.accuracy import accuracy, load_labels
 from core.parity.result import Accuracy
-from core.precision.calibration import Runner
-from core.precision.calibration_data import CalibrationData, DataOptions, Sample, open_data, sample_files
-from core.precision.data_files import ArrayFile, ImageFile
+from core.precision.calibration.files import ArrayFile, ImageFile
+from core.precision.calibration.samples import CalibrationData, Sample, SampleSource, open_data, sample_files
+from core.precision.runner import Runner
+from core.precision.settings import DEFAULTS, PrecisionSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +34,13 @@ class Labelled:
     classes: tuple[str, ...] = ()
 
 
-def open_labelled(path: Path, signature: Signature, options: DataOptions | None = None) -> Labelled:
+def open_labelled(path: Path, signature: Signature, settings: PrecisionSettings = DEFAULTS) -> Labelled:
     """Opens an .npz with labels, or a folder of images whose folders are the classes: by their numbers, else sorted by name.
 
     Raises:
         InvalidRequest: There are no labels, or not one for each sample.
     """
-    found = find_labelled(path, signature, options)
+    found = find_labelled(path, signature, settings)
     if found is None:
         raise InvalidRequest(
             f"{path.name} holds no labels.",
@@ -48,13 +49,11 @@ def open_labelled(path: Path, signature: Signature, options: DataOptions | None 
     return found
 
 
-def find_labelled(path: Path, signature: Signature, options: DataOptions | None = None) -> Labelled | None:
+def find_labelled(path: Path, signature: Signature, settings: PrecisionSettings = DEFAULTS) -> Labelled | None:
     """As `open_labelled`, but None for data that come without labels."""
-    options = options or DataOptions()
-    files = sample_files(path, signature, options)
+    files = sample_files(path, signature, settings.images)
     total = sum(file.count for file in files)
-    options = replace(options, limit=min(options.limit, total))
-    data = open_data(path, signature, options)
+    data = open_data(SampleSource(path=path), signature, settings)
     if all(isinstance(file, ImageFile) for file in files):
         folders = [file.path.parent.name for file in files if isinstance(file, ImageFile)]
         classes = tuple(sorted(set(folders)))
@@ -78,14 +77,13 @@ def _labels(path: Path) -> NDArray[np.int64] | None:
     return None if labels is None else np.asarray(labels, np.int64)
 
 
-def labelled_accuracy(model: onnx.ModelProto, labelled: Labelled, *, exact: bool = False, output: str | None = None) -> Accuracy:
+def labelled_accuracy(model: onnx.ModelProto, labelled: Labelled, *, exact: bool = False) -> Accuracy:
     """Top-1 and top-5 of a model on ONNX Runtime.
 
     Args:
         model: Left as it is.
         labelled: The samples.
         exact: Run each node as it stands, for emulated and FP8 graphs.
-        output: Which output holds the scores; None for the only one that can.
 
     Raises:
         InvalidRequest: No output holds scores of classes.
@@ -97,4 +95,4 @@ def labelled_accuracy(model: onnx.ModelProto, labelled: Labelled, *, exact: bool
         for sample in labelled.data.read():
             yield dict(zip(names, runner.run(sample), strict=True))
 
-    return accuracy(outputs(), labelled.labels, output=output)
+    return accuracy(outputs(), labelled.labels)

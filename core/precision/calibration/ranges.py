@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import onnx
+
 from core.base.errors import InvalidRequest
-from core.base.serialization import read_json, write_json
+from core.base.serialization import read_json
 
 UNCALIBRATED = "uncalibrated, do not deploy"
 
@@ -65,12 +68,8 @@ class Ranges:
         return {name: (found.low, found.high) for name, found in self.tensors.items()}
 
 
-def save_ranges(ranges: Ranges, path: Path) -> None:
-    write_json(path, ranges)
-
-
 def load_ranges(path: Path, model: str | None = None) -> Ranges:
-    """Reads ranges; with a structure digest, only those that were taken for that model.
+    """Reads ranges that `write_json` wrote; with a structure digest, only those that were taken for that model.
 
     Raises:
         InvalidRequest: They are another model's.
@@ -80,3 +79,13 @@ def load_ranges(path: Path, model: str | None = None) -> Ranges:
     if model is not None and found.model != model:
         raise InvalidRequest(f"The ranges in {path.name} are another model's.", hint="Calibrate this model.")
     return found
+
+
+def structure_digest(model: onnx.ModelProto) -> str:
+    """SHA-256 of nodes and weights: equal models, equal digests, whatever they were saved by."""
+    digest = hashlib.sha256()
+    for node in model.graph.node:
+        digest.update(node.SerializeToString(deterministic=True))
+    for tensor in model.graph.initializer:
+        digest.update(tensor.SerializeToString(deterministic=True))
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Samples, what is wrong with them, and the ranges of values that a model takes on them."""
