@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.base.errors import InvalidRequest, Unavailable
+from core.base.npy import Header, read_header, read_rows
 from core.base.tensors import Signature, TensorSpec
 from core.parity.batches import leads_with_batch
 from core.precision.settings import ImageOptions
@@ -34,15 +35,6 @@ class SampleFile(Protocol):
     def rows(self) -> Iterator[dict[str, Array]]:
         """Each sample, without the batch axis where the input has one."""
         ...
-
-
-@dataclass(frozen=True)
-class Header:
-    """An array's shape and type, known without reading it."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[np.generic]
-    fortran: bool
 
 
 @dataclass(frozen=True)
@@ -81,19 +73,22 @@ class ArrayFile:
     def rows(self) -> Iterator[dict[str, Array]]:
         with ExitStack() as stack:
             streams = {spec.name: self._stream(spec, stack) for spec in self.signature.inputs}
-            for _ in range(self.count):
-                yield {name: next(stream) for name, stream in streams.items()}
+            try:
+                for _ in range(self.count):
+                    yield {name: next(stream) for name, stream in streams.items()}
+            except EOFError as error:
+                raise InvalidRequest(f"{self.path.name} is cut short: {error}.", hint="Save or copy it again.") from error
 
     def _read_headers(self) -> dict[str, Header]:
         try:
             if self.path.suffix == ".npy":
                 with self.path.open("rb") as file:
-                    return {self.signature.inputs[0].name: _header(file)}
+                    return {self.signature.inputs[0].name: read_header(file)}
             found = {}
             with zipfile.ZipFile(self.path) as archive:
                 for name in archive.namelist():
                     with archive.open(name) as member:
-                        found[name.removesuffix(".npy")] = _header(member)
+                        found[name.removesuffix(".npy")] = read_header(member)
             return found
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise InvalidRequest(f"{self.path.name} could not be read: {error}.", hint=FORMS) from error
@@ -139,7 +134,8 @@ class ArrayFile:
             rows = iter(np.load(self.path, mmap_mode="r", allow_pickle=False))
         else:
             archive = stack.enter_context(zipfile.ZipFile(self.path))
-            rows = _member_rows(stack.enter_context(archive.open(f"{spec.name}.npy")), self.path.name)
+            member = stack.enter_context(archive.open(f"{spec.name}.npy"))
+            rows = read_rows(member, read_header(member))
         for row in rows:
             yield as_dtype(np.asarray(row), spec)
 
@@ -226,25 +222,6 @@ def as_dtype(array: Array, spec: TensorSpec) -> Array:
     if wanted.kind in "iu" and not np.array_equal(converted, array):
         raise InvalidRequest(f"Input {spec.name} takes {spec.dtype}, which does not hold all values given.", hint="Check them.")
     return converted
-
-
-def _header(file: IO[bytes]) -> Header:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
-    return Header(shape=shape, dtype=dtype, fortran=fortran)
-
-
-def _member_rows(file: IO[bytes], where: str) -> Iterator[Array]:
-    """Rows of an array in an .npz, decompressed as they are asked for."""
-    header = _header(file)
-    shape = header.shape[1:]
-    size = int(np.prod(shape, dtype=np.int64)) * header.dtype.itemsize
-    for _ in range(header.shape[0]):
-        data = file.read(size)
-        if len(data) < size:
-            raise InvalidRequest(f"{where} is cut short.", hint="Save or copy it again.")
-        yield np.frombuffer(data, header.dtype).reshape(shape)
 
 
 def _again(array: Array) -> Iterator[Array]:
