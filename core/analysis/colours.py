@@ -25,7 +25,7 @@ _BY_DTYPE = {
     "float8_e4m3fn": "#d1555f",
     "float8_e5m2": "#b3509e",
 }
-PRECISIONS = {precision: _BY_DTYPE[precision.facts.dtype] for precision in Precision}
+PRECISIONS = {precision: _BY_DTYPE.get(precision.facts.dtype, GREY) for precision in Precision}
 # Shares of the time from which a step begins; 3 % and 10 % are the thresholds of the findings.
 _STEPS = ((0.20, "20 % and more", "#96357a"), (0.10, "10 to 20 %", "#c8423c"), (0.03, "3 to 10 %", "#cf7a26"),
           (0.01, "1 to 3 %", "#ad8a1c"), (0.0, "below 1 %", GREY))  # fmt: skip
