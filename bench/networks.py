@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sample_models.make_models import CACHE, sample
+from sample_models.make_models import CACHE, sample, without_notes
 
 IMAGE_RANGES = {"resnet50": (-1.0, 1.0), "mobilenetv2": (-1.0, 1.0), "efficientnetb0": (0.0, 255.0), "digits": (0.0, 1.0)}
 VOCABULARY = 4096
@@ -66,4 +66,5 @@ def _convert(source: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    _convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    with without_notes():
+        _convert(Path(sys.argv[1]), Path(sys.argv[2]))

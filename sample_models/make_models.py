@@ -34,6 +34,8 @@ SEED = 7
 BRANCH_ENDS = ("_3_bn", "_project_BN", "_project_bn")
 BRANCH_SCALE = 0.1
 STDERR = 2  # the caller's stdout may be read by a program
+# What TensorFlow tells while it is imported, before anybody can set its level: information, and that it comes too early.
+NOTES = r"^(I[0-9]{4} |WARNING: All log messages before absl::InitializeLog|To enable the following instructions:)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,23 @@ def make(name: str, home: Path) -> None:
         if home.is_dir():
             shutil.rmtree(home)
         os.replace(Path(folder) / home.name, home)
+
+
+@contextmanager
+def without_notes() -> Iterator[None]:
+    """Keeps `NOTES` from standard error, those of native code too; all else passes, even when this process crashes."""
+    kept = os.dup(STDERR)
+    read_end, write_end = os.pipe()
+    with subprocess.Popen(["grep", "-avE", "--line-buffered", NOTES], stdin=read_end, stdout=kept):
+        os.close(read_end)
+        os.dup2(write_end, STDERR)
+        os.close(write_end)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, STDERR)
+            os.close(kept)
 
 
 # --- saving -----------------------------------------------------------------------------------------------------------
@@ -337,7 +356,8 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in arguments.names or SAMPLES:
         home = arguments.out / SAMPLES[name].entry if arguments.out else SAMPLES[name].home
-        make(name, home)
+        with without_notes():
+            make(name, home)
         print(f"{name}: {home}")
 
 

@@ -80,3 +80,18 @@ def test_two_callers_make_a_sample_once_and_nothing_heavy_is_imported(tmp_path: 
 def test_importing_the_samples_imports_nothing_heavy() -> None:
     code = "import sys, sample_models.make_models; print([m for m in ('tensorflow', 'keras', 'sklearn') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_notes_stay_from_standard_error_and_errors_do_not() -> None:
+    told = """
+import os
+from sample_models.make_models import without_notes
+with without_notes():
+    os.write(2, b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\\n")
+    os.write(2, b"I0000 00:00:1795703215.688641    8704 port.cc:153] oneDNN custom operations are on.\\n")
+    os.write(2, b"E0000 00:00:1795703215.688642    8704 driver.cc:1] failed\\n")
+    os.abort()
+"""
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=False)
+    assert done.stderr == "E0000 00:00:1795703215.688642    8704 driver.cc:1] failed\n"
+    assert done.returncode < 0
