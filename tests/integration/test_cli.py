@@ -17,6 +17,8 @@ from tests.integration.tiny import write_tiny_onnx
 ROOT = Path(__file__).parents[2]
 QUICK = ("--seconds", "0.1")
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -43,6 +45,7 @@ def build(home: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.usefixtures("real_processes")
 def test_inspect(home: Path) -> None:
     found = answer(home, "inspect", str(home / "tiny.onnx"))
     assert (found["format"], found["opset"], found["parameters"]) == ("onnx", 17, 4 * 27 + 20)

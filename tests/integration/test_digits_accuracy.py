@@ -23,6 +23,8 @@ from sample_models.make_models import sample
 TEST_SET = Path(__file__).parents[2] / "sample_models" / "digits_test.npz"
 JUDGED = (StageName.CONVERT, StageName.BUILD, StageName.REFERENCE, StageName.PARITY)
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:

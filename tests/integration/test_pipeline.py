@@ -1,4 +1,4 @@
-"""A build from request to figures, through real stages in real processes."""
+"""A build from request to figures, through real stages: one in real processes, the others forked."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from tests.integration.tiny import write_tiny_onnx
 
 QUICK = Protocol(min_seconds=0.05, min_samples=5, warmup_seconds=0.0)
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
@@ -50,6 +52,7 @@ def states(build: Build) -> dict[StageName, State]:
     return {record.stage: record.state for record in build.stages}
 
 
+@pytest.mark.usefixtures("real_processes")
 def test_a_build_leaves_engine_layers_parity_and_latency(workspace: Workspace, model: Model) -> None:
     seen: list[tuple[StageName, str]] = []
 
@@ -172,6 +175,7 @@ def test_a_cancelled_build_says_so(workspace: Workspace, model: Model) -> None:
     assert build.state is State.CANCELLED
 
 
+@pytest.mark.usefixtures("real_processes")
 def test_a_killed_stage_is_told_by_its_signal(workspace: Workspace, model: Model) -> None:
     request = request_for(model, protocol=replace(QUICK, min_seconds=30.0))
     build = run_build(workspace, request, on_change=ignore, runner=lambda *_: None)

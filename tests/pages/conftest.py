@@ -65,7 +65,7 @@ def digits(workspace: Workspace) -> Model:
 
 
 @pytest.fixture(scope="module")
-def digits_build(workspace: Workspace, digits: Model) -> Outcome:
+def digits_build(workspace: Workspace, digits: Model, forked: None) -> Outcome:
     """A real build by ONNX Runtime, measured for an instant."""
     protocol = MeasuringProtocol(min_seconds=0.2, warmup_seconds=0.05)
     request = checked(BuildRequest(model=digits.digest, path="savedmodel.onnx.onnxruntime", protocol=protocol), digits)

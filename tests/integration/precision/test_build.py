@@ -19,6 +19,8 @@ from tests.integration.tiny import write_tiny_onnx
 
 ROOT = Path(__file__).parents[3]
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:

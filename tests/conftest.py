@@ -1,0 +1,66 @@
+"""What holds for every test: how the tests are shared out among processes (`pytest -n 2`), and a temporary folder for each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.forking import Server, fork_server, forking, start_process
+
+ROOT = Path(__file__).parents[1]
+# Folders whose tests share what is made once a session: one process runs all of each.
+TOGETHER = ("tests/browser", "tests/integration/jobs", "tests/integration/conversion", "tests/integration/models")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Shares out whole files, or whole folders, in the order in which they stand: the long ones come first."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder() -> Iterator[None]:
+    """Each of several test processes has its own, and with it the locks of the devices."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix=f"{worker}-")  # a short path: sockets go below it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", None)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _fork_server() -> Iterator[Server]:
+    with fork_server(ROOT) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def forked(_fork_server: Server) -> Iterator[None]:
+    """Stages and commands are forks, not new interpreters, in all of a module's tests but those that ask for `real_processes`."""
+    with forking(_fork_server):
+        yield
+
+
+@pytest.fixture
+def real_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "Popen", start_process)
