@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from core.storage.workspace import Workspace
+from tests.digits import make_once
 from tests.forking import Server, fork_server, forking, start_process
 
 ROOT = Path(__file__).parents[1]
@@ -59,6 +61,14 @@ def forked(_fork_server: Server) -> Iterator[None]:
     """Stages and commands are forks, not new interpreters, in all of a module's tests but those that ask for `real_processes`."""
     with forking(_fork_server):
         yield
+
+
+@pytest.fixture(scope="session")
+def digits_made(tmp_path_factory: pytest.TempPathFactory, _fork_server: Server) -> Workspace:
+    """The workspace of `tests/digits.py`: to be copied, not to be changed."""
+    own = tmp_path_factory.getbasetemp()
+    with forking(_fork_server):
+        return make_once(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
 
 
 @pytest.fixture

@@ -127,12 +127,12 @@ def fork_server(folder: Path) -> Iterator[Server]:
 @contextmanager
 def forking(server: Server) -> Iterator[None]:
     """Has the commands of `MODULES` forked from it."""
-    Forked.server = server
+    before, Forked.server = subprocess.Popen, server
     subprocess.Popen = Forked  # type: ignore[misc]
     try:
         yield
     finally:
-        subprocess.Popen = start_process  # type: ignore[misc]
+        subprocess.Popen = before  # type: ignore[misc]
 
 
 # --- the process to fork ----------------------------------------------------------------------------------------------

@@ -11,15 +11,13 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from core.base.files import WORKSPACE_VARIABLE
-from core.benchmark.measurement import Protocol as MeasuringProtocol
 from core.intake.add_model import add_model
 from core.models.model import Model
-from core.request.build_request import BuildRequest, checked
-from core.stages.outcome import Outcome, load_outcome
-from core.stages.pipeline import run_build
+from core.stages.outcome import Outcome
 from core.storage.workspace import Workspace
 from dashboard import services
 from sample_models.make_models import sample
+from tests.digits import copy_into
 
 MAIN = Path(__file__).parents[2] / "dashboard" / "main.py"
 SECONDS = 30
@@ -65,11 +63,9 @@ def digits(workspace: Workspace) -> Model:
 
 
 @pytest.fixture(scope="module")
-def digits_build(workspace: Workspace, digits: Model, forked: None) -> Outcome:
+def digits_build(workspace: Workspace, digits_made: Workspace) -> Outcome:
     """A real build by ONNX Runtime, measured for an instant."""
-    protocol = MeasuringProtocol(min_seconds=0.2, warmup_seconds=0.05)
-    request = checked(BuildRequest(model=digits.digest, path="savedmodel.onnx.onnxruntime", protocol=protocol), digits)
-    return load_outcome(workspace, run_build(workspace, request, on_change=lambda *_: None).key)
+    return copy_into(workspace, digits_made)
 
 
 def text_of(app: AppTest) -> str:

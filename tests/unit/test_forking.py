@@ -1,0 +1,53 @@
+"""A fork in place of a new interpreter is a process like any other to the one that asked for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core.base.errors import EngineRoomError, StageCrashed
+from core.base.progress import silent
+from core.stages.__main__ import EVENTS_VARIABLE
+from core.stages.child import run_stage
+from core.storage.builds import REQUEST_FILE, StageName
+from tests.forking import Forked
+
+pytestmark = pytest.mark.usefixtures("forked")
+
+
+def core_cli(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "core.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def test_a_fork_tells_what_a_new_interpreter_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = {**os.environ, "ENGINEROOM_WORKSPACE": str(tmp_path)}
+    forked = core_cli("inspect", "nothing.onnx", env=workspace, cwd=tmp_path)
+    monkeypatch.setattr(Forked, "server", None)
+    started = core_cli("inspect", "nothing.onnx", env=workspace, cwd=tmp_path)
+    assert (forked.returncode, forked.stdout, forked.stderr) == (started.returncode, started.stdout, started.stderr)
+    assert forked.returncode == 3
+
+
+def test_a_fork_is_a_child_of_its_asker_and_ends_by_its_signal(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / REQUEST_FILE)  # nobody writes it, so the stage waits
+    command = [sys.executable, "-m", "core.stages", "build", str(tmp_path)]
+    with subprocess.Popen(command, env={**os.environ, EVENTS_VARIABLE: "1"}) as process:
+        found = psutil.Process(process.pid)
+        assert (found.ppid(), "tests.forking" in found.cmdline()) == (os.getpid(), True)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+
+
+def test_a_stage_that_cannot_begin_is_told_as_ever(tmp_path: Path) -> None:
+    folder = tmp_path / "builds" / "key"
+    folder.mkdir(parents=True)
+    with pytest.raises(EngineRoomError, match=r"request\.json") as told:
+        run_stage(StageName.BUILD, folder, silent)
+    assert not isinstance(told.value, StageCrashed)
