@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from typing import Any
 
 import core
 
-MODULES = ("core.stages", "core.cli")
+MODULES = ("core.base.children", "core.cli")
 STARTS_OTHERS = ("core.cli",)
 LIBRARIES = ("onnxruntime", "onnxslim", "rich.progress", "typer")
 NOT_LOADED = ("core.cli", "__main__")  # the first one's consoles ask on import whether they are a terminal
@@ -147,8 +148,11 @@ def serve(channel: socket.socket) -> tuple[Order, list[int]]:
         read_end, write_end = os.pipe()
         between = os.fork()
         if between == 0:
+            between = os.getpid()
             fork = os.fork()
             if fork == 0:
+                while os.getppid() == between:  # a child may ask to die with its parent
+                    time.sleep(0.0005)
                 words, folder, environment, targets = json.loads(message)
                 order = Order(words=tuple(words), folder=folder, environment=environment, targets=tuple(targets))
                 return order, descriptors

@@ -11,11 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from core.base.children.call import PROGRAM
+from core.base.children.events import EVENTS_VARIABLE
 from core.base.errors import EngineRoomError, StageCrashed
 from core.base.progress import silent
-from core.stages.__main__ import EVENTS_VARIABLE
 from core.stages.child import run_stage
-from core.storage.builds import REQUEST_FILE, StageName
+from core.storage.builds import StageName
 from tests.forking import Forked
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -35,14 +36,19 @@ def test_a_fork_tells_what_a_new_interpreter_tells(tmp_path: Path, monkeypatch: 
     assert forked.returncode == 3
 
 
-def test_a_fork_is_a_child_of_its_asker_and_ends_by_its_signal(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / REQUEST_FILE)  # nobody writes it, so the stage waits
-    command = [sys.executable, "-m", "core.stages", "build", str(tmp_path)]
-    with subprocess.Popen(command, env={**os.environ, EVENTS_VARIABLE: "1"}) as process:
+def test_a_fork_is_a_child_of_its_asker_and_ends_by_its_signal() -> None:
+    command = [sys.executable, "-m", PROGRAM, "core.stages.child:carry_out"]
+    read_end, write_end = os.pipe()
+    environment = {**os.environ, EVENTS_VARIABLE: str(write_end)}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, pass_fds=(write_end,)
+    ) as process:  # it is asked nothing
         found = psutil.Process(process.pid)
         assert (found.ppid(), "tests.forking" in found.cmdline()) == (os.getpid(), True)
         process.kill()
         assert process.wait() == -signal.SIGKILL
+    os.close(read_end)
+    os.close(write_end)
 
 
 def test_a_stage_that_cannot_begin_is_told_as_ever(tmp_path: Path) -> None:
