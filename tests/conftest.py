@@ -43,6 +43,7 @@ def own_temporary_folder() -> Iterator[None]:
         yield
         return
     folder = tempfile.mkdtemp(prefix=f"{worker}-")  # a short path: sockets go below it
+    os.chmod(folder, 0o711)  # noqa: S103  Postgres runs as another user
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", None)

@@ -1,8 +1,7 @@
 """Stages and commands as forks of a process that has NumPy, ONNX and ONNX Runtime loaded; a new interpreter needs a second.
 
 `forking` puts `Forked` in the place of `subprocess.Popen`. A fork runs its module from the top as `python -m` does, is a child of
-whoever asked for it, and has the environment, folder and descriptors that it was given. No session and no thread is made before
-the fork.
+whoever asked for it, and has the environment, folder and descriptors that it was given. No session is made before the fork.
 """
 
 from __future__ import annotations
@@ -153,6 +152,8 @@ def serve(channel: socket.socket) -> tuple[Order, list[int]]:
             if fork == 0:
                 while os.getppid() == between:  # a child may ask to die with its parent
                     time.sleep(0.0005)
+                for end in (channel.detach(), read_end, write_end):
+                    os.close(end)
                 words, folder, environment, targets = json.loads(message)
                 order = Order(words=tuple(words), folder=folder, environment=environment, targets=tuple(targets))
                 return order, descriptors
@@ -164,7 +165,7 @@ def serve(channel: socket.socket) -> tuple[Order, list[int]]:
             os.close(descriptor)
 
 
-def give_own_server(channel: socket.socket, order: Order, descriptors: list[int]) -> tuple[Order, list[int]]:
+def give_own_server(order: Order, descriptors: list[int]) -> tuple[Order, list[int]]:
     """Leaves a process beside this one that forks the stages that this one will start; returns in those forks too."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if os.fork():
@@ -173,7 +174,6 @@ def give_own_server(channel: socket.socket, order: Order, descriptors: list[int]
         subprocess.Popen = Forked  # type: ignore[misc]
         return order, descriptors
     ours.close()
-    channel.close()
     for descriptor in descriptors:
         os.close(descriptor)
     return serve(theirs)
@@ -204,8 +204,7 @@ def main(channel: socket.socket) -> None:
     gc.freeze()  # no fork looks through what was loaded
     order, descriptors = serve(channel)
     if order.words[0] in STARTS_OTHERS:
-        order, descriptors = give_own_server(channel, order, descriptors)
-    channel.close()
+        order, descriptors = give_own_server(order, descriptors)
     take_over(order, descriptors)
     runpy.run_module(order.words[0], run_name="__main__", alter_sys=True)
 
