@@ -17,7 +17,8 @@ from core.base.errors import StoreFailed
 from core.jobs.database import prepare
 from core.jobs.job import Answer, JobState
 from core.jobs.queue import Queue
-from core.stages.toolchains import ML_DTYPES, ONNXRUNTIME, ONNXSLIM, link_core, probe
+from core.stages.toolchains import link_core, probe
+from core.stages.tools import ML_DTYPES, ONNXRUNTIME, ONNXSLIM
 from core.storage.builds import State
 
 REQUIREMENTS = ROOT / "requirements/worker.txt"
