@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.base.units import number, percent, scientific
 from core.cli.output import print_table
 from core.precision.record import AccuracyCost, LayerError, PrecisionRecord, Round
 
 
 def print_layer_errors(layers: Sequence[LayerError]) -> None:
-    rows = [[layer.node, layer.op, f"{layer.error:.3g}", f"{layer.added:.3g}"] for layer in layers]
+    rows = [[layer.node, layer.op, scientific(layer.error), scientific(layer.added)] for layer in layers]
     print_table("The layers that lose most", ["node", "op", "error", "its own"], rows, numbers=["error", "its own"])
 
 
 def first_bad_text(layer: LayerError | None) -> str:
-    return f"{layer.node} ({layer.op}), off by {layer.error:.0%}" if layer else "none"
+    return f"{layer.node} ({layer.op}), off by {percent(layer.error)}" if layer else "none"
 
 
 def print_rounds(rounds: Sequence[Round]) -> None:
     rows = [
         [
             one.kept,
-            None if one.max_rel is None else f"{one.max_rel:.3g}",
+            scientific(one.max_rel),
             one.non_finite,
-            None if one.top1 is None else f"{one.top1:.2%}",
-            None if one.latency_ms is None else f"{one.latency_ms:.2f}",
+            percent(one.top1, 4),
+            number(one.latency_ms),
             "yes" if one.met else "no",
         ]
         for one in rounds
@@ -56,7 +57,9 @@ def _cost_fields(cost: AccuracyCost) -> list[tuple[str, object]]:
     fields: list[tuple[str, object]] = [("first bad layer", first_bad_text(cost.first_bad))]
     if cost.accuracy and cost.reference_accuracy:
         found, true = cost.accuracy, cost.reference_accuracy
-        fields.append(("by the labels", f"top-1 {found.top1:.2%} of {found.samples} samples, {true.top1:.2%} in fp32"))
+        fields.append(
+            ("by the labels", f"top-1 {percent(found.top1, 4)} of {found.samples:,} samples, {percent(true.top1, 4)} in fp32")
+        )
     return fields
 
 

@@ -11,7 +11,7 @@ import typer
 
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
-from core.base.units import size
+from core.base.units import seconds, size
 from core.benchmark.machine import memory_limit
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
@@ -114,7 +114,7 @@ def _row(job: Job) -> tuple[object, ...]:
         stage = job.error.message
     elif job.progress:
         stage = job.progress.message
-    left = f"{job.remaining_seconds:.0f} s" if job.remaining_seconds is not None else None
+    left = seconds(job.remaining_seconds) if job.remaining_seconds is not None else None
     submitted = time.strftime("%d %b %H:%M", time.localtime(job.submitted_at))
     return job.id, job.model_name, job.request.path, job.request.precision.value, job.state.value, stage, left, submitted
 
@@ -196,7 +196,7 @@ def workers_command(database: Database = None, json: AsJson = False) -> None:
             worker.card.device,
             worker.card.device_name,
             ", ".join(f"{chain.name} ({chain.version})" for chain in worker.card.toolchains),
-            f"{worker.beat_age_seconds:.0f} s ago" if worker.alive else "dead",
+            f"{seconds(worker.beat_age_seconds)} ago" if worker.alive else "dead",
             worker.job,
         )
         for worker in found
@@ -220,6 +220,6 @@ def gc_command(
         return
     for text in done.deleted:
         stdout.print(text, highlight=False)
-    stdout.print(f"{size(done.freed_bytes) or '0 B'} freed", highlight=False)
+    stdout.print(f"{size(done.freed_bytes)} freed", highlight=False)
     if swept is not None:
-        stdout.print(f"{size(swept) or '0 B'} freed in the store", highlight=False)
+        stdout.print(f"{size(swept)} freed in the store", highlight=False)

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
+from core.analysis.deviation import deviation
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.base.profile import parse_profile
 from core.base.serialization import write_json
+from core.base.units import number, seconds
 from core.cli.accuracy import first_bad_text, print_layer_errors, print_rounds
 from core.cli.models import AsJson
 from core.cli.options import with_options
@@ -168,7 +170,7 @@ def _show_record(record: PrecisionRecord, precision: Precision, out: Path) -> No
         ("calibrated on", record.data),
         ("ranges", out / record.ranges if record.ranges else ""),
         ("builder flags", ", ".join(record.builder_flags)),
-        ("took", f"{record.seconds:.1f} s" if record.seconds is not None else ""),
+        ("took", seconds(record.seconds) if record.seconds is not None else ""),
     ]
     print_fields(precision.value.upper(), fields)
     if record.kept:
@@ -200,7 +202,7 @@ def calibrate_command(
     if json:
         print_json(found)
         return
-    rows = [[one.name, f"{one.low:.4g}", f"{one.high:.4g}", f"{one.mean:.4g}"] for one in check.inputs]
+    rows = [[one.name, number(one.low), number(one.high), number(one.mean)] for one in check.inputs]
     print_table(opened.description, ["input", "min", "max", "mean"], rows, numbers=["min", "max", "mean"])
     print_fields(out.name, [("tensors", len(found.tensors)), ("samples", found.samples)])
     print_notes([*([] if found.calibrated else [UNCALIBRATED]), *notes, *check.warnings])
@@ -278,13 +280,8 @@ def sensitivity_command(
 
 def _show_layers(found: Sensitivity) -> None:
     print_layer_errors(found.worst)
-    outputs = [
-        (output.name, f"relative error {output.max_rel:.3g}, cosine {output.cosine:.5f}")
-        for output in found.parity.outputs
-        if output.max_rel is not None and output.cosine is not None
-    ]
-    lost = [(output.name, f"{output.non_finite} elements are not finite") for output in found.parity.outputs if output.non_finite]
-    print_fields("Outputs", [*outputs, *lost, ("first bad layer", first_bad_text(found.first_bad))])
+    outputs = [(output.name, ", ".join(deviation(output))) for output in found.parity.outputs]
+    print_fields("Outputs", [*outputs, ("first bad layer", first_bad_text(found.first_bad))])
 
 
 def _show_remedy(found: Remedy) -> None:

@@ -13,7 +13,6 @@ from core.base.units import digest, interval, milliseconds, number, percent, sci
 from core.report.build import build_body
 from core.report.charts import latency_chart
 from core.report.elements import document, folded, notes, section, table, tag, text
-from core.request.paths import path_title
 from core.stages.outcome import Outcome
 
 MOST_DIFFERENCES = 200
@@ -33,7 +32,7 @@ def report(outcomes: Sequence[Outcome], *, baseline: str | None = None) -> str:
     """
     if len(outcomes) == 1:
         outcome = outcomes[0]
-        title = f"{outcome.model.name}: {path_title(outcome.build.request.path)} in {outcome.build.request.precision.value}"
+        title = f"{outcome.model.name}: {outcome.build.request.title}"
         return document(title, _head(title, outcome) + build_body(outcome) + _foot())
     rows = board(outcomes, baseline=baseline)
     title = f"{outcomes[0].model.name}: {len(outcomes)} builds side by side"

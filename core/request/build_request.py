@@ -13,7 +13,7 @@ from core.base.serialization import content_key
 from core.benchmark.measurement import Protocol
 from core.models.model import Model
 from core.precision.settings import PrecisionSettings
-from core.request.paths import parse_path, path_named, precisions_of
+from core.request.paths import parse_path, path_named, path_title, precisions_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,11 @@ class BuildRequest:
     @property
     def key(self) -> str:
         return content_key(self)
+
+    @property
+    def title(self) -> str:
+        """For people: `ONNX → ONNX Runtime in fp32`."""
+        return f"{path_title(self.path)} in {self.precision.value}"
 
     @property
     def backend(self) -> str:

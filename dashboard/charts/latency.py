@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from core.analysis.colours import ACCENT, GREY
+from core.base.units import milliseconds
 from core.benchmark.measurement import Measurement
 from dashboard.charts.style import calm
 
@@ -21,7 +22,8 @@ def samples_figure(measured: Measurement) -> go.Figure:
     figure = make_subplots(rows=1, cols=2, column_widths=[0.75, 0.25], shared_yaxes=True, horizontal_spacing=0.02)
     figure.add_scatter(
         y=samples, mode="markers", marker={"size": 3, "color": GREY}, name="inference",
-        hovertemplate="inference %{x}: %{y:.4g} ms<extra></extra>", row=1, col=1,
+        hovertext=[milliseconds(sample, 4) for sample in measured.samples_ms],
+        hovertemplate="inference %{x}: %{hovertext}<extra></extra>", row=1, col=1,
     )  # fmt: skip
     kept = samples[samples <= top]
     figure.add_histogram(

@@ -8,7 +8,6 @@ import streamlit as st
 
 from core.base import units
 from core.models.model import Model
-from core.request.paths import path_title
 from core.storage.builds import Build, all_builds
 from dashboard import links, services
 
@@ -36,4 +35,4 @@ def pick_build() -> None:
 def build_title(build: Build, model: Model | None) -> str:
     name = model.name if model else f"model {units.digest(build.request.model)}"
     made = units.ago(build.finished_at or build.created_at, time.time())
-    return f"{name}: {path_title(build.request.path)}, {build.request.precision.value} · {build.state.value} {made}"
+    return f"{name}: {build.request.title} · {build.state.value} {made}"

@@ -9,7 +9,6 @@ import streamlit as st
 from core.jobs.job import Answer, Submitted
 from core.models.model import Model
 from core.request.build_request import BuildRequest
-from core.request.paths import path_title
 from dashboard import links
 
 WORDS = {
@@ -23,9 +22,8 @@ def show_submitted(submitted: Sequence[Submitted], requests: Sequence[BuildReque
     for note in dict.fromkeys(answer.note for answer in submitted if answer.note):
         st.warning(note, icon=":material/warning:")
     for answer, request in zip(submitted, requests, strict=True):
-        title = f"{path_title(request.path)} in {request.precision.value}"
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{title}** {WORDS[answer.answer]}.")
+            st.markdown(f"**{request.title}** {WORDS[answer.answer]}.")
             if answer.answer is Answer.STORED:
                 links.link(links.ENGINE, "Open the engine", icon=":material/memory:", build=answer.key)
             else:

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.charts.style import CONFIG
-
-_HERE = Path(__file__).parent
-
-
-def _text(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
-
+from dashboard.components.assets import asset
 
 _saving = st.components.v2.component(
     "plotly_saving",
-    html=_text("plotly_saving.html"),
-    css=_text("chart_saving.css"),
-    js=_text("chart_saving.js") + _text("plotly_saving.js"),
+    html=asset("plotly_saving.html"),
+    css=asset("chart_saving.css"),
+    js=asset("chart_saving.js", "plotly_saving.js"),
 )
 
 

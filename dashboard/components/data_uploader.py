@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from dashboard.access import token
-
-_HERE = Path(__file__).parent
-
-
-def _text(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
-
+from dashboard.components.assets import asset
 
 _component = st.components.v2.component(
     "engine_room_data_uploader",
-    html=_text("data_uploader.html"),
-    css=_text("data_uploader.css"),
-    js=_text("uploader_words.js") + _text("uploader_sending.js") + _text("data_uploader.js"),
+    html=asset("data_uploader.html"),
+    css=asset("data_uploader.css"),
+    js=asset("uploader_words.js", "uploader_sending.js", "data_uploader.js"),
 )
 
 

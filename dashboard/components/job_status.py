@@ -9,7 +9,6 @@ import streamlit as st
 
 from core.base import units
 from core.jobs.job import Job, JobState
-from core.request.paths import path_title
 from core.storage.builds import StageRecord, State
 
 # Of a job's, a build's and a stage's states, by what they are called.
@@ -42,7 +41,7 @@ def show_state(job: Job) -> None:
 
 
 def title(job: Job) -> str:
-    return f"{job.model_name}: {path_title(job.request.path)} in {job.request.precision.value}"
+    return f"{job.model_name}: {job.request.title}"
 
 
 def share_done(job: Job) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -10,21 +9,15 @@ import streamlit as st
 from core.analysis.colours import Colouring
 from core.base.units import plural
 from dashboard.charts.layers import Span, bars_data
+from dashboard.components.assets import asset
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select, selected
 
-_HERE = Path(__file__).parent
-
-
-def _text(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
-
-
 _component = st.components.v2.component(
     "layer_bars",
-    html=_text("layer_bars.html"),
-    css=_text("chart_saving.css") + _text("layer_bars.css"),
-    js=_text("chart_saving.js") + _text("layer_bars.js"),
+    html=asset("layer_bars.html"),
+    css=asset("chart_saving.css", "layer_bars.css"),
+    js=asset("chart_saving.js", "layer_bars.js"),
 )
 
 

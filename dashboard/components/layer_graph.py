@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -12,18 +11,18 @@ from core.analysis.colours import Colouring
 from core.analysis.layer_graph import Neighbourhood, inside, neighbourhood, next_match, whole
 from core.analysis.layers import LayerRow, time_text
 from core.base.units import milliseconds, percent, plural, shortened
+from dashboard.components.assets import asset
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select, selected
 
-HERE = Path(__file__).parent
 HEIGHT = 400
 WIDTH_IN_LETTERS = 24
 
 _component = st.components.v2.component(
     "layer_graph",
-    html=(HERE / "layer_graph.html").read_text(encoding="utf-8"),
-    css=(HERE / "layer_graph.css").read_text(encoding="utf-8"),
-    js=(HERE / "layer_graph.js").read_text(encoding="utf-8"),
+    html=asset("layer_graph.html"),
+    css=asset("layer_graph.css"),
+    js=asset("layer_graph.js"),
 )
 
 

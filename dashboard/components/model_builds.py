@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.base import units
 from core.models.model import Model
-from core.request.paths import path_title, paths_for
+from core.request.paths import paths_for
 from core.storage.builds import Build, State
 from dashboard import links, services
 from dashboard.components.job_status import COLOURS
@@ -26,8 +26,7 @@ def show_builds(builds: Sequence[Build]) -> None:
         with st.container(border=True):
             name, figures = st.columns([3, 4], vertical_alignment="center")
             with name:
-                label = f"{path_title(build.request.path)} · {build.request.precision.value}"
-                links.link(links.ENGINE, label, icon=":material/memory:", build=build.key)
+                links.link(links.ENGINE, build.request.title, icon=":material/memory:", build=build.key)
             figures.markdown(_figures(build))
     if len(builds) > SHOWN:
         st.caption(f"{len(builds) - SHOWN:,} older ones are on the Compare page.")

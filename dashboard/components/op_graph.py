@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -13,18 +12,18 @@ from core.analysis.layers import LayerRow, layer_rows
 from core.base.units import plural
 from core.graph.engine_graph import EngineGraph
 from dashboard import links
+from dashboard.components.assets import asset
 from dashboard.components.layer_graph import label
 
-HERE = Path(__file__).parent
 HEIGHT = 380
 NODE = "node"  # of the address: the position of the selected operation
 RADIUS = 7
 
 _component = st.components.v2.component(
     "op_graph",
-    html=(HERE / "op_graph.html").read_text(encoding="utf-8"),
-    css=(HERE / "layer_graph.css").read_text(encoding="utf-8"),
-    js=(HERE / "layer_graph.js").read_text(encoding="utf-8"),
+    html=asset("op_graph.html"),
+    css=asset("layer_graph.css"),
+    js=asset("layer_graph.js"),
 )
 
 

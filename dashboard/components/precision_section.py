@@ -118,7 +118,7 @@ def _cost(cost: AccuracyCost) -> None:
         found, true = cost.accuracy, cost.reference_accuracy
         st.markdown(f"Top-1 **{percent(found.top1)}** on {found.samples:,} labelled samples; fp32 has {percent(true.top1)}.")
     if bad := cost.first_bad:
-        st.warning(plain(f"The first bad layer is {bad.node} ({bad.op}), off by {bad.error:.0%}."), icon=":material/error:")
+        st.warning(plain(f"The first bad layer is {bad.node} ({bad.op}), off by {percent(bad.error)}."), icon=":material/error:")
     frame = pd.DataFrame(
         {
             "Node": [layer.node for layer in cost.worst],

@@ -9,7 +9,6 @@ import streamlit as st
 
 from core.base import units
 from core.jobs.job import Job, JobState
-from core.request.paths import path_title
 from core.storage.builds import Build, State
 from dashboard import links, services
 from dashboard.components.job_status import COLOURS, STAGE_ICONS, show_state, status_line, title
@@ -59,7 +58,7 @@ def _build_row(build: Build) -> None:
     name, state = st.columns([1, 1], vertical_alignment="center")
     with name:
         request = build.request
-        text = f"{services.model_name(request.model)}: {path_title(request.path)} in {request.precision.value}"
+        text = f"{services.model_name(request.model)}: {request.title}"
         links.link(links.ENGINE, text, icon=":material/memory:", build=build.key)
     with state, st.container(horizontal=True, vertical_alignment="center"):
         st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state.value])

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from dashboard.access import token
-
-_HERE = Path(__file__).parent
-
-
-def _text(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
-
+from dashboard.components.assets import asset
 
 _uploader = st.components.v2.component(
     "engine_room_uploader",
-    html=_text("uploader.html"),
-    css=_text("uploader.css"),
-    js=_text("uploader_words.js") + _text("uploader_sending.js") + _text("uploader.js"),
+    html=asset("uploader.html"),
+    css=asset("uploader.css"),
+    js=asset("uploader_words.js", "uploader_sending.js", "uploader.js"),
 )
 
 
