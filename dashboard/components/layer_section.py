@@ -26,7 +26,7 @@ def layer_section(build: str) -> None:
     colouring = Colouring(view.rows, _colour_by(build, view))
     layer_bars(build, view, colouring)
     if not view.timed:
-        st.caption("No layer was timed: bars count the source nodes in each layer.")
+        st.caption("Layer times were not measured: bars count the source nodes in each layer.")
     graph, detail = st.columns([5, 2], gap="medium")
     with graph:
         layer_graph(build, view, colouring)
