@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -148,6 +150,24 @@ class Shop:
 
     def output(self) -> str:
         return "\n".join(path.read_text(errors="replace")[-3000:] for path in sorted(self.folder.glob("worker-*.log"))[-4:])
+
+    def freeze(self, worker: subprocess.Popen[bytes]) -> None:
+        """Stops a worker between two of its writes: in the midst of one, SQLite stays locked for everyone until it goes on."""
+
+        def frozen() -> bool:
+            worker.send_signal(signal.SIGSTOP)
+            connection = sqlite3.connect(self.workspace.root / "jobs.sqlite", timeout=0.2)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.rollback()
+            except sqlite3.OperationalError:
+                worker.send_signal(signal.SIGCONT)
+                return False
+            finally:
+                connection.close()
+            return True
+
+        wait_until(frozen, why=self.output)
 
     def stage_processes(self) -> list[psutil.Process]:
         """Processes of stages that run now."""

@@ -215,7 +215,7 @@ def test_killing_worker_and_guard_together_leaves_no_process_on_the_device(shop:
 def test_a_frozen_worker_never_runs_its_job_beside_the_successor(shop: Shop) -> None:
     frozen = shop.start_worker("cpu:1")
     job = shop.started(shop.queue.submit(shop.behave(1, "import time; time.sleep(600)")).job)
-    frozen.send_signal(signal.SIGSTOP)
+    shop.freeze(frozen)
     wait_until(lambda: not shop.stage_processes(), seconds=10)
     shop.behave(1, "import time; time.sleep(2)")
     shop.start_worker("cpu:2")
