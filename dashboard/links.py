@@ -21,11 +21,9 @@ COMPARE = "../pages/compare.py"
 SYSTEM = "../pages/system.py"
 
 
-def link(
-    page: str, label: str, *, icon: str | None = None, help: str | None = None, disabled: bool = False, **ids: str | None
-) -> None:
+def link(page: str, label: str, *, icon: str | None = None, **ids: str | None) -> None:
     """A link on the page; ids that are None are left out."""
-    st.page_link(page, label=label, icon=icon, help=help, disabled=disabled, query_params=_given(ids))
+    st.page_link(page, label=label, icon=icon, query_params=_given(ids))
 
 
 def go(page: str, **ids: str | None) -> NoReturn:

@@ -19,11 +19,7 @@ def size(count: int | None) -> str:
     """Bytes in decimal units, as file managers show them: `4.2 MB`."""
     if count is None:
         return UNKNOWN
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
+    value, unit = _scaled(count, "B", "kB", "MB", "GB")
     return f"{value:.0f} B" if unit == "B" else f"{value:.1f} {unit}"
 
 
@@ -36,12 +32,14 @@ def short_count(number: int | None) -> str:
     """A count in three digits: `25.6 M`."""
     if number is None:
         return UNKNOWN
-    value, unit = float(number), ""
-    for larger in ("k", "M", "G"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{number}" if not unit else f"{value:.3g} {unit}"
+    value, unit = _scaled(number, "", "k", "M", "G")
+    return f"{value:.3g} {unit}" if unit else f"{number}"
+
+
+def _scaled(number: int, *units: str) -> tuple[float, str]:
+    """A number in the first unit that leaves less than 1,000 of it, or in the last; each is 1,000 of the one before."""
+    power = next((power for power in range(len(units)) if number < 1000 ** (power + 1)), len(units) - 1)
+    return number / 1000**power, units[power]
 
 
 def plural(number: int, noun: str, nouns: str | None = None) -> str:

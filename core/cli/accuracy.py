@@ -8,6 +8,8 @@ from core.base.units import number, percent, scientific
 from core.cli.output import print_table
 from core.precision.record import AccuracyCost, LayerError, PrecisionRecord, Round
 
+NAMED = 4
+
 
 def print_layer_errors(layers: Sequence[LayerError]) -> None:
     rows = [[layer.node, layer.op, scientific(layer.error), scientific(layer.added)] for layer in layers]
@@ -63,5 +65,5 @@ def _cost_fields(cost: AccuracyCost) -> list[tuple[str, object]]:
     return fields
 
 
-def _listed(names: Sequence[str], most: int = 4) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

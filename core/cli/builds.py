@@ -26,8 +26,6 @@ from core.stages.outcome import Outcome, load_outcome
 from core.storage.builds import StageName, all_builds
 from core.storage.workspace import Workspace, default_workspace
 
-BuildArgument = Annotated[str, typer.Argument(metavar="BUILD", help="Key of a build, or its beginning: see `engineroom builds`.")]
-
 
 def register(app: typer.Typer) -> None:
     app.command("build")(build_command)

@@ -56,9 +56,9 @@ def print_notes(notes: Sequence[str]) -> None:
         stdout.print(f"[yellow]•[/yellow] {escape(note)}", highlight=False)
 
 
-def fail(error: EngineRoomError, *, as_json: bool = False) -> int:
+def fail(error: EngineRoomError) -> int:
     """Tells an error and returns its exit code."""
-    if as_json or "--json" in sys.argv:
+    if "--json" in sys.argv:
         sys.stdout.write(json.dumps({"error": to_data(Failure.of(error))}, indent=2) + "\n")
     else:
         stderr.print(f"[bold red]Error:[/bold red] {escape(error.message)}", highlight=False)

@@ -10,10 +10,8 @@ from pathlib import Path
 
 from core.base.errors import StageCrashed, StoreFailed
 from core.base.files import WORKSPACE_VARIABLE
-from core.jobs.database import DATABASE_VARIABLE
 from core.jobs.device import parse_device, try_lock
 from core.jobs.start import worker_lock_file
-from core.storage.store import STORE_VARIABLE
 from core.storage.workspace import Workspace
 
 START_SECONDS = 60.0
@@ -22,9 +20,7 @@ START_SECONDS = 60.0
 _started: list[subprocess.Popen[bytes]] = []  # asked now and then whether they ended, so that they leave no zombies
 
 
-def ensure_local_worker(
-    workspace: Workspace, *, device: str = "cpu", database: str | None = None, store: str | None = None
-) -> bool:
+def ensure_local_worker(workspace: Workspace, *, device: str = "cpu") -> bool:
     """Starts a worker for this device on this host unless one runs; whether it was started now.
 
     Several processes may ask at once: one of them starts it. It lives on when they end. Its own output goes to `worker_log`.
@@ -35,8 +31,6 @@ def ensure_local_worker(
     """
     lock_file = worker_lock_file(workspace, parse_device(device))
     environment = {**os.environ, WORKSPACE_VARIABLE: str(workspace.root)}
-    environment.update({DATABASE_VARIABLE: database} if database else {})
-    environment.update({STORE_VARIABLE: store} if store else {})
     _started[:] = [process for process in _started if process.poll() is None]
     deadline = time.monotonic() + START_SECONDS
     try:

@@ -166,7 +166,7 @@ class Queue:
             self._client.cancel_workflow(row.workflow_id)
         return self.job(row.workflow_id)
 
-    def retry(self, job: str, *, priority: Priority = Priority.NORMAL) -> Submitted:
+    def retry(self, job: str) -> Submitted:
         """Queues a failed or cancelled job's request again, as a new job; stages that were done stay done.
 
         Raises:
@@ -175,7 +175,7 @@ class Queue:
         found = self.job(job)
         if found.state not in (JobState.FAILED, JobState.CANCELLED):
             raise InvalidRequest(f"Job {found.id} is {found.state.value}.", hint="Only failed and cancelled jobs can be retried.")
-        return self.submit(found.request, priority=priority)
+        return self.submit(found.request)
 
     def workers(self) -> list[Worker]:
         """Every worker that gave a sign of life, dead ones until their jobs are given away."""

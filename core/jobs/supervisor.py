@@ -107,34 +107,26 @@ class GuardedChild:
             self._control = -1
 
 
+@dataclass(kw_only=True)
 class Supervisor:
     """Runs the stages of one job; `run` is a `core.stages.pipeline.StageRunner`.
 
-    Args:
+    Attributes:
         device_lock: File descriptor that holds the device; every process of the build inherits it.
     """
 
-    def __init__(
-        self,
-        *,
-        needs: Mapping[StageName, Needs],
-        toolchains: Sequence[Toolchain],
-        core_folder: Path,
-        limits: StageLimits,
-        lease: Lease,
-        device_lock: int,
-        environment: dict[str, str],
-    ) -> None:
-        self._needs = needs
-        self._toolchains = toolchains
-        self._core_folder = core_folder
-        self._limits = limits
-        self._lease = lease
-        self._device_lock = device_lock
-        self._environment = environment
+    needs: Mapping[StageName, Needs]
+    toolchains: Sequence[Toolchain]
+    core_folder: Path
+    limits: StageLimits
+    lease: Lease
+    device_lock: int
+    environment: dict[str, str]
+
+    def __post_init__(self) -> None:
         self._child: GuardedChild | None = None
         self._cancelled = False
-        lease.on_renewal = self.tick
+        self.lease.on_renewal = self.tick
 
     def run(self, stage: StageName, folder: Path, report: Report) -> None:
         """Runs one stage.
@@ -143,10 +135,10 @@ class Supervisor:
             EngineRoomError: The stage failed, or was cancelled.
             Interrupted: This worker was cut off; somebody else may be at the job.
         """
-        if not self._lease.valid:
+        if not self.lease.valid:
             raise Interrupted("The lease has run out.")
-        chain = toolchain_for(self._needs.get(stage, Needs()), self._toolchains)
-        environment = {**self._environment, **python_path(chain.python, self._core_folder)}
+        chain = toolchain_for(self.needs.get(stage, Needs()), self.toolchains)
+        environment = {**self.environment, **python_path(chain.python, self.core_folder)}
         try:
             run_stage(stage, folder, report, python=chain.python, environment=environment, start=self._start)
         finally:
@@ -157,11 +149,11 @@ class Supervisor:
     def _start(self, command: list[str], *, environment: dict[str, str], request: int, log: IO[bytes], events: int) -> Process:
         limits = {
             "events": events,
-            "lease_seconds": self._lease.seconds,
-            "time_seconds": self._limits.time_seconds,
-            "memory_bytes": self._limits.memory_bytes,
+            "lease_seconds": self.lease.seconds,
+            "time_seconds": self.limits.time_seconds,
+            "memory_bytes": self.limits.memory_bytes,
         }
-        fds = (events, self._device_lock)
+        fds = (events, self.device_lock)
         self._child = GuardedChild(command, environment=environment, request=request, log=log, limits=limits, fds=fds)
         if self._cancelled:
             self._child.tell("cancel")
@@ -176,7 +168,7 @@ class Supervisor:
         """Hands the lease on, and cleans up should something have killed the guard; to be called several times a second."""
         if not (child := self._child):
             return
-        child.tell(f"lease {self._lease.renewed_at}")
+        child.tell(f"lease {self.lease.renewed_at}")
         if child.poll():
             end_orphans()
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from core.base.errors import InvalidRequest
 from core.precision.target import Device, Target
 
-_CPUINFO = Path("/proc/cpuinfo")
-
 
 def this_device(target: Target) -> Device:
     """The first NVIDIA GPU for TensorRT where there is one, else the CPU."""
@@ -18,10 +16,10 @@ def this_device(target: Target) -> Device:
     return Device(kind="cuda", compute_capability=capability) if capability else Device(kind="cpu", flags=cpu_flags())
 
 
-def cpu_flags(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
+def cpu_flags() -> frozenset[str]:
     """The processor's instruction sets, as Linux names them; empty elsewhere."""
     try:
-        found = re.search(r"^flags\s*:(.*)$", cpuinfo.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        found = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
     except OSError:
         return frozenset()
     return frozenset(found.group(1).split()) if found else frozenset()

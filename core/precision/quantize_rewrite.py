@@ -62,7 +62,7 @@ class _Insert:
     def run(self) -> None:
         by_name = {node.name: node for node in self.graph.node}
         weights = {(weight.tensor, weight.axis): weight for weight in self.decided.weights.values()}
-        front = [node for weight in weights.values() for node in self._weight(weight, several=len(self._axes(weight)) > 1)]
+        front = [node for weight in weights.values() for node in self._weight(weight)]
         for name, weight in self.decided.weights.items():
             by_name[name].input[weight.position] = self._weight_name(weight) + "_dq"
         for tensor, readers in self.decided.activations.items():
@@ -84,7 +84,7 @@ class _Insert:
     def _weight_name(self, weight: Weight) -> str:
         return f"{weight.tensor}_axis{weight.axis}" if len(self._axes(weight)) > 1 else weight.tensor
 
-    def _weight(self, weight: Weight, *, several: bool) -> list[NodeProto]:
+    def _weight(self, weight: Weight) -> list[NodeProto]:
         array = self.view.array(weight.tensor).astype(np.float32)
         others = tuple(i for i in range(array.ndim) if i != weight.axis)
         magnitude = np.abs(array).max(axis=others if weight.axis is not None else None)

@@ -99,26 +99,19 @@ def find_remedy(
     return _Search(model, precision, settings, data, ranges, labelled, target).run(report)
 
 
+@dataclass
 class _Search:
-    def __init__(
-        self,
-        reference: onnx.ModelProto,
-        precision: Precision,
-        settings: PrecisionSettings,
-        data: CalibrationData,
-        ranges: Ranges | None,
-        labelled: Labelled | None,
-        target: Target,
-    ) -> None:
-        self.reference = reference
-        self.precision = precision
-        self.settings = settings
-        self.data = data
-        self.ranges = ranges
-        self.labelled = labelled
-        self.target = target
-        self.reference_accuracy = labelled_accuracy(self.reference, labelled) if labelled else None
-        self.sample: Sample = next(iter(data.read()))
+    reference: onnx.ModelProto
+    precision: Precision
+    settings: PrecisionSettings
+    data: CalibrationData
+    ranges: Ranges | None
+    labelled: Labelled | None
+    target: Target
+
+    def __post_init__(self) -> None:
+        self.reference_accuracy = labelled_accuracy(self.reference, self.labelled) if self.labelled else None
+        self.sample: Sample = next(iter(self.data.read()))
 
     def run(self, report: Report) -> Remedy:
         chosen: list[str] = []

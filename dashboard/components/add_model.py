@@ -34,13 +34,13 @@ def add_model(*, key: str = "add") -> None:
                 _take(lambda: allowed_path(text), inputs=_names(inputs), outputs=_names(outputs))
 
 
-def sample_button(*, primary: bool, key: str = "sample") -> None:
+def sample_button(*, primary: bool) -> None:
     """Stores the committed sample and opens it."""
     if st.button(
         "Try the sample model",
         type="primary" if primary else "secondary",
         icon=":material/rocket_launch:",
-        key=key,
+        key="sample",
         help="A small network that reads handwritten digits; it builds in seconds on any machine.",
     ):
         _take(lambda: sample(SAMPLE))

@@ -14,9 +14,9 @@ from dashboard.formatting import plain
 SHOWN = 50
 
 
-def model_rows(models: Sequence[Model], *, limit: int = SHOWN, digests: bool = True) -> None:
+def model_rows(models: Sequence[Model], *, digests: bool = True) -> None:
     """A line a model: its name as the link, then what it is."""
-    for model in models[:limit]:
+    for model in models[:SHOWN]:
         with st.container(border=True):
             name, facts = st.columns([2, 3], vertical_alignment="center")
             with name:
@@ -24,8 +24,8 @@ def model_rows(models: Sequence[Model], *, limit: int = SHOWN, digests: bool = T
             parameters = f" · {short_count(model.parameters)} parameters" if model.parameters is not None else ""
             mark = f" · `{digest(model.digest)}`" if digests else ""
             facts.markdown(f":gray[{model.format.label} · {size(model.size_bytes)}{parameters}{mark}]")
-    if len(models) > limit:
-        st.caption(f"{len(models) - limit:,} more: search by name to find them.")
+    if len(models) > SHOWN:
+        st.caption(f"{len(models) - SHOWN:,} more: search by name to find them.")
 
 
 def matching(models: Sequence[Model], text: str) -> list[Model]:

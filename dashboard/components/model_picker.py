@@ -11,7 +11,7 @@ from dashboard import links, services
 PARAMETER = "model"
 
 
-def choose_model(label: str = "Model") -> Model | None:
+def choose_model() -> Model | None:
     """The chosen model; an empty state with a way out when none is stored."""
     models = services.models()
     if not models:
@@ -25,7 +25,7 @@ def choose_model(label: str = "Model") -> Model | None:
         st.warning(f"No model is stored as {asked[:40]!r}; here is the newest.", icon=":material/search_off:")
     start = found or next(iter(by_digest))
     chosen = st.selectbox(
-        label,
+        "Model",
         list(by_digest),
         index=list(by_digest).index(start),
         format_func=lambda digest: _title(by_digest[digest]),

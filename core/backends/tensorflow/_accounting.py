@@ -48,7 +48,6 @@ def account(
     """
     ledger = _Ledger(
         source={node.name: node for node in source},
-        executed={node.name: node for node in executed},
         own={plain_name(node.name): node for node in executed},
         naming=naming,
         weights_are_constants=weights_are_constants,
@@ -65,7 +64,6 @@ def base_op(op: str) -> str:
 @dataclass(slots=True, kw_only=True)
 class _Ledger:
     source: Mapping[str, SourceNode]
-    executed: Mapping[str, ExecutedNode]
     own: Mapping[str, ExecutedNode]  # by plain name
     naming: Naming
     weights_are_constants: bool

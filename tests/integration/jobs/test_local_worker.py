@@ -51,8 +51,9 @@ def test_many_dashboards_start_one_worker_that_outlives_them(shop: Shop, monkeyp
 
 def test_a_worker_that_cannot_start_tells_why(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("ENGINEROOM_DATABASE", "postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(StageCrashed, match="The local worker ended at once") as told:
-        ensure_local_worker(shop.workspace, database="postgresql://nobody@127.0.0.1:1/none")
+        ensure_local_worker(shop.workspace)
     assert "Connection refused" in told.value.detail
 
 
