@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from core.analysis.candidate import Candidate, candidate_from
 from core.analysis.comparison import ComparisonRow, compare_candidates
-from core.base.profile import AxisRange
 from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome
 
@@ -46,7 +45,7 @@ def _apart(request: BuildRequest, all_of: Sequence[BuildRequest]) -> Iterator[st
 def _facts(request: BuildRequest) -> dict[str, str]:
     """Everything that decides a build besides path and precision, and is no default."""
     facts = {"device": request.device, "signature": request.signature or "default signature"}
-    facts |= {f"axis {symbol}": f"{symbol} {_lengths(axis)}" for symbol, axis in request.profile.axes.items()}
+    facts |= {f"axis {symbol}": f"{symbol} {axis}" for symbol, axis in request.profile.axes.items()}
     facts |= {name: f"{name} {value}" for name, value in request.options.items()}
     if request.threads is not None:
         facts["threads"] = f"{request.threads} {'thread' if request.threads == 1 else 'threads'}"
@@ -57,7 +56,3 @@ def _facts(request: BuildRequest) -> dict[str, str]:
     if request.ranges:
         facts["ranges"] = f"ranges of {', '.join(request.ranges)}"
     return facts | {"seed": f"seed {request.seed}", "seconds": f"{request.protocol.min_seconds:g} s measured"}
-
-
-def _lengths(axis: AxisRange) -> str:
-    return str(axis.opt) if axis.min == axis.max else f"{axis.min}:{axis.opt}:{axis.max}"

@@ -66,7 +66,7 @@ def layer_rows(graph: EngineGraph) -> list[LayerRow]:
             kernel=layer.kernel,
             precision=layer.precision,
             time_ms=layer.time_ms,
-            share=_share(layer.time_ms, total),
+            share=layer.time_ms / total if layer.time_ms is not None and total else None,
             source_nodes=layer.source_nodes,
             output_shape=layer.outputs[0].shape if layer.outputs else None,
             output_bytes=_output_bytes(layer),
@@ -123,10 +123,6 @@ def _totals(rows: Sequence[LayerRow], key: Callable[[LayerRow], str]) -> list[La
         for name, group in groups.items()
     ]
     return sorted(found, key=lambda total: (total.time_ms or 0.0, total.layers), reverse=True)
-
-
-def _share(time_ms: float | None, total: float | None) -> float | None:
-    return time_ms / total if time_ms is not None and total else None
 
 
 def _output_bytes(layer: Layer) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from core.analysis.layers import sum_times, total_time_ms
 from core.base.precision import Precision
+from core.base.units import listed
 from core.graph.engine_graph import EngineGraph, Layer
 
 # What is not here (integers for indices, booleans) is no matter of precision.
@@ -60,17 +61,11 @@ class PrecisionPair:
     share: float | None
 
     @property
-    def matters(self) -> bool:
-        """Whether they ran otherwise for more than a trifle of the time."""
-        return not self.as_asked and (self.share is None or self.share >= _SMALL)
-
-    @property
     def warning(self) -> str:
         """A sentence that names the first nodes."""
-        listed = ", ".join(self.nodes[:_NAMED]) + (f" and {len(self.nodes) - _NAMED} more" if len(self.nodes) > _NAMED else "")
         spent = "" if self.share is None else f", {self.share:.0%} of the time"
         what = "1 layer" if len(self.layers) == 1 else f"{len(self.layers)} layers"
-        return f"{what} asked for in {self.requested} ran in {self.realized}{spent}: {listed}."
+        return f"{what} asked for in {self.requested} ran in {self.realized}{spent}: {listed(self.nodes, _NAMED)}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +86,9 @@ class Realized:
 
     @property
     def disagreements(self) -> tuple[PrecisionPair, ...]:
-        return tuple(pair for pair in self.pairs if pair.matters)
+        """Those that ran otherwise than asked, for more than a trifle of the time."""
+        odd = (pair for pair in self.pairs if not pair.as_asked)
+        return tuple(pair for pair in odd if pair.share is None or pair.share >= _SMALL)
 
     @property
     def summary(self) -> str:

@@ -29,6 +29,11 @@ class EngineRoomError(Exception):
         return f"{self.message} {self.hint}".strip()
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what a library raised; its class where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 class InvalidRequest(EngineRoomError):
     """The request itself is wrong: an unknown path, signature, axis or option."""
 

@@ -30,6 +30,10 @@ class AxisRange:
                 hint="Give min:opt:max, such as 1:8:32.",
             )
 
+    def __str__(self) -> str:
+        """As `parse_profile` reads it: `1:8:32`, or `8` where there is but one length."""
+        return str(self.opt) if self.min == self.max else f"{self.min}:{self.opt}:{self.max}"
+
     def at(self, point: Point) -> int:
         return {Point.MIN: self.min, Point.OPT: self.opt, Point.MAX: self.max}[point]
 

@@ -30,6 +30,11 @@ class TensorSpec:
     shape: tuple[Axis, ...] | None
 
     @property
+    def lengths(self) -> list[int | None] | None:
+        """The shape as TensorFlow takes it: None for a dynamic axis."""
+        return None if self.shape is None else [None if isinstance(axis, str) else axis for axis in self.shape]
+
+    @property
     def dynamic_axes(self) -> tuple[str, ...]:
         return tuple(axis for axis in self.shape or () if isinstance(axis, str))
 

@@ -129,6 +129,11 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 1]}…"
 
 
+def listed(names: Sequence[str], most: int) -> str:
+    """The first of the names, and how many there are besides: `a, b and 3 more`."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def shape(spec: TensorSpec) -> str:
     """Of a tensor with axes that may have names: `[batch, 3, 224, 224]`."""
     return "unknown rank" if spec.shape is None else f"[{', '.join(map(str, spec.shape))}]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.base.units import number, percent, scientific
+from core.base.units import listed, number, percent, scientific
 from core.cli.output import print_table
 from core.precision.record import AccuracyCost, LayerError, PrecisionRecord, Round
 
@@ -41,8 +41,8 @@ def precision_fields(record: PrecisionRecord) -> list[tuple[str, object]]:
     remedy = record.remedy
     fields: list[tuple[str, object]] = [
         ("calibrated on", record.data),
-        ("nodes in fp32", f"{len(record.kept)}: {_listed(list(record.kept))}" if record.kept else None),
-        ("for accuracy", f"{len(remedy.keep)} of them: {_listed(remedy.keep)}" if remedy and remedy.keep else None),
+        ("nodes in fp32", f"{len(record.kept)}: {listed(list(record.kept), NAMED)}" if record.kept else None),
+        ("for accuracy", f"{len(remedy.keep)} of them: {listed(remedy.keep, NAMED)}" if remedy and remedy.keep else None),
     ]
     return fields + (_cost_fields(record.cost) if record.cost else [])
 
@@ -63,7 +63,3 @@ def _cost_fields(cost: AccuracyCost) -> list[tuple[str, object]]:
             ("by the labels", f"top-1 {percent(found.top1, 4)} of {found.samples:,} samples, {percent(true.top1, 4)} in fp32")
         )
     return fields
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")

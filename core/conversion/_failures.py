@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from core.base.errors import ConversionFailed, EngineRoomError, UnsupportedOps
+from core.base.units import listed
 
 _LONGEST_SENTENCE = 240
 _NODES_NAMED = 3
@@ -102,6 +103,5 @@ def unsupported(tool: str, what: str, nodes: Mapping[str, Sequence[str]], *, det
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(name.split(";")[0] for name in names[:_NODES_NAMED])  # a fused TFLite op has the names of all its parts
-    more = f" and {len(names) - _NODES_NAMED} more" if len(names) > _NODES_NAMED else ""
-    return f"{'node' if len(names) == 1 else 'nodes'} {shown}{more}"
+    shown = [name.split(";")[0] for name in names]  # a fused TFLite op has the names of all its parts
+    return f"{'node' if len(names) == 1 else 'nodes'} {listed(shown, _NODES_NAMED)}"

@@ -13,6 +13,7 @@ from core.conversion._failures import explained
 from core.conversion._weights_file import taken_out
 from core.conversion.base import Converted
 from core.models.model import Format, Source
+from core.models.tf_graph import tensor_name
 
 
 class OnnxFromGraphDef(_tf2onnx.FromTensorFlow):
@@ -33,17 +34,13 @@ class OnnxFromGraphDef(_tf2onnx.FromTensorFlow):
         with tf.device("/cpu:0"):
             graph, feeds = _cut(source.path, source.signature)
             inputs = {feed: spec.name for feed, spec in zip(feeds, source.signature.inputs, strict=True)}
-            outputs = {_tensor_name(spec.name): spec.name for spec in source.signature.outputs}
+            outputs = {tensor_name(spec.name): spec.name for spec in source.signature.outputs}
             weights = None
             if source.path.stat().st_size < self.large_from_bytes:
                 graph = _tf2onnx.folded(graph, list(inputs), list(outputs))
             else:
                 graph, weights = taken_out(graph)
         return _tf2onnx.Frozen(graph=graph, inputs=inputs, outputs=outputs, weights=weights)
-
-
-def _tensor_name(name: str) -> str:
-    return name if ":" in name else f"{name}:0"
 
 
 def _cut(path: Path, signature: Signature) -> tuple[Any, list[str]]:
@@ -60,11 +57,10 @@ def _cut(path: Path, signature: Signature) -> tuple[Any, list[str]]:
     with tf.Graph().as_default() as graph:
         feeds = {}
         for index, spec in enumerate(signature.inputs):
-            shape = None if spec.shape is None else [None if isinstance(axis, str) else axis for axis in spec.shape]
-            feeds[_tensor_name(spec.name)] = tf.compat.v1.placeholder(
-                tf.as_dtype(spec.dtype), shape, name=f"signature_input_{index}"
+            feeds[tensor_name(spec.name)] = tf.compat.v1.placeholder(
+                tf.as_dtype(spec.dtype), spec.lengths, name=f"signature_input_{index}"
             )
-        fetches = [_tensor_name(spec.name) for spec in signature.outputs]
+        fetches = [tensor_name(spec.name) for spec in signature.outputs]
         try:
             tf.graph_util.import_graph_def(definition, input_map=feeds, return_elements=fetches, name="")
         except ValueError as error:

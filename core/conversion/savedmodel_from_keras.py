@@ -89,14 +89,7 @@ def _save(model: Any, signature: Signature, folder: Path) -> None:
         results = keras.tree.flatten(model(fed, training=False))
         return {spec.name: result for spec, result in zip(signature.outputs, results, strict=True)}
 
-    specs = [
-        tf.TensorSpec(
-            None if spec.shape is None else [None if isinstance(axis, str) else axis for axis in spec.shape],
-            tf.as_dtype(spec.dtype),
-            name=spec.name,
-        )
-        for spec in signature.inputs
-    ]
+    specs = [tf.TensorSpec(spec.lengths, tf.as_dtype(spec.dtype), name=spec.name) for spec in signature.inputs]
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     module.serve = tf.function(serve, input_signature=specs, autograph=False)

@@ -40,7 +40,7 @@ from core.jobs.start import OPTIONS_VARIABLE, WorkerOptions, become_worker, hold
 from core.jobs.supervisor import Lease
 from core.stages.child import Interrupted
 from core.stages.pipeline import forget_build
-from core.stages.toolchains import OWN, Toolchain, link_core, probe
+from core.stages.toolchains import OWN, link_core, probe
 from core.storage.housekeeping import sweep_partial
 from core.storage.store import store_named
 
@@ -141,7 +141,6 @@ class _Worker:
         )
 
     def _card(self, bench: Bench) -> WorkerCard:
-        chains: list[Toolchain] = list(bench.toolchains)
         return WorkerCard(
             id=self._id,
             host=socket.gethostname(),
@@ -150,7 +149,7 @@ class _Worker:
             device_type=bench.device.type,
             device_name=bench.device.title,
             versions={"engine-room": core.__version__, "python": platform.python_version(), "dbos": version("dbos")},
-            toolchains=tuple(chains),
+            toolchains=tuple(bench.toolchains),
         )
 
     def _launch(self, bench: Bench) -> Any:

@@ -16,6 +16,7 @@ from core.base.children.call import Child, NoAnswer
 from core.base.children.events import EndingKind
 from core.base.errors import Unavailable
 from core.models.axes import RawTensor
+from core.models.tf_graph import tensor_name
 
 _TIMEOUT_SECONDS = 900
 _QUIET = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
@@ -76,7 +77,7 @@ def graphdef_tensors(path: Path, names: Sequence[str]) -> list[RawTensor]:
     definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(definition, name="")
-        found = [(name, graph.get_tensor_by_name(name if ":" in name else f"{name}:0")) for name in names]
+        found = [(name, graph.get_tensor_by_name(tensor_name(name))) for name in names]
     return [
         RawTensor(
             name=name,

@@ -34,6 +34,11 @@ def node_name(tensor: str) -> str:
     return tensor.partition(":")[0]
 
 
+def tensor_name(name: str) -> str:
+    """A tensor's full name; a bare node name means the node's first output."""
+    return name if ":" in name else f"{name}:0"
+
+
 def trace(graph: Any, outputs: Iterable[str], inputs: Iterable[str] = ()) -> Reached:
     """Follows a `GraphDef` back from tensor names to `inputs`, through every function called.
 

@@ -30,8 +30,6 @@ def convert(model: onnx.ModelProto, decided: FloatPlan, *, keep_io_types: bool =
 
 
 class _Rewrite:
-    """One conversion of one graph."""
-
     def __init__(self, model: onnx.ModelProto, decided: FloatPlan, keep_io_types: bool) -> None:
         self.graph = model.graph
         self.view = GraphView(model)

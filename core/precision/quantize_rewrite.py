@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -39,40 +41,45 @@ def quantize(
         unsigned: Give activations UINT8 from their least to their largest value. ONNX Runtime then drops a ReLU, which is the
             grid's lower end, and computes a convolution in INT8 only when its input and output have one type.
     """
-    inserted = _Insert(model, decided, GRIDS[precision], ranges=ranges, percentile=percentile, stored=stored)
-    inserted.unsigned = unsigned and precision is Precision.INT8
-    inserted.run()
+    _Insert(
+        graph=model.graph,
+        view=GraphView(model),
+        decided=decided,
+        ranges=ranges,
+        grid=GRIDS[precision],
+        percentile=percentile,
+        stored=stored,
+        unsigned=unsigned and precision is Precision.INT8,
+    ).run()
     return model
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Insert:
-    def __init__(
-        self, model: onnx.ModelProto, decided: QuantizePlan, grid: Grid, *, ranges: Ranges, percentile: float | None, stored: bool
-    ) -> None:
-        self.graph = model.graph
-        self.view = GraphView(model)
-        self.decided = decided
-        self.ranges = ranges
-        self.grid = grid
-        self.percentile = percentile
-        self.stored = stored
-        self.unsigned = False
-        self.pairs: dict[str, list[NodeProto]] = {}  # tensor -> its Q/DQ nodes
+    graph: onnx.GraphProto
+    view: GraphView
+    decided: QuantizePlan
+    ranges: Ranges
+    grid: Grid
+    percentile: float | None
+    stored: bool
+    unsigned: bool
 
     def run(self) -> None:
+        pairs: dict[str, list[NodeProto]] = {}  # tensor -> its Q/DQ nodes
         by_name = {node.name: node for node in self.graph.node}
         weights = {(weight.tensor, weight.axis): weight for weight in self.decided.weights.values()}
         front = [node for weight in weights.values() for node in self._weight(weight)]
         for name, weight in self.decided.weights.items():
             by_name[name].input[weight.position] = self._weight_name(weight) + "_dq"
         for tensor, readers in self.decided.activations.items():
-            self.pairs[tensor] = self._activation(tensor)
+            pairs[tensor] = self._activation(tensor)
             for name, position in readers:
                 by_name[name].input[position] = f"{tensor}_dq"
-        ordered = front + [node for name in self.view.inputs for node in self.pairs.get(name, [])]
+        ordered = front + [node for name in self.view.inputs for node in pairs.get(name, [])]
         for node in self.graph.node:
             ordered.append(node)
-            ordered += [pair for name in node.output for pair in self.pairs.get(name, [])]
+            ordered += [pair for name in node.output for pair in pairs.get(name, [])]
         copies = [NodeProto.FromString(node.SerializeToString()) for node in ordered]
         del self.graph.node[:]
         self.graph.node.extend(copies)

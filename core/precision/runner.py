@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper
 
-from core.base.errors import ConversionFailed, InvalidRequest, Unavailable
+from core.base.errors import ConversionFailed, InvalidRequest, Unavailable, first_line
 from core.onnxio.file import save_onnx
 
 
@@ -48,14 +48,14 @@ class Runner:
             try:
                 self.session: Any = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             except Exception as error:
-                raise ConversionFailed(f"ONNX Runtime cannot run the model: {_first_line(error)}", detail=str(error)) from error
+                raise ConversionFailed(f"ONNX Runtime cannot run the model: {first_line(error)}", detail=str(error)) from error
         self.inputs = [value.name for value in self.session.get_inputs()]
 
     def run(self, sample: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
         try:
             found: list[NDArray[np.generic]] = self.session.run(self.results, {name: sample[name] for name in self.inputs})
         except Exception as error:
-            raise InvalidRequest(f"The model does not run on this sample: {_first_line(error)}", detail=str(error)) from error
+            raise InvalidRequest(f"The model does not run on this sample: {first_line(error)}", detail=str(error)) from error
         return found
 
 
@@ -78,7 +78,3 @@ class _outputs_replaced:  # noqa: N801 - reads as the action it is
         del self.graph.node[self.nodes :]
         del self.graph.output[:]
         self.graph.output.extend(self.before)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -86,17 +86,12 @@ def make_trial(
     """
     if precision in ELEMENT_TYPE:
         bounds = ranges.bounds if ranges else None
-        decided = plan(_widest(model, precision), ELEMENT_TYPE[precision], settings, ranges=bounds)
+        # BF16's types are in the schemas of opset 22, which planning needs and emulating does not.
+        widest = fit_opset(model, precision, TRIAL_TARGET) if precision is Precision.BF16 else model
+        decided = plan(widest, ELEMENT_TYPE[precision], settings, ranges=bounds)
         return Trial(model=emulate(model, decided), converted=tuple(decided.low))
     lowered, record = lower(model, precision, target, settings, ranges=ranges)
     return Trial(model=lowered, converted=record.converted)
-
-
-def _widest(model: onnx.ModelProto, precision: Precision) -> onnx.ModelProto:
-    """The graph to plan on: BF16's types are in the schemas of opset 22, which emulating does not need."""
-    if precision is not Precision.BF16:
-        return model
-    return fit_opset(model, precision, TRIAL_TARGET)
 
 
 def layer_errors(reference: onnx.ModelProto, trial: Trial, data: CalibrationData, report: Report = silent) -> Sensitivity:

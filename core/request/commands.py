@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from core.base.precision import Precision
+from core.base.units import digest
 from core.benchmark.measurement import Protocol
 from core.precision.settings import settings_as_texts
 from core.request.build_request import BuildRequest
-
-SHORT_DIGEST = 12
-
 
 DataPath = Callable[[str], Path]
 
@@ -46,11 +44,11 @@ def sweep_command_for(requests: Sequence[BuildRequest], data_path: DataPath) -> 
 
 def report_command_for(keys: Sequence[str], output: str) -> str:
     """The command that writes the report of these builds."""
-    return shlex.join(["engineroom", "report", *(key[:SHORT_DIGEST] for key in keys), "-o", output])
+    return shlex.join(["engineroom", "report", *(digest(key) for key in keys), "-o", output])
 
 
 def _head(request: BuildRequest, command: str) -> list[str]:
-    return ["engineroom", command, request.model[:SHORT_DIGEST]]
+    return ["engineroom", command, digest(request.model)]
 
 
 def _about(requests: Sequence[BuildRequest]) -> Iterator[str]:
@@ -72,8 +70,7 @@ def _options(request: BuildRequest, data_path: DataPath) -> Iterator[str]:
     if request.signature:
         yield from ("--signature", request.signature)
     for symbol, axis in request.profile.axes.items():
-        lengths = str(axis.opt) if axis.min == axis.max else f"{axis.min}:{axis.opt}:{axis.max}"
-        yield from ("--shape", f"{symbol}={lengths}")
+        yield from ("--shape", f"{symbol}={axis}")
     for name, value in request.options.items():
         yield from ("--option", f"{name}={value}")
     for text in settings_as_texts(request.lowering):

@@ -20,7 +20,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from core.base.errors import EngineRoomError, InvalidRequest, NotFound, StoreFailed, Unavailable
+from core.base.errors import EngineRoomError, InvalidRequest, NotFound, StoreFailed, Unavailable, first_line
 from core.base.serialization import from_data, to_data
 from core.request.build_request import BuildRequest
 from core.storage.builds import engine_artifact
@@ -246,9 +246,8 @@ class Store:
         except EngineRoomError:
             raise
         except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             hint = "Check that it can be reached and written, and that it is not full."
-            raise StoreFailed(f"The store {self.address} failed: {reason}.", hint=hint) from error
+            raise StoreFailed(f"The store {self.address} failed: {first_line(error)}.", hint=hint) from error
 
 
 def artifacts_of(build_folder: Path) -> list[str]:

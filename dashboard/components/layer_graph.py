@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -30,37 +31,59 @@ def layer_graph(build: str, view: LayerView, colouring: Colouring) -> None:
     """Draws the graph; what the user does in it changes the selection, or what is shown."""
     key = f"graph-{build}"
     opened: set[int] = st.session_state.setdefault(f"{key}-opened", set())
-    shows_all = bool(st.session_state.get(f"{key}-whole"))
-    position = selected(view)
+    position, shows_all = selected(view), shows_whole(key)
     part = whole(len(view.rows), view.edges) if shows_all else neighbourhood(len(view.rows), view.edges, position)
+
+    def expand(layer: int) -> None:
+        opened.symmetric_difference_update({layer})
+        select(layer)
+
+    data = graph_data(build, view, colouring, part, position, opened, shows_all=shows_all)
+    draw(_component, key, data, view.rows, select, expand, missing="No layer and no source node has “{}” in its name.")
+
+
+def shows_whole(key: str) -> bool:
+    """Whether the user asked for the whole of the graph with that key."""
+    return bool(st.session_state.get(f"{key}-whole"))
+
+
+def draw(
+    component: Callable[..., object],
+    key: str,
+    data: dict[str, Any],
+    rows: Sequence[LayerRow],
+    select: Callable[[int], None],
+    expand: Callable[[int], None],
+    *,
+    missing: str,
+) -> None:
+    """Draws a graph by layer_graph.js, and does what the user asks for in it.
+
+    Args:
+        select: Selects a row by its position.
+        expand: Opens or closes one.
+        missing: What to say when a search finds nothing; `{}` is where the text goes.
+    """
 
     def told(name: str) -> Any:
         return st.session_state[key].get(name)
-
-    def on_layer() -> None:
-        select(int(told("layer")))
-
-    def on_expand() -> None:
-        layer = int(told("expand")["layer"])
-        opened.symmetric_difference_update({layer})
-        select(layer)
 
     def on_whole() -> None:
         st.session_state[f"{key}-whole"] = bool(told("whole")["on"])
 
     def on_find() -> None:
         text = str(told("find")["text"])
-        found = next_match(view.rows, text, position)
+        found = next_match(rows, text, data["selected"])
         if found is None:
-            st.toast(f"No layer and no source node has “{text}” in its name.", icon=":material/search_off:")
+            st.toast(missing.format(text), icon=":material/search_off:")
         else:
             select(found)
 
-    _component(
+    component(
         key=key,
-        data=graph_data(build, view, colouring, part, position, opened, shows_all=shows_all),
-        on_layer_change=on_layer,
-        on_expand_change=on_expand,
+        data=data,
+        on_layer_change=lambda: select(int(told("layer"))),
+        on_expand_change=lambda: expand(int(told("expand")["layer"])),
         on_whole_change=on_whole,
         on_find_change=on_find,
     )

@@ -7,13 +7,13 @@ from typing import Any
 import streamlit as st
 
 from core.analysis.colours import ColourBy, Colouring
-from core.analysis.layer_graph import Neighbourhood, layer_edges, neighbourhood, next_match, whole
+from core.analysis.layer_graph import Neighbourhood, layer_edges, neighbourhood, whole
 from core.analysis.layers import LayerRow, layer_rows
 from core.base.units import plural
 from core.graph.engine_graph import EngineGraph
 from dashboard import links
 from dashboard.components.assets import asset
-from dashboard.components.layer_graph import label
+from dashboard.components.layer_graph import draw, label, shows_whole
 
 HEIGHT = 380
 NODE = "node"  # of the address: the position of the selected operation
@@ -35,43 +35,14 @@ def op_graph(name: str, graph: EngineGraph) -> None:
     """
     rows, edges = layer_rows(graph), layer_edges(graph)
     key = f"ops-{name}"
-    shows_all = bool(st.session_state.get(f"{key}-whole"))
-    position = _selected(len(rows))
-
-    def told(what: str) -> Any:
-        return st.session_state[key].get(what)
-
-    def on_layer() -> None:
-        _select(int(told("layer")))
-
-    def on_whole() -> None:
-        st.session_state[f"{key}-whole"] = bool(told("whole")["on"])
-
-    def on_find() -> None:
-        text = str(told("find")["text"])
-        found = next_match(rows, text, position)
-        if found is None:
-            st.toast(f"No operation has “{text}” in its name or kind.", icon=":material/search_off:")
-        else:
-            _select(found)
-
+    position, shows_all = links.position(NODE, len(rows)) or 1, shows_whole(key)
     part = whole(len(rows), edges) if shows_all else neighbourhood(len(rows), edges, position, RADIUS)
     drawn, detail = st.columns([5, 2], gap="medium")
     with drawn:
-        _component(
-            key=key,
-            data=graph_data(name, graph, rows, part, position, shows_all=shows_all),
-            on_layer_change=on_layer,
-            on_whole_change=on_whole,
-            on_find_change=on_find,
-            on_expand_change=lambda: None,
-        )
+        data = graph_data(name, graph, rows, part, position, shows_all=shows_all)
+        draw(_component, key, data, rows, _select, lambda _: None, missing="No operation has “{}” in its name or kind.")
     with detail:
         _detail(graph, position)
-
-
-def _selected(count: int) -> int:
-    return links.position(NODE, count) or 1
 
 
 def _select(position: int) -> None:

@@ -16,7 +16,7 @@ from core.graph.tensorflow_source import Naming, ancestors, plain_name
 
 _PASS_THROUGH = ("Identity", "IdentityN", "StopGradient", "PreventGradient", "Snapshot", "EnsureShape", "CheckNumerics")
 _MADE_BY_GRAPPLER = re.compile(r"^(?:ConstantFolding|ConstantFoldingCtrl|Func)/")
-_SHAPES = ("Shape", "ShapeN", "Size", "Rank")
+SHAPE_OPS = ("Shape", "ShapeN", "Size", "Rank")
 _FOLDED = "Its inputs are constants: computed once, before the first run."
 
 
@@ -156,7 +156,7 @@ class _Ledger:
             node = self.source.get(top)
             if node is None or top in self.own:
                 self.constant[top] = False
-            elif node.op in _SHAPES or (node.op == "ReadVariableOp" and self.weights_are_constants):
+            elif node.op in SHAPE_OPS or (node.op == "ReadVariableOp" and self.weights_are_constants):
                 self.constant[top] = True
             else:
                 waiting = [made for made in node.inputs if made not in self.constant and made not in pending]
@@ -170,7 +170,7 @@ class _Ledger:
     def _folding_reason(self, node: SourceNode) -> str:
         if node.op == "ReadVariableOp":
             return "The weights became constants."
-        return "The shape is known beforehand." if node.op in _SHAPES else _FOLDED
+        return "The shape is known beforehand." if node.op in SHAPE_OPS else _FOLDED
 
     def _fate_of_unreached(self, node: SourceNode, *, needed: bool) -> tuple[Fate, str]:
         if self._is_constant(node.name):

@@ -57,8 +57,6 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Module:
-    """An HLO module."""
-
     entry: tuple[Instruction, ...]
     computations: Mapping[str, tuple[Instruction, ...]]
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from core.base.errors import BuildFailed, InvalidRequest
-from core.base.tensors import Signature, TensorSpec
+from core.base.tensors import Signature
 from core.models.model import Format, Source
+from core.models.tf_graph import tensor_name
 from core.models.tf_loadable import loadable
 
 # Takes the signature's inputs in their order, gives its outputs in theirs.
@@ -44,11 +45,7 @@ def concrete(tf: Any, function: Flat, signature: Signature) -> Any:
 
 
 def input_specs(tf: Any, signature: Signature) -> list[Any]:
-    return [tf.TensorSpec(symbolic_shape(spec), tf.as_dtype(spec.dtype), name=spec.name) for spec in signature.inputs]
-
-
-def symbolic_shape(spec: TensorSpec) -> list[int | None] | None:
-    return None if spec.shape is None else [axis if isinstance(axis, int) else None for axis in spec.shape]
+    return [tf.TensorSpec(spec.lengths, tf.as_dtype(spec.dtype), name=spec.name) for spec in signature.inputs]
 
 
 def format_of(path: Path) -> Format:
@@ -110,8 +107,8 @@ def _keras(tf: Any, source: Source) -> Flat:
 
 def _graphdef(tf: Any, source: Source) -> Flat:
     graph = tf.compat.v1.GraphDef.FromString(source.path.read_bytes())
-    feeds = [_tensor_name(spec.name) for spec in source.signature.inputs]
-    return graph_call(tf, graph, feeds, [_tensor_name(spec.name) for spec in source.signature.outputs])
+    feeds = [tensor_name(spec.name) for spec in source.signature.inputs]
+    return graph_call(tf, graph, feeds, [tensor_name(spec.name) for spec in source.signature.outputs])
 
 
 def graph_call(tf: Any, graph: Any, feeds: list[str], fetches: list[str]) -> Flat:
@@ -139,10 +136,6 @@ def graph_call(tf: Any, graph: Any, feeds: list[str], fetches: list[str]) -> Fla
         return list(pruned(*tensors))
 
     return call
-
-
-def _tensor_name(name: str) -> str:
-    return name if ":" in name else f"{name}:0"
 
 
 def _require(what: str, wanted: list[str], have: Any) -> None:

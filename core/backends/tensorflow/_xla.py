@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from core.backends._errors import whole
+from core.backends.tensorflow._accounting import SHAPE_OPS
 from core.backends.tensorflow._executed import short_source
 from core.backends.tensorflow._hlo import Instruction, Module, parse_hlo
 from core.backends.tensorflow._loading import Flat, input_specs
@@ -28,7 +30,6 @@ _VIEWS = (
     "Squeeze",
     "ExpandDims",
 )
-_SHAPES = ("Shape", "ShapeN", "Size", "Rank")
 
 
 def compiled(tf: Any, function: Flat, signature: Signature) -> Any:
@@ -45,7 +46,7 @@ def compile_now(function: Any, tensors: Sequence[Any]) -> None:
     try:
         function(*tensors)
     except Exception as error:
-        text = str(getattr(error, "message", "") or error)
+        text = whole(error)
         if unknown := _unknown_ops(text):
             raise BuildFailed(
                 f"XLA cannot compile {', '.join(unknown)}.",
@@ -93,7 +94,7 @@ def _absorb(source: Sequence[SourceNode], layers: Sequence[set[str]]) -> None:
         for name in names:
             homes.setdefault(name, set()).add(index)
     for node in reversed(source):
-        if node.name in homes or node.name not in readers or node.op in (*_VIEWS, *_SHAPES, "ReadVariableOp"):
+        if node.name in homes or node.name not in readers or node.op in (*_VIEWS, *SHAPE_OPS, "ReadVariableOp"):
             continue
         common = set.intersection(*(homes.get(reader, set()) for reader in readers[node.name]))
         if common and any(name in homes for name in node.inputs):
@@ -186,7 +187,7 @@ def _loose(source: Sequence[SourceNode], placed: set[str], views: set[str], nami
     for node in source:
         if node.name in placed:
             continue
-        if node.op in _SHAPES or (node.op != "ReadVariableOp" and all(name in constant for name in node.inputs)):
+        if node.op in SHAPE_OPS or (node.op != "ReadVariableOp" and all(name in constant for name in node.inputs)):
             constant.add(node.name)
             fate, reason = Fate.FOLDED, "It depends on shapes and constants alone, known when XLA compiles."
         elif node.op == "ReadVariableOp":

@@ -22,8 +22,6 @@ PROGRESS_SECONDS = 0.1  # between two reports of one message
 
 
 class _Teller:
-    """Writes events."""
-
     def __init__(self, events: int) -> None:
         self._events = events
         self._message: str | None = None
