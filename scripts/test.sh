@@ -6,4 +6,4 @@ bin=${VENV:-.venv}/bin
 "$bin/ruff" format --check .
 "$bin/mypy"
 "$bin/lint-imports"
-exec "$bin/pytest" -n 2 --durations 20 --durations-min 1 "$@"
+exec "$bin/pytest" -n 3 --durations 20 --durations-min 1 "$@"
