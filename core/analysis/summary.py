@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from core.analysis.deviation import deviation
-from core.analysis.layers import layer_rows, totals_by_precision
+from core.analysis.layers import UNKNOWN, layer_rows, totals_by_precision
 from core.analysis.realized import compare_precisions
 from core.base.precision import Precision
 from core.base.units import NOT_MEASURED, interval, lengths, milliseconds, percent, plural, seconds, size, times
@@ -177,7 +177,7 @@ def _layers(graph: EngineGraph | None, asked: Precision) -> Iterator[Figure]:
             f"from {plural(len(graph.source_nodes), 'source node')}",
             f"{len(graph.fused_layers):,} fused, of several nodes each",
             *lost,
-            f"{most} in {first.key}",
+            f"{most} in {first.key}" if first.key != UNKNOWN else "precision not told",
         ),
     )
     realized = compare_precisions(graph, asked)
