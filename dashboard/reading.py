@@ -49,7 +49,7 @@ def begin_reading(
 
     Args:
         take: Reads and stores it; returns the digest.
-        on_done: Called when it is stored.
+        on_done: Called when it is stored, before that is told.
     """
     with _lock:
         known = _readings.get(upload_id)
@@ -73,8 +73,8 @@ def begin_reading(
             problem = StoreFailed(f"The upload could not be read: {error.strerror}.", hint="Try again.")
             _put(upload_id, state=ReadingState.FAILED, error=Failure.of(problem))
         else:
-            _put(upload_id, state=ReadingState.DONE, digest=digest, fraction=1.0)
             on_done()
+            _put(upload_id, state=ReadingState.DONE, digest=digest, fraction=1.0)
 
     threading.Thread(target=read, name=f"read {upload_id[:8]}", daemon=True).start()
     return reading
