@@ -160,7 +160,7 @@ def test_what_the_session_was_really_set_to_is_recorded() -> None:
 def test_memory_of_the_engine_is_seen_above_the_baseline() -> None:
     class Hungry(Sleeper):
         def run(self, inputs: Tensors) -> dict[str, Array]:
-            np.ones(4 * 2**20).sum()  # 32 MiB, gone again
+            np.ones(16 * 2**20).sum()  # 128 MiB, gone again: more than malloc keeps for the next one
             return super().run(inputs)
 
     found = measure(Hungry(0.001).opened, INPUTS, QUICK, silent)
