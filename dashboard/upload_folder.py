@@ -18,7 +18,8 @@ _NAME_BYTES = 255
 _PATH_BYTES = 2048
 
 # The newest writer of each file; an older one (a broken connection, another tab) finds itself replaced and stops.
-_newest: dict[Path, object] = {}
+_newest: dict[Path, Writer] = {}
+_open: dict[Path, set[Writer]] = {}
 _lock = threading.Lock()
 
 
@@ -59,30 +60,48 @@ class Writer:
     def __init__(self, part: Path, offset: int, size: int) -> None:
         self._part = part
         self._size = size
-        self._me = object()
-        with _lock:
-            _newest[part] = self._me
+        self._busy = threading.Lock()
         self._descriptor = os.open(part, os.O_WRONLY | os.O_CREAT, 0o644)
+        with _lock:
+            _newest[part] = self
+            _open.setdefault(part, set()).add(self)
         self.offset = offset
 
     def write(self, data: bytes) -> None:
         """Raises Conflict when another writer has taken over, InvalidRequest when the file gets too long."""
         if self.offset + len(data) > self._size:
             raise InvalidRequest("More bytes have come than the file was said to have.", hint="Choose the files again.")
-        with _lock:
-            if _newest.get(self._part) is not self._me:
+        with self._busy:
+            if _newest.get(self._part) is not self:
                 raise Conflict("Another tab or a newer try is sending this file.", hint="Watch it there.")
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(self._descriptor, view, self.offset)
-            self.offset += written
-            view = view[written:]
+            view = memoryview(data)
+            while view:
+                written = os.pwrite(self._descriptor, view, self.offset)
+                self.offset += written
+                view = view[written:]
 
     def close(self) -> None:
         os.close(self._descriptor)
         with _lock:
-            if _newest.get(self._part) is self._me:
+            if _newest.get(self._part) is self:
                 del _newest[self._part]
+            _open[self._part].discard(self)
+            if not _open[self._part]:
+                del _open[self._part]
+
+    def wait(self) -> None:
+        """Until what it writes now is written."""
+        with self._busy:
+            pass
+
+
+def _retire_writers(part: Path) -> None:
+    """Nobody writes to the file any more: it is hashed and linked next."""
+    with _lock:
+        _newest.pop(part, None)
+        writers = list(_open.get(part, ()))
+    for writer in writers:
+        writer.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +171,7 @@ class UploadFolder:
             raise Conflict("Not all files have come yet.", hint="Wait until the upload is complete.")
         for index, file in enumerate(files):
             target, part = self._whole(file), self._part(index)
+            _retire_writers(part)
             target.parent.mkdir(parents=True, exist_ok=True)
             if part.exists():
                 part.rename(target)

@@ -72,9 +72,11 @@ def compare_candidates(candidates: Sequence[Candidate], *, baseline: str | None 
     """A row for each candidate, in the order given.
 
     Args:
-        baseline: Key of the build that the others are held against; None for `default_baseline`.
+        baseline: Key of the build that the others are held against; None for `default_baseline`, or the slowest that is right
+            in any precision where nothing was measured in FP32.
     """
-    key = baseline or default_baseline(candidates)
+    right = [one for one in candidates if one.measurement and one.on_par is not False]
+    key = baseline or default_baseline(candidates) or _slowest(right)
     base = next((candidate for candidate in candidates if candidate.key == key and candidate.measurement), None)
     return [_row(candidate, base, candidates) for candidate in candidates]
 
@@ -88,8 +90,12 @@ def default_baseline(candidates: Sequence[Candidate]) -> str | None:
     ends = own_framework(Format(candidates[0].path.partition(".")[0])) if candidates else ()
     own = ([one for one in measured if f".{end}." in f"{one.path}."] for end in ends)
     right = [one for one in measured if one.on_par is not False]
-    found = next((group for group in own if group), right)
-    return max(found, key=lambda one: (one.latency.median_ms if one.latency else 0.0, one.key)).key if found else None
+    return _slowest(next((group for group in own if group), right))
+
+
+def _slowest(candidates: Sequence[Candidate]) -> str | None:
+    """Its key; None without any."""
+    return max(candidates, key=lambda one: (one.latency.median_ms if one.latency else 0.0, one.key)).key if candidates else None
 
 
 def by_latency(rows: Sequence[ComparisonRow]) -> list[tuple[ComparisonRow, Latency]]:
@@ -107,7 +113,8 @@ def summary(rows: Sequence[ComparisonRow]) -> str:
     """The whole comparison in a sentence."""
     base = next((row for row in rows if row.standing is Standing.BASELINE), None)
     if base is None:
-        return "Nothing was measured, so nothing can be compared."
+        measured = any(row.latency for row in rows)
+        return "Nothing that was measured is right." if measured else "Nothing was measured, so nothing can be compared."
     better = [row for row in rows if row.standing is Standing.FASTER]
     if not better:
         return f"Nothing here is worth more than {base.name}: no other path is faster and right."

@@ -12,6 +12,7 @@ from core.analysis.payoff import payoff_among
 from core.analysis.preparation import simplified_text
 from core.analysis.realized import compare_precisions
 from core.analysis.summary import Figure, build_figures, failures
+from core.base.errors import Unavailable
 from core.base.precision import Precision
 from core.base.units import digest, interval, milliseconds, number
 from core.benchmark.gpu import GpuTimes
@@ -23,7 +24,8 @@ from core.cli.output import print_fields, print_json, print_notes, print_table, 
 from core.cli.requests import Force, RequestOptions, exit_code, make_request, require, run_in_foreground
 from core.stages.child import run_stage
 from core.stages.outcome import Outcome, load_outcome
-from core.storage.builds import StageName, all_builds
+from core.stages.pipeline import record_done
+from core.storage.builds import StageName, all_builds, measuring_failed
 from core.storage.workspace import Workspace, default_workspace
 
 
@@ -172,12 +174,17 @@ def bench_command(
 ) -> None:
     """Measure a built engine again, several times, and show how far the medians spread."""
     workspace = default_workspace()
-    key = load_outcome(workspace, build).build.key
+    asked = load_outcome(workspace, build).build
+    key = asked.key
+    if asked.not_run:
+        raise Unavailable(f"Build {digest(key)} cannot be measured: {asked.not_run}.", hint="Measure it where it runs.")
     found: list[Measurement] = []
     with progress_bar("Measuring") as report:
         for _ in range(repeats):
             run_stage(StageName.MEASURE, workspace.build_folder(key), report)
             found.append(require(load_outcome(workspace, key).measurement))
+    if measuring_failed(asked.stages):
+        record_done(workspace, key, StageName.MEASURE)
     if json:
         print_json(found)
         return

@@ -18,7 +18,7 @@ from core.cli.options import with_options
 from core.cli.output import print_json, print_table, stderr, stdout
 from core.cli.requests import Force, RequestOptions, make_request
 from core.jobs.device import parse_device
-from core.jobs.job import Answer, Job, JobState, Priority
+from core.jobs.job import Answer, Job, Priority
 from core.jobs.queue import Queue
 from core.jobs.start import WorkerOptions, become_worker
 from core.jobs.supervisor import StageLimits
@@ -110,7 +110,7 @@ def jobs_command(
 
 def _row(job: Job) -> tuple[object, ...]:
     stage = next((record.stage.value for record in job.stages if record.state.value == "running"), None)
-    if job.state is JobState.FAILED and job.error:
+    if job.can_retry and job.error:
         stage = job.error.message
     elif job.progress:
         stage = job.progress.message

@@ -219,7 +219,11 @@ def check_command(model: Model, target: For = "tensorrt", json: AsJson = False) 
     if json:
         print_json(list(found))
     elif found:
-        print_table(f"{len(found)} violations", ["rule", "node", "what"], [[v.rule.value, v.node, v.message] for v in found])
+        print_table(
+            f"{len(found)} violations",
+            ["rule", "node", "what"],
+            [[v.rule.value if v.rule else None, v.node, v.message] for v in found],
+        )
     else:
         pairs = sum(node.op_type == "DequantizeLinear" for node in loaded.graph.node)
         print_notes([f"{pairs} DQ nodes, no violation." if pairs else "The graph has no Q/DQ nodes."])

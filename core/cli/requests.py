@@ -24,7 +24,7 @@ from core.request.build_request import BuildRequest, checked
 from core.request.paths import parse_path
 from core.stages.outcome import Outcome, load_outcome
 from core.stages.pipeline import run_build
-from core.storage.builds import Build, State
+from core.storage.builds import Build, StageName, State
 from core.storage.userdata import store_data
 from core.storage.workspace import Workspace
 
@@ -143,11 +143,14 @@ def run_in_foreground(workspace: Workspace, request: BuildRequest, *, force: boo
 
 
 def exit_code(outcome: Outcome) -> int:
-    """0 when built and on par, PARITY_FAILED when built and not, else the error's."""
+    """0 when built, measured where it runs and on par; PARITY_FAILED when not on par; else the error's."""
     if outcome.build.state is State.CANCELLED:
         return 9
     if outcome.build.state is State.FAILED and outcome.build.error:
         return outcome.build.error.to_error().exit_code
+    for record in outcome.build.stages:
+        if record.stage is StageName.MEASURE and record.error:
+            return record.error.to_error().exit_code
     return 0 if outcome.parity is None or outcome.parity.on_par is not False else PARITY_FAILED
 
 

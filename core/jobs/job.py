@@ -20,7 +20,7 @@ from core.base.progress import Progress
 from core.request.build_request import BuildRequest
 from core.stages.stage import Needs
 from core.stages.toolchains import Toolchain
-from core.storage.builds import Build, StageName, StageRecord
+from core.storage.builds import Build, StageName, StageRecord, measuring_failed
 
 # How the job engine knows our workflow and what it tells.
 WORKFLOW = "build"
@@ -82,6 +82,13 @@ class Job:
     @property
     def device(self) -> str:
         return self.request.device
+
+    @property
+    def can_retry(self) -> bool:
+        """Whether something of it is worth another try."""
+        return self.state in (JobState.FAILED, JobState.CANCELLED) or (
+            self.state is JobState.DONE and measuring_failed(self.stages)
+        )
 
 
 class Answer(str, Enum):
@@ -169,7 +176,7 @@ def _for_device(offer: Availability, device_type: str) -> Availability:
     return Availability(
         available=False,
         version=offer.version,
-        reason=f"As it is installed there, it runs on {' and '.join(offer.builds_on)} alone.",
+        reason=f"As it is installed there, it builds on {' and '.join(offer.builds_on)} alone.",
         hint=f"Choose the device {offer.builds_on[0]}.",
     )
 

@@ -167,13 +167,13 @@ class Queue:
         return self.job(row.workflow_id)
 
     def retry(self, job: str) -> Submitted:
-        """Queues a failed or cancelled job's request again, as a new job; stages that were done stay done.
+        """Queues a failed, cancelled or unmeasured job's request again, as a new job; stages that were done stay done.
 
         Raises:
             InvalidRequest: The job is not finished, or done.
         """
         found = self.job(job)
-        if found.state not in (JobState.FAILED, JobState.CANCELLED):
+        if not found.can_retry:
             raise InvalidRequest(f"Job {found.id} is {found.state.value}.", hint="Only failed and cancelled jobs can be retried.")
         return self.submit(found.request)
 
@@ -280,7 +280,7 @@ class Queue:
 
 def _stored_build_done(workspace: Workspace, key: str) -> bool:
     path = workspace.build_folder(key) / BUILD_FILE
-    return path.exists() and read_json(Build, path).state is State.DONE
+    return path.exists() and read_json(Build, path).settled
 
 
 def _lack(worker: Worker, needs: Sequence[Needs]) -> Unavailable | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from core.base.precision import Precision
 from core.parity.result import Accuracy
@@ -98,11 +101,15 @@ class Rule(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One place that breaks a rule."""
+    """One place that breaks a rule; older releases recorded the message alone."""
 
-    rule: Rule
-    node: str
     message: str
+    rule: Rule | None = None
+    node: str = ""
+
+
+def _older(violations: Any) -> Any:
+    return [{"message": one} if isinstance(one, str) else one for one in violations]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +157,7 @@ class PrecisionRecord:
     requested: dict[str, str] = field(default_factory=dict)
     converted: tuple[str, ...] = ()
     kept: dict[str, str] = field(default_factory=dict)
-    violations: tuple[Violation, ...] = ()
+    violations: Annotated[tuple[Violation, ...], BeforeValidator(_older)] = ()
     stamp: str = ""
     data: str = ""
     inputs: tuple[InputSummary, ...] = ()

@@ -1,1 +1,1 @@
-"""A build's stages, one file each; every stage runs in a process of its own (`python -m core.stages`)."""
+"""A build's stages, one file each; every stage runs in a process of its own (`core.base.children`)."""

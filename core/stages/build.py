@@ -73,7 +73,7 @@ def recipe(context: StageContext) -> dict[str, Any]:
 
 def backend_version(name: str) -> dict[str, str | None]:
     """Of the runtime; TF-TRT's engines hang on the TensorRT beside its TensorFlow too."""
-    return {name: backend_named(name).availability().version, **installed_versions("tensorrt")}
+    return {name: backend_named(name).availability().version, **installed_versions("tensorrt", "tensorrt-libs")}
 
 
 def own_calibration(context: StageContext) -> str | None:

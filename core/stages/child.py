@@ -49,7 +49,13 @@ def run_stage(
         StageCrashed: Its process ended without a word.
         Interrupted: The guard ended it because this process was cut off.
     """
-    child = Child(python=python, environment={**QUIET, **environment}, log=folder / LOG_FILE, start=start)
+    child = Child(
+        python=python,
+        environment={**QUIET, **environment},
+        log=folder / LOG_FILE,
+        start=start,
+        about=(stage.value, str(folder)),  # a build that runs is known by it, see housekeeping
+    )
     try:
         child.call(carry_out, stage, folder, report)
     except NoAnswer as end:

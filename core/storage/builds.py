@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -52,6 +53,11 @@ class StageRecord:
     error: Failure | None = None
 
 
+def measuring_failed(stages: Iterable[StageRecord]) -> bool:
+    """Whether the engine is there without the figures that it was to have."""
+    return any(record.stage is StageName.MEASURE and record.state is State.FAILED for record in stages)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """A build as stored: what was asked, and how each stage went.
@@ -67,6 +73,11 @@ class Build:
     created_at: float
     finished_at: float | None = None
     not_run: str = ""
+
+    @property
+    def settled(self) -> bool:
+        """Done, and nothing of it is tried again when it is asked for again: a failed measuring is."""
+        return self.state is State.DONE and not measuring_failed(self.stages)
 
     def missing(self, stage: StageName) -> str:
         """Why a stage that has left nothing did not, in a phrase: it is not run here, it failed, or its turn has not come."""

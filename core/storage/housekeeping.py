@@ -163,7 +163,10 @@ def _builds(workspace: Workspace) -> list[tuple[str, Build]]:
 
 
 def _refuse_running(folder: Path) -> None:
-    """A build is running while one of its stages is a process here; its record may be one of a process that was killed."""
+    """A build is running while one of its stages is a process here; its record may be one of a process that was killed.
+
+    A stage's command line names the folder, see `core.stages.child`.
+    """
     for process in psutil.process_iter(["cmdline"]):
         if str(folder) in (process.info["cmdline"] or ()):
             raise InvalidRequest(f"Build {folder.name[:12]} is running.", hint="Cancel it first: `engineroom cancel`.")

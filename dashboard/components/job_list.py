@@ -60,10 +60,10 @@ def show_actions(job: Job, where: str) -> None:
     queue = services.queue()
     if job.state is JobState.DONE:
         links.link(links.ENGINE, "Engine", icon=":material/memory:", build=job.key)
-    elif job.state.finished:
+    if job.can_retry:
         if st.button("Retry", icon=":material/replay:", key=f"{where}-retry-{job.id}"):
             _do(lambda: queue.retry(job.id))
-    elif st.button("Cancel", icon=":material/close:", key=f"{where}-cancel-{job.id}"):
+    elif not job.state.finished and st.button("Cancel", icon=":material/close:", key=f"{where}-cancel-{job.id}"):
         _do(lambda: queue.cancel(job.id))
 
 

@@ -40,6 +40,8 @@ def _figures(build: Build) -> str:
     found = services.figures(build)
     parity = {True: ":green-badge[on par]", False: ":red-badge[not on par]", None: ":gray-badge[parity not known]"}[found.on_par]
     latency = plain(build.not_run) or units.milliseconds(found.median_ms)
+    if build.not_run:
+        return f"**{latency}** · {units.size(found.size_bytes)} :gray[{when}]"
     return f"**{latency}** · {units.size(found.size_bytes)} · {parity} :gray[{when}]"
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from core.base.errors import BuildFailed, Cancelled, EngineRoomError, Failure, NotFound, StageCrashed, Unavailable
+from core.base.errors import BuildFailed, Cancelled, EngineRoomError, Failure, NotFound, RunFailed, StageCrashed, Unavailable
 from core.base.precision import Precision
 from core.base.profile import AxisRange, ShapeProfile
 from core.base.progress import Progress, Report, silent
 from core.benchmark.measurement import Protocol
+from core.cli.requests import exit_code
 from core.intake.add_model import add_model
 from core.models.model import Model
 from core.request.build_request import BuildRequest, checked
@@ -163,6 +164,32 @@ def test_a_build_without_its_layers_still_is_measured(workspace: Workspace, mode
     assert build.error is not None
     assert outcome.graph is None
     assert outcome.measurement is not None
+
+
+def test_an_engine_that_was_not_measured_is_finished_and_measured_when_asked_for_again(
+    workspace: Workspace, model: Model
+) -> None:
+    build = run_build(
+        workspace,
+        request_for(model),
+        on_change=ignore,
+        runner=failing_at(StageName.MEASURE, RunFailed("The device was taken away.")),  # type: ignore[arg-type]
+    )
+    outcome = load_outcome(workspace, build.key)
+    assert (build.state, build.settled) == (State.DONE, False)
+    assert build.missing(StageName.MEASURE) == "its stage failed: The device was taken away."
+    assert outcome.built is not None
+    assert exit_code(outcome) == RunFailed.exit_code
+    ran: list[StageName] = []
+
+    def watch(stage: StageName, folder: Path, report: Report) -> None:
+        ran.append(stage)
+        run_stage(stage, folder, report)
+
+    again = run_build(workspace, request_for(model), on_change=ignore, runner=watch)
+    assert ran == [StageName.MEASURE]
+    assert again.settled
+    assert exit_code(load_outcome(workspace, build.key)) == 0
 
 
 def test_a_cancelled_build_says_so(workspace: Workspace, model: Model) -> None:

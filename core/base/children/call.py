@@ -81,6 +81,7 @@ class Child:
         seconds: It is ended after so long; None for no limit.
         log: Where its output is appended; when None, it is kept for as long as the child lives.
         start: What starts it; a queued job's starts a guard around it.
+        about: Words on the command line of a called function that say what it is at, for those who list processes.
     """
 
     python: str = sys.executable
@@ -88,6 +89,7 @@ class Child:
     seconds: float | None = None
     log: Path | None = None
     start: Start = start_process
+    about: Sequence[str] = ()
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls a module's function there. Arguments and answer cross as JSON, by the function's annotations.
@@ -100,7 +102,7 @@ class Child:
         """
         arguments = inspect.signature(function).bind(*args, **kwargs).arguments
         report = arguments.pop("report", silent)
-        command = [self.python, "-m", PROGRAM, f"{function.__module__}:{function.__qualname__}"]
+        command = [self.python, "-m", PROGRAM, f"{function.__module__}:{function.__qualname__}", *self.about]
         told = self.ask(command, to_data(arguments), report)
         try:
             answer: T = from_data(get_type_hints(function)["return"], told)

@@ -163,7 +163,9 @@ def test_the_baseline_is_the_slowest_right_one_whatever_the_order_or_the_one_ask
     for order in ((candidate("unmeasured"), wrong, a, b), (b, a, wrong)):
         assert [row.key for row in rows(*order) if row.standing is Standing.BASELINE] == ["b"]
     half = candidate("half", 50.0, precision=Precision.FP16)
-    assert {row.standing for row in rows(half)} == {Standing.NOT_COMPARABLE}
+    eighth = candidate("eighth", 25.0, precision=Precision.INT8)
+    assert [row.key for row in rows(eighth, half) if row.standing is Standing.BASELINE] == ["half"]
+    assert summary(rows(replace(half, parity=parity(0.5)))) == "Nothing that was measured is right."
     own = candidate("tensorflow", 1.0)
     assert [row.key for row in rows(a, own, b) if row.standing is Standing.BASELINE] == ["tensorflow"]
     chosen = rows(a, b, baseline="b")

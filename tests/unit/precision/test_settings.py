@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from core.base.errors import InvalidRequest
+from core.base.serialization import from_data, to_data
+from core.precision.record import PrecisionRecord
 from core.precision.settings import ImageOptions, PrecisionEngine, PrecisionSettings, parse_settings, settings_as_texts
 
 SETTINGS = PrecisionSettings(
@@ -33,3 +35,10 @@ def test_what_cannot_be_read_is_told(text: str) -> None:
     with pytest.raises(InvalidRequest) as told:
         parse_settings([text])
     assert told.value.hint
+
+
+def test_violations_of_an_older_release_are_read() -> None:
+    told = {"target": "tensorrt-8.6", "engine": "light", "violations": ["Conv_1 has a quantized bias."]}
+    (violation,) = from_data(PrecisionRecord, told).violations
+    assert (violation.message, violation.rule) == ("Conv_1 has a quantized bias.", None)
+    assert from_data(PrecisionRecord, to_data(from_data(PrecisionRecord, told))) == from_data(PrecisionRecord, told)

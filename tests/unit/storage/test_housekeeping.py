@@ -6,14 +6,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from core.base.errors import InvalidRequest, NotFound
+from core.base.errors import InvalidRequest, NotFound, StageCrashed
+from core.base.progress import silent
 from core.base.serialization import write_json
 from core.base.tensors import Signature
 from core.models.model import Format, Model
 from core.request.build_request import BuildRequest
+from core.stages.child import run_stage
 from core.storage.builds import BUILD_FILE, Build, StageName, StageRecord, State
 from core.storage.housekeeping import collect, delete_build, delete_model, sweep_partial, unused_artifacts, usage
 from core.storage.workspace import Workspace
@@ -82,11 +85,19 @@ def test_deleting_a_model_takes_its_builds_and_what_only_they_use(workspace: Wor
 def test_a_build_that_runs_is_not_deleted(workspace: Workspace) -> None:
     store_build(workspace, "b1", {})
     folder = workspace.build_folder("b1")
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)", str(folder)]) as stage:
+
+    def start(command: list[str], **_: Any) -> subprocess.Popen[bytes]:
+        """A process that does nothing for a while, under the stage's own command line."""
+        stage = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)", *command[1:]])
         with pytest.raises(InvalidRequest, match="is running"):
             delete_build(workspace, "b1")
         stage.kill()
+        return stage
+
+    with pytest.raises(StageCrashed):
+        run_stage(StageName.CONVERT, folder, silent, start=start)
     delete_build(workspace, "b1")
+    assert not folder.exists()
 
 
 def test_the_oldest_builds_go_until_the_quota_holds(workspace: Workspace) -> None:
