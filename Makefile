@@ -3,6 +3,9 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 PORT ?= 8501
+# NVIDIA's licence is its own: `make run TENSORRT_RTX=no` leaves it out.
+TENSORRT_RTX ?= yes
+RTX := $(if $(filter yes,$(TENSORRT_RTX)),requirements/tensorrt-rtx.txt)
 
 .PHONY: help setup run test check format lock clean
 
@@ -33,11 +36,11 @@ lock: ## Pin every dependency anew (needs uv)
 clean: ## Delete the environment and caches
 	rm -rf $(VENV) .import_linter_cache .mypy_cache .ruff_cache .pytest_cache sample_models/cache
 
-$(VENV)/.run: requirements/run.txt pyproject.toml
-	scripts/install.sh $(PYTHON) $(VENV) requirements/run.txt
+$(VENV)/.run: requirements/run.txt $(RTX) pyproject.toml
+	scripts/install.sh $(PYTHON) $(VENV) requirements/run.txt $(RTX)
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml
-	scripts/install.sh $(PYTHON) $(VENV) requirements/dev.txt
+$(VENV)/.dev: requirements/dev.txt $(RTX) pyproject.toml
+	scripts/install.sh $(PYTHON) $(VENV) requirements/dev.txt $(RTX)
 	scripts/system-packages.sh
 	@touch $@ $(VENV)/.run

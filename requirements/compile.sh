@@ -8,3 +8,5 @@ lock --python-version 3.11 --extra runtimes --extra dashboard --extra jobs --ext
 lock --python-version 3.10 --extra precision --extra jobs --extra s3 --output-file requirements/worker.txt
 uv pip compile --quiet --generate-hashes --no-emit-index-url --custom-compile-command requirements/compile.sh --python-version 3.11 \
   --override requirements/modelopt-overrides.in requirements/modelopt.in --output-file requirements/modelopt.txt
+uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command requirements/compile.sh --python-version 3.10 \
+  requirements/tensorrt-rtx.in --output-file requirements/tensorrt-rtx.txt

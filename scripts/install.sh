@@ -1,7 +1,8 @@
 #!/bin/sh
-# install.sh PYTHON VENV REQUIREMENTS: makes the environment and installs the pinned requirements and Engine Room.
+# install.sh PYTHON VENV REQUIREMENTS...: makes the environment and installs the pinned requirements and Engine Room.
 set -eu
-python=$1 venv=$2 requirements=$3
+python=$1 venv=$2
+shift 2
 
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || {
   echo "Engine Room needs Python 3.11, 3.12 or 3.13; $python is $("$python" --version). Try: make PYTHON=python3.11 ..." >&2
@@ -16,6 +17,8 @@ if [ ! -x "$venv/bin/python" ]; then
   fi
   "$python" -m venv "$venv"
 fi
-echo "Installing $requirements (about 2 GB on disk, a few minutes the first time)"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$requirements"
+for requirements; do
+  echo "Installing $requirements (about 2 GB on disk in all, a few minutes the first time)"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$requirements"
+done
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .

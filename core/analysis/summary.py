@@ -78,7 +78,8 @@ def protocol_text(outcomes: Sequence[Outcome]) -> str:
 
 def _lacking(label: str, value: str, build: Build, stage: StageName) -> Figure:
     """A figure that there is not, with why: of an engine that does not run where it is built, in other words."""
-    return Figure(label=label, value=NOT_RUN if build.not_run else value, against=(build.missing(stage),))
+    why = build.missing(stage).removeprefix(f"{NOT_RUN}: ")
+    return Figure(label=label, value=NOT_RUN if build.not_run else value, against=(why,))
 
 
 def _latency(measured: Measurement | None, build: Build) -> Figure:

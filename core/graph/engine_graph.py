@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from core.graph.memory import EngineMemory
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerTensor:
@@ -35,6 +37,8 @@ class Layer:
         precision: What it computes in ("float32", "float16", "int8"), None when not told.
         time_ms: Mean milliseconds a run in a separate profiled run, None when not measured.
         source_nodes: Names of the source nodes carried out here, in source order.
+        stream: Of the streams that an engine runs layers on at once, the one it runs on, 0 for the first; None when not told.
+        event: What it signals or waits for, for layers that do only that.
         attributes: Whatever else the runtime tells, for the detail view.
     """
 
@@ -46,6 +50,8 @@ class Layer:
     outputs: tuple[LayerTensor, ...] = ()
     time_ms: float | None = None
     source_nodes: tuple[str, ...] = ()
+    stream: int | None = None
+    event: int | None = None
     attributes: dict[str, str] = field(default_factory=dict)
 
 
@@ -84,12 +90,17 @@ class LooseNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineGraph:
-    """Layers in execution order; every source node is in a layer's `source_nodes` or in `loose_nodes`."""
+    """Layers in execution order; every source node is in a layer's `source_nodes` or in `loose_nodes`.
+
+    Attributes:
+        memory: None where the runtime tells none.
+    """
 
     layers: tuple[Layer, ...]
     source_nodes: tuple[SourceNode, ...]
     loose_nodes: tuple[LooseNode, ...] = ()
     notes: tuple[str, ...] = ()
+    memory: EngineMemory | None = None
 
     def with_times(self, times: Mapping[str, float]) -> EngineGraph:
         """The same graph with each layer's milliseconds by its name."""

@@ -24,13 +24,14 @@ PAGE_BYTES = 4096
 _LONGEST_MESSAGE = (1 << 31) - 1
 
 
-def read_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
+def read_onnx(path: Path, *, weights: bool = True, external: bool = True) -> onnx.ModelProto:
     """Reads a model.
 
     Args:
         path: The `.onnx` file; its external data lie beside it.
         weights: Whether to read the weights; without, large initializers lack their values and external data keep pointing
             at their files, which takes milliseconds and no memory. Such a model tells of the graph and cannot be saved.
+        external: Whether to read weights that lie in files of their own; without, the model keeps pointing at them.
 
     Raises:
         BrokenModel: It is no ONNX model, or external data are missing, cut short or outside its folder.
@@ -51,6 +52,7 @@ def read_onnx(path: Path, *, weights: bool = True) -> onnx.ModelProto:
         raise BrokenModel(f"{path.name} holds no ONNX graph.", hint="Export or download it again.")
     if weights:
         check_external_files(model, path.parent)
+    if weights and external:
         external_data_helper.load_external_data_for_model(model, os.fspath(path.parent))
     _forget_placeholders(model.graph)
     return model

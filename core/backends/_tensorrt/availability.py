@@ -27,7 +27,12 @@ def availability(product: Product, root: Path = Path("/")) -> Availability:
     if no_gpu and not builds_on:
         return _lacks(*no_gpu, version)
     return Availability(
-        available=True, version=version, builds_on=builds_on, runs_on=product.runs_on, runs_where=product.runs_where
+        available=True,
+        version=version,
+        builds_on=builds_on,
+        runs_on=product.runs_on,
+        runs_where=product.runs_where,
+        licence=product.licence,
     )
 
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import onnx
 
 from core.backends._config import checked_options
 from core.backends._engine import built
 from core.backends._tensorrt import cuda
+from core.backends._tensorrt.aliases import NO_ALIASES, Aliases
 from core.backends._tensorrt.availability import availability
-from core.backends._tensorrt.build import BuildFacts, Job, build_plan, check_gpu
+from core.backends._tensorrt.build import BuildFacts, Job, build_plan, check_capabilities, check_gpu
+from core.backends._tensorrt.build_log import layers_json, read_memory
 from core.backends._tensorrt.execution import Execution
+from core.backends._tensorrt.graph import graph_of
 from core.backends._tensorrt.inspection import inspector_json, layer_times
 from core.backends._tensorrt.inspector import read_inspector
 from core.backends._tensorrt.log import Log, warning_notes
@@ -26,6 +27,7 @@ from core.backends._tensorrt.session import PLAN, TensorRTSession, checked_array
 from core.backends._tensorrt.versions import device_memory_bytes
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.base.availability import Availability, installed_versions
+from core.base.errors import EngineRoomError
 from core.base.precision import Precision
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
@@ -33,13 +35,31 @@ from core.base.tensors import Tensors
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Protocol
 from core.graph.engine_graph import EngineGraph
-from core.graph.source import SourceGraph, nodes_of_onnx
+from core.graph.memory import EngineMemory
+from core.graph.source import SourceGraph
 from core.models.model import Format, Source
-from core.onnxio.file import read_onnx, save_onnx
+from core.onnxio.file import read_onnx
 from core.precision.requested import nodes_to_hold_in_fp32
 from core.precision.target import parse_target
 
-INSPECTOR, SOURCE, FACTS, LOG = "inspector.json", "source.json", "build.json", "build.log"
+INSPECTOR, INSPECTED, SOURCE, FACTS, LOG = "inspector.json", "inspected.json", "source.json", "build.json", "build.log"
+TOLD_BY_BUILDER = (
+    "The layers are the builder's own list, as the engine is not loaded here. A kernel that it leaves open is chosen, and more "
+    "may be fused, on the GPU that runs it."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspected:
+    """What is known of an engine beside the inspector's answer.
+
+    Attributes:
+        aliases: Of the nodes in that answer.
+    """
+
+    aliases: Aliases = NO_ALIASES
+    memory: EngineMemory | None = None
+    notes: tuple[str, ...] = ()
 
 
 class TensorRTBackend:
@@ -67,38 +87,55 @@ class TensorRTBackend:
         report(Progress(message=f"Starting {self.title}"))
         trt = self.product.imported()
         version = self.product.features_of(trt)
-        settings = read_settings(options, config.profile, source.signature, version)
-        check_gpu(config.precision, parse_target(self.product.target(trt.__version__)))
+        settings = read_settings(options, config.profile, source.signature, version, self.product.capabilities)
+        on_gpu = config.device != "cpu"
+        if on_gpu:
+            check_gpu(config.precision, parse_target(self.product.target(trt.__version__)))
+        told = check_capabilities(config.precision, self.product, settings.capabilities) if self.product.capabilities else ()
         model = read_onnx(source.path, weights=False)
-        path, graph = named_graph(source.path, model, folder)
-        write_json(folder / SOURCE, graph)
+        graph = graph_of(source.path, model, aliased=self.product.tells_layers)
+        write_json(folder / SOURCE, graph.source)
         job = Job(
             product=self.product,
-            path=path,
-            source=graph,
+            graph=graph,
             signature=source.signature,
             precision=config.precision,
             settings=settings,
             version=version,
             fp32_nodes=frozenset(nodes_to_hold_in_fp32(model)) if version.precision_flags else frozenset(),
+            on_gpu=on_gpu,
         )
         log = Log(folder / LOG, self.title)
         try:
             plan, facts = build_plan(trt, job, log, report)
         finally:
             log.save()
-            if path != source.path:
-                for file in folder.glob(f"{path.name}*"):
-                    file.unlink()
         (folder / PLAN).write_bytes(plan)
         write_json(folder / FACTS, facts)
         report(Progress(message="Reading the layers"))
-        versions = {self.name: trt.__version__, **installed_versions("onnx", "numpy", "cuda-bindings"), **cuda.versions()}
+        versions = {self.name: trt.__version__, **installed_versions("onnx", "numpy")}
+        if on_gpu:
+            versions |= {**installed_versions("cuda-bindings"), **cuda.versions()}
         engine = built(self, source, config, folder, PLAN, versions=versions)
-        with loaded(self.product, engine) as (_, read, _):
-            (folder / INSPECTOR).write_text(inspector_json(trt, read, source.signature, config.profile), encoding="utf-8")
-            memory = device_memory_bytes(read)
-        return with_notes(engine, facts, memory, self.title)
+        answer, inspected = self._inspected(engine, log) if on_gpu else told_by_builder(log)
+        (folder / INSPECTOR).write_text(answer, encoding="utf-8")
+        write_json(folder / INSPECTED, replace(inspected, aliases=graph.aliases))
+        return replace(engine, notes=(*told, *notes_of(facts, inspected, self.title)))
+
+    def _inspected(self, engine: Engine, log: Log) -> tuple[str, Inspected]:
+        """The inspector's JSON and what else is known; from the builder's log where the engine cannot be loaded here."""
+        try:
+            with loaded(self.product, engine) as (trt, read, _):
+                answer = inspector_json(trt, read, engine.signature, engine.config.profile)
+                memory = read_memory(log.memory_told) or EngineMemory()
+                return answer, Inspected(memory=replace(memory, activation_bytes=device_memory_bytes(read)))
+        except EngineRoomError as error:
+            if not self.product.tells_layers:
+                raise
+            answer, told = told_by_builder(log)
+            return answer, replace(
+                told, notes=(*told.notes, f"The engine was built, but could not be loaded here: {error.message}")
+            )
 
     @contextmanager
     def open(self, engine: Engine) -> Iterator[TensorRTSession]:
@@ -106,8 +143,11 @@ class TensorRTBackend:
             yield session
 
     def describe(self, engine: Engine) -> EngineGraph:
-        inspected = read_inspector((engine.folder / INSPECTOR).read_text(encoding="utf-8"))
-        return engine_graph(inspected, read_json(SourceGraph, engine.folder / SOURCE))
+        told = engine.folder / INSPECTED
+        inspected = read_json(Inspected, told) if told.exists() else Inspected()  # an engine of an earlier release
+        answer = (engine.folder / INSPECTOR).read_text(encoding="utf-8")
+        graph = engine_graph(read_inspector(answer, inspected.aliases), read_json(SourceGraph, engine.folder / SOURCE))
+        return replace(graph, memory=inspected.memory, notes=(*graph.notes, *inspected.notes))
 
     def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
         arrays = checked_arrays(engine.signature, inputs)
@@ -126,31 +166,17 @@ class TensorRTBackend:
             return gpu_times(trt, read, engine.signature, arrays, protocol, report)
 
 
-def named_graph(path: Path, model: onnx.ModelProto, folder: Path) -> tuple[Path, SourceGraph]:
-    """The model's file and graph; a copy in `folder` when nodes had to be named, so that TensorRT tells the same names.
-
-    Args:
-        path: The model's file.
-        model: The same without its weights; its unnamed nodes get names.
-        folder: Where a copy may go.
-    """
-    before = [node.name for node in model.graph.node]
-    graph = nodes_of_onnx(model)
-    if before == [node.name for node in model.graph.node]:
-        return path, graph
-    whole = read_onnx(path)
-    nodes_of_onnx(whole)
-    save_onnx(whole, folder / "named.onnx")
-    return folder / "named.onnx", graph
+def told_by_builder(log: Log) -> tuple[str, Inspected]:
+    """The layers in the form of the inspector's JSON, and what else the builder's own log tells."""
+    return layers_json(log.layers_told), Inspected(memory=read_memory(log.memory_told), notes=(TOLD_BY_BUILDER,))
 
 
-def with_notes(engine: Engine, facts: BuildFacts, memory_bytes: int, title: str) -> Engine:
-    """The engine with what its build found."""
-    notes = [
-        f"Built on {facts.gpu} (compute capability {facts.compute_capability}) in {facts.build_seconds:.1f} s "
-        f"from {facts.network_layers} network layers.",
-        f"Needs {memory_bytes / 2**20:.1f} MiB of the GPU's memory for activations.",
-    ]
+def notes_of(facts: BuildFacts, inspected: Inspected, title: str) -> tuple[str, ...]:
+    """What a build found."""
+    where = f"Built on {facts.gpu} (compute capability {facts.compute_capability})" if facts.gpu else "Built with no GPU"
+    notes = [f"{where} in {facts.build_seconds:.1f} s from {facts.network_layers} network layers."]
+    if inspected.memory and inspected.memory.activation_bytes is not None:
+        notes.append(f"Needs {inspected.memory.activation_bytes / 2**20:.1f} MiB of the GPU's memory for activations.")
     if facts.held_in_fp32:
         others = (
             "" if "FP16" in facts.flags else ", and with them all that is not in INT8, as TensorRT refused to hold those alone"
@@ -158,4 +184,4 @@ def with_notes(engine: Engine, facts: BuildFacts, memory_bytes: int, title: str)
         notes.append(f"Held {facts.held_in_fp32} layers in FP32, as the graph asks{others}.")
     if facts.timing_cache_bytes and facts.timing_cache_bytes[0]:
         notes.append(f"Found {facts.timing_cache_bytes[0] / 1024:.0f} KiB of kernel timings from earlier builds.")
-    return replace(engine, notes=(*notes, *warning_notes(facts.warnings, title)))
+    return (*notes, *warning_notes(facts.warnings, title))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.backends._tensorrt import cuda, timing_cache
+from core.backends._tensorrt.graph import Graph
 from core.backends._tensorrt.layer_types import hold_all_in_fp32, hold_in_fp32
 from core.backends._tensorrt.log import Log, build_failure, make_logger, start_failure
 from core.backends._tensorrt.options import Settings
@@ -24,8 +25,10 @@ from core.base.precision import Precision
 from core.base.profile import Point, ShapeProfile
 from core.base.progress import Progress, Report
 from core.base.tensors import Signature
-from core.graph.source import SourceGraph
 from core.precision.target import Device, Target, advise
+
+# The oldest capability of an engine that no capabilities were named for.
+PORTABLE_FROM = (8, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,7 @@ class BuildFacts:
     """What the builder was set to and what it took.
 
     Attributes:
+        gpu: That it was built on, with its compute capability; empty without one.
         network_layers: Layers after parsing, before optimizing.
         flags: `BuilderFlag`s that were on.
         held_in_fp32: Layers that weak typing was told to compute in FP32.
@@ -56,16 +60,17 @@ class Job:
 
     Attributes:
         fp32_nodes: Source nodes that must compute in FP32 although the builder may narrow others; none where types are strong.
+        on_gpu: It is built on a GPU; else nothing may ask CUDA.
     """
 
     product: Product
-    path: Path
-    source: SourceGraph
+    graph: Graph
     signature: Signature
     precision: Precision
     settings: Settings
     version: Features
     fp32_nodes: frozenset[str] = frozenset()
+    on_gpu: bool = True
 
 
 def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, BuildFacts]:
@@ -87,38 +92,36 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
     report(Progress(message="Reading the graph"))
     started = time.perf_counter()
     network = builder.create_network(network_flags(trt, job.version))
-    parse(trt, network, logger, log, job.path, job.source, job.version)
+    parse(trt, network, logger, log, job.graph, job.version)
     fix_axes(network, job.signature, job.settings.profiles)
     parsed = time.perf_counter()
     config = builder.create_builder_config()
     configure(trt, builder, network, config, job)
-    held = hold_in_fp32(trt, network, config, job.source, job.fp32_nodes)
-    gpu = cuda.device_name()
+    held = hold_in_fp32(trt, network, config, job.graph.source, job.fp32_nodes)
+    gpu = cuda.device_name() if job.on_gpu else ""
     watch = Watch()
     if job.version.progress_monitor:
         monitor = watch.monitor(trt)
         config.progress_monitor = monitor
     with _timings(config, job.settings, timing_cache.cache_path(job.product.name, gpu, trt.__version__)) as cache_bytes:
 
+        def work() -> Any:
+            return builder.build_serialized_network(network, config)
+
         def serialize() -> Any:
-            return watched(
-                cuda.on_this_device(lambda: builder.build_serialized_network(network, config)),
-                watch,
-                log,
-                report,
-                can_stop=job.version.progress_monitor,
-            )
+            placed = cuda.on_this_device(work) if job.on_gpu else work
+            return watched(placed, watch, log, report, can_stop=job.version.progress_monitor)
 
         serialized = serialize()
         if serialized is None and held and job.precision is Precision.INT8:
             hold_all_in_fp32(trt, config)
             serialized = serialize()
         if serialized is None:
-            raise build_failure(log, job.path.name, cuda.memory_bytes()[0])
+            raise build_failure(log, job.graph.path.name, cuda.memory_bytes()[0] if job.on_gpu else None)
     warnings = tuple(dict.fromkeys(log.warnings))
     facts = BuildFacts(
         gpu=gpu,
-        compute_capability=".".join(map(str, cuda.compute_capability())),
+        compute_capability=".".join(map(str, cuda.compute_capability())) if job.on_gpu else "",
         network_layers=network.num_layers,
         flags=tuple(name for name, member in trt.BuilderFlag.__members__.items() if config.get_flag(member)),
         parse_seconds=round(parsed - started, 3),
@@ -152,12 +155,24 @@ def configure(trt: Any, builder: Any, network: Any, config: Any, job: Job) -> No
 
     Raises:
         InvalidRequest: This version or GPU does not have what an option asks for.
+        Unavailable: An option needs a GPU, and there is none.
     """
     settings = job.settings
+    if (settings.refit or settings.strip_weights) and not job.on_gpu:
+        raise Unavailable(
+            f"{job.product.title} makes refittable and stripped engines only where a GPU is: it compiles on it what computes "
+            "their constants.",
+            hint="Leave refit and strip_weights off, or build with a GPU worker (device cuda).",
+        )
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     _limit_memory(trt, config, job)
     flags = flags_for(job.precision, job.version)
-    flags |= {"REFIT": settings.refit, "SPARSE_WEIGHTS": settings.sparsity, "VERSION_COMPATIBLE": settings.version_compatible}
+    flags |= {
+        "REFIT": settings.refit,
+        "STRIP_PLAN": settings.strip_weights,
+        "SPARSE_WEIGHTS": settings.sparsity,
+        "VERSION_COMPATIBLE": settings.version_compatible,
+    }
     for name, wanted in flags.items():
         member = trt.BuilderFlag.__members__.get(name)
         if member is not None:
@@ -177,9 +192,19 @@ def configure(trt: Any, builder: Any, network: Any, config: Any, job: Job) -> No
         config.plugins_to_serialize = [str(path) for path in settings.plugins]
     if job.version.profile_sharing_preview:
         config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
+    _aim_at(trt, config, job)
     if settings.dla_core is not None:
         _use_dla(trt, builder, config, settings.dla_core)
     _add_profiles(builder, network, config, job)
+
+
+def _aim_at(trt: Any, config: Any, job: Job) -> None:
+    """Names the compute capabilities that the engine is for; without any, the product has its own default."""
+    names = job.settings.capabilities
+    if job.version.named_capabilities and names:
+        config.num_compute_capabilities = len(names)
+        for index, name in enumerate(names):
+            config.set_compute_capability(_member(trt.ComputeCapability, name, job.version), index)
 
 
 def _limit_memory(trt: Any, config: Any, job: Job) -> None:
@@ -244,6 +269,27 @@ def _timings(config: Any, settings: Settings, path: Path) -> Iterator[list[int]]
     sizes.append(timing_cache.attach(config, path))
     yield sizes
     sizes.append(timing_cache.keep(config, path))
+
+
+def check_capabilities(precision: Precision, product: Product, chosen: Sequence[str]) -> tuple[str, ...]:
+    """Whether the capabilities that an engine is built for compute in a precision; a note where only some do.
+
+    Args:
+        chosen: `Settings.capabilities`.
+
+    Raises:
+        Unavailable: None does.
+    """
+    needed = precision.facts.capability
+    members = chosen or [name for name, number in product.capabilities.items() if number >= PORTABLE_FROM]
+    lacking = [product.capabilities[name] for name in members if product.capabilities[name] < needed]
+    if not lacking:
+        return ()
+    told = ", ".join(f"{major}.{minor}" for major, minor in lacking)
+    what = f"{precision.value.upper()} needs compute capability {needed[0]}.{needed[1]}"
+    if len(lacking) == len(members):
+        raise Unavailable(f"{what}; the engine is asked for {told}.", hint="Name another in target_capabilities.")
+    return (f"{what}: nothing tells whether the engine runs on {told}, which it was built for too.",)
 
 
 def check_gpu(precision: Precision, target: Target) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.backends._tensorrt.build_log import LAYERS, is_about_memory
 from core.base.errors import BuildFailed, EngineRoomError, Unavailable
 
 _LEVELS = ("internal error", "error", "warning", "info", "verbose")
@@ -38,6 +39,10 @@ class Log:
     Args:
         path: Where `save` writes it.
         title: Of the product that says it.
+
+    Attributes:
+        layers_told: The message that lists the engine's layers; empty before it came, and from builders that write none.
+        memory_told: The messages that tell of the engine's memory.
     """
 
     def __init__(self, path: Path | None = None, title: str = "TensorRT") -> None:
@@ -47,6 +52,8 @@ class Log:
         self.warnings: list[str] = []
         self.layers = 0
         self.timed = 0
+        self.layers_told = ""
+        self.memory_told: list[str] = []
         self._lines: list[str] = []
 
     def take(self, level: int, text: str) -> None:
@@ -55,7 +62,11 @@ class Log:
             self.errors.append(text)
         elif level == 2:
             self.warnings.append(text)
-        if _COSTS in text:
+        if text.startswith(LAYERS):
+            self.layers_told = text
+        elif is_about_memory(text):
+            self.memory_told.append(text)
+        elif _COSTS in text:
             self.timed += 1
         elif found := _COUNTS.search(text):
             self.layers = int(found.group(1))
@@ -79,17 +90,24 @@ class Log:
         return "\n".join(self._lines[-lines:])
 
 
+_loggers: dict[type, Any] = {}
+
+
 def make_logger(trt: Any, log: Log) -> Any:
-    """An `ILogger` that writes into `log`."""
+    """The process's `ILogger`, which writes into `log` from now on: TensorRT keeps the first one that it is given."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
+            self.into = log
 
         def log(self, severity: Any, message: str) -> None:
-            log.take(int(severity), message)
+            self.into.take(int(severity), message)
 
-    return Logger()
+    if trt.ILogger not in _loggers:
+        _loggers[trt.ILogger] = Logger()
+    _loggers[trt.ILogger].into = log
+    return _loggers[trt.ILogger]
 
 
 def start_failure(log: Log, what: str) -> EngineRoomError:

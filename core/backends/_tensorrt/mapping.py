@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from core.backends._tensorrt.inspector import InspectedEngine, InspectedLayer
 from core.backends._tensorrt.names import NameParts, name_parts
+from core.base.units import listed
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LooseNode, SourceNode
 from core.graph.fates import Nature, fate
 from core.graph.source import SourceGraph
@@ -147,6 +148,8 @@ class _Mapping:
         notes = []
         if not self.engine.detailed:
             notes.append("The engine was built without detailed verbosity: it tells its layers' names alone.")
+        if unread := len(self.engine.unread):
+            notes.append(f"{unread} of the builder's lines could not be read as layers: {listed(self.engine.unread, 2)}.")
         if inferred := len(placed - named):
             notes.append(f"{inferred} nodes are placed by the tensors around their layer, as TensorRT does not name them.")
         if cut := sum(entry.cut for entry in self.engine.layers):

@@ -19,6 +19,13 @@ _MEMORY_POOLS = ("dla_managed_sram", "dla_local_dram", "dla_global_dram", "tacti
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)", re.IGNORECASE)
 _UNITS = {"K": 2**10, "": 2**20, "M": 2**20, "G": 2**30}  # a bare number is in MiB, as in trtexec's --memPoolSize
 
+STRIP_WEIGHTS = Option(
+    name="strip_weights",
+    default=False,
+    help="Leave the weights out of the engine's file, for an application that brings them by refitting.",
+    choices=(False, True),
+)
+
 OPTIONS: tuple[Option, ...] = (
     Option(name="workspace_mb", default=0, help="Scratch memory a layer may use, MiB; 0 allows all of the GPU's."),
     Option(
@@ -66,6 +73,7 @@ class Settings:
 
     Attributes:
         memory_pools: Limits in bytes, by the lower-case names of `MemoryPoolType`'s members.
+        capabilities: Members of `ComputeCapability` to build for; none leaves it to the product.
     """
 
     workspace_bytes: int | None
@@ -81,20 +89,37 @@ class Settings:
     aux_streams: int | None
     plugins: tuple[Path, ...]
     dla_core: int | None
+    strip_weights: bool = False
+    capabilities: tuple[str, ...] = ()
 
 
-def read_settings(options: Mapping[str, OptionValue], profile: ShapeProfile, signature: Signature, version: Features) -> Settings:
+# What a product without an option does.
+_WITHOUT: dict[str, OptionValue] = {option.name: option.default for option in OPTIONS} | {
+    "timing_cache": False,
+    "strip_weights": False,
+    "target_capabilities": "",
+}
+
+
+def read_settings(
+    options: Mapping[str, OptionValue],
+    profile: ShapeProfile,
+    signature: Signature,
+    version: Features,
+    capabilities: Mapping[str, tuple[int, int]] | None = None,
+) -> Settings:
     """The options of a build as TensorRT needs them.
 
     Args:
-        options: Every option with its value.
+        options: Every option of the product with its value.
         profile: The request's; it becomes the first optimization profile.
         version: Of the TensorRT that will build.
+        capabilities: `Product.capabilities`.
 
     Raises:
         InvalidRequest: A value makes no sense, or needs a newer TensorRT.
     """
-    given = {option.name: options.get(option.name, option.default) for option in OPTIONS}
+    given = {**_WITHOUT, **options}
     _check_version(given, version)
     more = [[part.strip() for part in text.split(",")] for text in str(given["profiles"]).split(";") if text.strip()]
     profiles = (profile, *(parse_profile(parts) for parts in more))
@@ -125,7 +150,20 @@ def read_settings(options: Mapping[str, OptionValue], profile: ShapeProfile, sig
         aux_streams=streams if streams >= 0 else None,
         plugins=plugins,
         dla_core=dla if dla >= 0 else None,
+        strip_weights=bool(given["strip_weights"]),
+        capabilities=_capabilities(str(given["target_capabilities"]), capabilities or {}),
     )
+
+
+def _capabilities(text: str, known: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+    """The members of `ComputeCapability` that are meant by "8.6, 8.9", oldest first."""
+    by_number = {f"{major}.{minor}": member for member, (major, minor) in known.items()}
+    wanted = [part.strip() for part in text.split(",") if part.strip()]
+    if unknown := [part for part in wanted if part not in by_number]:
+        raise InvalidRequest(
+            f"No engine can be built for compute capability {', '.join(unknown)}.", hint=f"There are: {', '.join(by_number)}."
+        )
+    return tuple(member for number, member in by_number.items() if number in wanted)
 
 
 def _memory_pools(text: str) -> dict[str, int]:
@@ -152,12 +190,13 @@ def _memory_pools(text: str) -> dict[str, int]:
 
 
 def _check_version(given: Mapping[str, OptionValue], version: Features) -> None:
-    default = {option.name: option.default for option in OPTIONS}
+    default = _WITHOUT
     needs = {
         "optimization_level": (version.optimization_level, "came with 8.6"),
         "aux_streams": (version.aux_streams, "came with 8.6"),
         "version_compatible": (version.compatibility, "came with 8.6"),
         "hardware_compatibility": (version.compatibility, "came with 8.6"),
+        "strip_weights": (version.strip_plan, "came with 10.0"),
         "dla_core": (version.dla, "is missing from 10.8 to 11.3"),
     }
     for name, (has, when) in needs.items():

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
+from core.backends._tensorrt.graph import Graph
 from core.backends._tensorrt.log import Log, clean
 from core.backends._tensorrt.versions import Features
 from core.base.errors import BuildFailed, EngineRoomError, UnsupportedOps
-from core.graph.source import SourceGraph
 
 _SHOWN = 8
 
 
-def parse(trt: Any, network: Any, logger: Any, log: Log, path: Path, source: SourceGraph, version: Features) -> None:
+def parse(trt: Any, network: Any, logger: Any, log: Log, graph: Graph, version: Features) -> None:
     """Reads the graph into the network.
 
     Raises:
@@ -23,9 +22,9 @@ def parse(trt: Any, network: Any, logger: Any, log: Log, path: Path, source: Sou
         BuildFailed: The parser refused for another reason.
     """
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(path)):
+    if not graph.parse_with(parser):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
-        raise parse_failure([_told(error, source, version) for error in errors], _unsupported(parser, path, source, version), log)
+        raise parse_failure([_told(error, graph, version) for error in errors], _unsupported(parser, graph, version), log)
 
 
 def parse_failure(errors: Sequence[tuple[str, str]], unsupported: Iterable[tuple[str, str]], log: Log) -> EngineRoomError:
@@ -51,26 +50,26 @@ def parse_failure(errors: Sequence[tuple[str, str]], unsupported: Iterable[tuple
     )
 
 
-def _told(error: Any, source: SourceGraph, version: Features) -> tuple[str, str]:
+def _told(error: Any, graph: Graph, version: Features) -> tuple[str, str]:
+    nodes = graph.source.nodes
     if version.node_errors:
-        node = f"{error.node_operator()} {error.node_name()}".strip()
+        node = f"{error.node_operator()} {graph.aliases.name(error.node_name())}".strip()
     else:
         index = error.node()
-        known = 0 <= index < len(source.nodes)
-        node = f"{source.nodes[index].op} {source.nodes[index].name}" if known else ""
-    return node, clean(error.desc() or "no description")
+        node = f"{nodes[index].op} {nodes[index].name}" if 0 <= index < len(nodes) else ""
+    return node, graph.aliases.restore(clean(error.desc() or "no description"))
 
 
-def _unsupported(parser: Any, path: Path, source: SourceGraph, version: Features) -> list[tuple[str, str]]:
+def _unsupported(parser: Any, graph: Graph, version: Features) -> list[tuple[str, str]]:
     """The nodes outside every part of the graph that TensorRT could take."""
     if version.subgraphs:
-        parser.supports_model_v2(path.read_bytes(), str(path))
+        parser.supports_model_v2(graph.bytes(), str(graph.path))
         count = parser.num_subgraphs
         parts = [(parser.get_subgraph_nodes(index), parser.is_subgraph_supported(index)) for index in range(count)]
     else:
-        _, parts = parser.supports_model(path.read_bytes(), str(path))
+        _, parts = parser.supports_model(graph.bytes(), str(graph.path))
     fine = {index for indices, supported in parts if supported for index in indices}
-    return [(node.name, node.op) for index, node in enumerate(source.nodes) if index not in fine] if parts else []
+    return [(node.name, node.op) for index, node in enumerate(graph.source.nodes) if index not in fine] if parts else []
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ class Product:
         builds_on: Device types that it can build for ("cpu": with no GPU).
         runs_on: Device types that its engines run on.
         runs_where: What it takes to run them, in words, where `runs_on` says less.
+        licence: Whose it has, and how to leave it out, for what is installed unasked.
+        tells_layers: Its builder writes the engine's layers into its log, so that none needs to be loaded for them.
+        capabilities: Compute capabilities that an engine can be built for with no GPU, by the names of
+            `ComputeCapability`'s members, oldest first.
     """
 
     name: str
@@ -41,6 +45,9 @@ class Product:
     builds_on: tuple[str, ...]
     runs_on: tuple[str, ...]
     runs_where: str = ""
+    licence: str = ""
+    tells_layers: bool = False
+    capabilities: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def imported(self) -> Any:
         """The module of its bindings, called `trt` wherever it is handed on."""

@@ -29,6 +29,8 @@ class Features:
         node_errors: A parser error names its node; before, it gives the node's place in the graph.
         subgraphs: The parser is asked for each part of the graph it can take; before, it gives them all at once.
         dla: Deep learning accelerators of Jetson and DRIVE boards.
+        strip_plan: `BuilderFlag.STRIP_PLAN`.
+        named_capabilities: An engine is built for compute capabilities that are named; else for the GPU at hand.
     """
 
     title: str
@@ -45,6 +47,8 @@ class Features:
     node_errors: bool
     subgraphs: bool
     dla: bool
+    strip_plan: bool
+    named_capabilities: bool
 
     @property
     def name(self) -> str:

@@ -52,6 +52,8 @@ def features(version: tuple[int, int]) -> Features:
         node_errors=version >= (10, 0),
         subgraphs=version >= (10, 1),
         dla=version < (10, 8) or version >= (11, 4),
+        strip_plan=version >= (10, 0),
+        named_capabilities=False,
     )
 
 

@@ -75,7 +75,7 @@ def test_a_good_engine_that_was_not_measured_is_one(shelf: Shelf) -> None:
 
 
 def test_what_does_not_run_where_it_is_built_says_so(shelf: Shelf) -> None:
-    where = "not run here: it runs on a GPU of compute capability 8.0"
+    where = "it runs on a GPU of compute capability 8.0"
     outcome = unmeasured(shelf, not_run=where)
     found = figures(outcome)
     for label in ("Median latency", "Memory", "Parity"):

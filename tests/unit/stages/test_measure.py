@@ -66,5 +66,5 @@ def test_a_cancelled_measurement_is_cancelled():
         with_gpu_times(MEASURED, Timer(Cancelled("Stopped.")), None, {}, silent)
 
 
-def test_tensorrt_alone_times_on_the_gpu():
-    assert [name for name, backend in all_backends().items() if isinstance(backend, TimesOnGpu)] == ["tensorrt"]
+def test_tensorrt_and_its_sibling_alone_time_on_the_gpu():
+    assert [name for name, backend in all_backends().items() if isinstance(backend, TimesOnGpu)] == ["tensorrt", "tensorrt_rtx"]

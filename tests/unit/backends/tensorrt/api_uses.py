@@ -29,6 +29,7 @@ HELD = {
         "self.engine": "ICudaEngine",
         "self.context": "IExecutionContext",
     },
+    "graph.py": {"parser": "OnnxParser"},
     "inspection.py": {
         "engine": "ICudaEngine",
         "inspector": "EngineInspector",

@@ -70,6 +70,10 @@ GATES = {
     "OnnxParser.num_subgraphs": Gate("subgraphs"),
     "OnnxParser.get_subgraph_nodes": Gate("subgraphs"),
     "OnnxParser.is_subgraph_supported": Gate("subgraphs"),
+    "BuilderFlag.STRIP_PLAN": Gate("strip_plan"),
+    "ComputeCapability": Gate("named_capabilities", outlives=True),
+    "IBuilderConfig.num_compute_capabilities": Gate("named_capabilities", outlives=True),
+    "IBuilderConfig.set_compute_capability": Gate("named_capabilities", outlives=True),
 }
 # What stands for a fact where a use is decided about, besides its own name: options that versions without it refuse, and what
 # is empty without it.

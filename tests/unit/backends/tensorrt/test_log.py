@@ -1,13 +1,15 @@
 """TensorRT's log as sentences, and as progress before version 10. The messages are worded as TensorRT words them."""
 
+from dataclasses import replace
+
 import pytest
 
-from core.backends._tensorrt.backend import with_notes
+from core.backends._tensorrt.backend import Inspected, notes_of
 from core.backends._tensorrt.build import BuildFacts
 from core.backends._tensorrt.log import Log, build_failure, clean, start_failure, warning_notes
 from core.backends._tensorrt.parse import parse_failure
 from core.base.errors import BuildFailed, Unavailable, UnsupportedOps
-from tests.unit.backends.tensorrt.stubs import engine_in, signature_of
+from core.graph.memory import EngineMemory
 
 
 def log_of(*errors):
@@ -127,7 +129,7 @@ def test_of_many_warnings_the_first_are_told():
     assert warning_notes(f"tensor {index}" for index in range(8))[4:] == ["TensorRT warns: tensor 4", "And 3 more in the log."]
 
 
-def test_an_engine_tells_what_its_build_warned_of(tmp_path):
+def test_an_engine_tells_what_its_build_warned_of():
     facts = BuildFacts(
         gpu="H100",
         compute_capability="9.0",
@@ -138,7 +140,9 @@ def test_an_engine_tells_what_its_build_warned_of(tmp_path):
         timing_cache_bytes=None,
         warnings=("Weights were clamped.",),
     )
-    assert (
-        with_notes(engine_in(tmp_path, signature_of(())), facts, 2**20, "TensorRT").notes[-1]
-        == "TensorRT warns: Weights were clamped."
+    assert notes_of(facts, Inspected(memory=EngineMemory(activation_bytes=2**20)), "TensorRT") == (
+        "Built on H100 (compute capability 9.0) in 1.0 s from 2 network layers.",
+        "Needs 1.0 MiB of the GPU's memory for activations.",
+        "TensorRT warns: Weights were clamped.",
     )
+    assert notes_of(replace(facts, gpu="", compute_capability=""), Inspected(), "TensorRT-RTX")[0].startswith("Built with no GPU")

@@ -17,7 +17,8 @@ SIGNATURE = Signature(
 
 
 def settings(version=(8, 6), **options):
-    return read_settings(options, parse_profile(["batch=1"]), SIGNATURE, features(version))
+    defaults = {option.name: option.default for option in OPTIONS}
+    return read_settings({**defaults, **options}, parse_profile(["batch=1"]), SIGNATURE, features(version))
 
 
 def test_defaults_ask_for_nothing():
