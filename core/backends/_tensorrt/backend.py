@@ -105,7 +105,7 @@ class TensorRTBackend:
             fp32_nodes=frozenset(nodes_to_hold_in_fp32(model)) if version.precision_flags else frozenset(),
             on_gpu=on_gpu,
         )
-        log = Log(folder / LOG, self.title)
+        log = Log(folder / LOG, self.title, graph.aliases)
         try:
             plan, facts = build_plan(trt, job, log, report)
         finally:

@@ -17,19 +17,23 @@ from core.graph.memory import EngineMemory, LayerMemory
 LAYERS = "Layers:\n"
 UNREAD = "Unread"
 
+_TENSORS = r"(?: \{ .*? \})?"
 _LAYER = re.compile(
-    r"Name: (?P<Name>.*?), LayerType: (?P<LayerType>\w+), Inputs: \[(?P<Inputs>.*?)\], Constants: \[(?P<Constants>.*?)\], "
-    r"Outputs: \[(?P<Outputs>.*?)\], TacticName: (?P<TacticName>.*?), StreamId: (?P<StreamId>\d+)"
-    r"(?:, EventId: (?P<EventId>\d+))?, Metadata: (?P<Metadata>.*)",
+    rf"Name: (?P<Name>.*?), LayerType: (?P<LayerType>\w+), Inputs: \[(?P<Inputs>{_TENSORS})\]"
+    rf"(?:, Constants: \[(?P<Constants>{_TENSORS})\])?, Outputs: \[(?P<Outputs>{_TENSORS})\]"
+    r"(?P<more>(?:, [A-Za-z]\w*: .*?)?), Metadata: (?P<Metadata>.*)",
     re.DOTALL,
 )
+_FIELD = re.compile(r", (?=[A-Za-z]\w*: )")
 _TENSOR = re.compile(
-    r"\{ Name: (?P<Name>.*?), Dimensions: \[(?P<Dimensions>[-\d,]*)\], Strides: \[(?P<Strides>[-\d,]*)\], "
-    r"StrideOrder: \[(?P<StrideOrder>[-\d,]*)\], Datatype: (?P<Datatype>\w+), Format: (?P<Format>.*?) ?\}(?=, \{ Name: |$)",
+    r"\{ Name: (?P<Name>.*?), (?:Location: (?P<Location>\w+), )?Dimensions: \[(?P<Dimensions>[-\d,]*)\], "
+    r"(?:Strides: \[(?P<Strides>[-\d,]*)\], StrideOrder: \[(?P<StrideOrder>[-\d,]*)\], )?"
+    r"Datatype: (?P<Datatype>\w+), Format: (?P<Format>.*?) ?\}(?=, \{ Name: |$)",
     re.DOTALL,
 )
 _END = re.compile(r"^ ?Name: (?P<Name>.*?), IOMode: ", re.DOTALL)
 _LISTS = ("Inputs", "Constants", "Outputs")
+_WHOLE = ("StreamId", "EventId")
 _NUMBERS = ("Dimensions", "Strides", "StrideOrder")
 
 _MEMORY_OF_LAYER = re.compile(
@@ -99,15 +103,14 @@ def _layer(line: str) -> dict[str, Any] | None:
     found = _LAYER.fullmatch(line)
     if found is None:
         return None
-    layer: dict[str, Any] = found.groupdict()
+    layer: dict[str, Any] = {key: text for key, text in found.groupdict().items() if text is not None}
+    for part in _FIELD.split(layer.pop("more"))[1:]:
+        key, _, value = part.partition(": ")
+        layer[key] = int(value) if key in _WHOLE and value.isdecimal() else value
     for field in _LISTS:
-        tensors = _tensors(layer[field])
-        if tensors is None:
-            return None
-        layer[field] = tensors
-    for field in ("StreamId", "EventId"):
-        layer[field] = None if layer[field] is None else int(layer[field])
-    return {key: value for key, value in layer.items() if value is not None}
+        if field in layer and (tensors := _tensors(layer[field])) is not None:
+            layer[field] = tensors
+    return layer if all(isinstance(layer.get(field, []), list) for field in _LISTS) else None
 
 
 def _tensors(text: str) -> list[dict[str, Any]] | None:
@@ -115,7 +118,7 @@ def _tensors(text: str) -> list[dict[str, Any]] | None:
     found = [*_TENSOR.finditer(text.strip())]
     if ", ".join(match.group() for match in found) != text.strip():
         return None
-    return [{key: _value(key, value) for key, value in match.groupdict().items()} for match in found]
+    return [{key: _value(key, text) for key, text in match.groupdict().items() if text is not None} for match in found]
 
 
 def _value(key: str, text: str) -> Any:

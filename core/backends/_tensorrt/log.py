@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from core.backends._tensorrt.aliases import NO_ALIASES, Aliases
 from core.backends._tensorrt.build_log import LAYERS, is_about_memory
-from core.base.errors import BuildFailed, EngineRoomError, Unavailable
+from core.base.errors import BuildFailed, EngineRoomError, Unavailable, UnsupportedOps
 
 _LEVELS = ("internal error", "error", "warning", "info", "verbose")
 # What CUDA's error codes say against the machine itself: reason and hint.
@@ -31,6 +32,14 @@ _NOISE = re.compile(
     re.IGNORECASE,
 )
 _WARNINGS_TOLD = 5
+# What follows every error where no driver is, and is none itself.
+_NO_DRIVER = re.compile(r"catchCudaError.*cudaError 35")
+_FRONT = re.compile(
+    r"^(?:\d+: )?(?:I\w+::\w+: )?(?:\[[^\]]*\] )?(?:\w+\.(?:cpp|h):\d+: )?(?:Error Code \d+: )?(?:Assertion failed: )?"
+)
+# `API Usage Error (what was said. In function at file:line)` and an assertion in C++ that has its sentence beside it.
+_PLACED = re.compile(r"[\w ]+ \((.*) In \w+ at \S+:\d+.*\)", re.DOTALL)
+_ASSERTED = re.compile(r".* && \"(.*?)\"!?", re.DOTALL)
 
 
 class Log:
@@ -39,15 +48,17 @@ class Log:
     Args:
         path: Where `save` writes it.
         title: Of the product that says it.
+        aliases: Of the nodes in what it says.
 
     Attributes:
         layers_told: The message that lists the engine's layers; empty before it came, and from builders that write none.
         memory_told: The messages that tell of the engine's memory.
     """
 
-    def __init__(self, path: Path | None = None, title: str = "TensorRT") -> None:
+    def __init__(self, path: Path | None = None, title: str = "TensorRT", aliases: Aliases = NO_ALIASES) -> None:
         self.path = path
         self.title = title
+        self.aliases = aliases
         self.errors: list[str] = []
         self.warnings: list[str] = []
         self.layers = 0
@@ -58,10 +69,11 @@ class Log:
 
     def take(self, level: int, text: str) -> None:
         """Takes one message; `level` is `ILogger.Severity`, 0 the worst."""
-        if level <= 1:
-            self.errors.append(text)
+        named = self.aliases.restore(text) if level <= 3 else text
+        if level <= 1 and not _NO_DRIVER.search(text):
+            self.errors.append(named)
         elif level == 2:
-            self.warnings.append(text)
+            self.warnings.append(named)
         if text.startswith(LAYERS):
             self.layers_told = text
         elif is_about_memory(text):
@@ -71,7 +83,7 @@ class Log:
         elif found := _COUNTS.search(text):
             self.layers = int(found.group(1))
         if level <= 3:
-            self._lines.append(f"[{_LEVELS[level]}] {text}")
+            self._lines.append(f"[{_LEVELS[level]}] {named}")
 
     @property
     def fraction(self) -> float | None:
@@ -137,6 +149,18 @@ def build_failure(log: Log, name: str, free_bytes: int | None = None) -> EngineR
             hint="Allow more workspace, more tactic sources or another precision.",
             detail=log.tail(),
         )
+    if found := re.search(r"failed\. +(\S.*?) has no runners that implement it", text):
+        return UnsupportedOps(
+            f"{log.title} has no kernel for node {found[1]}.",
+            hint="A plugin for its op, given by the option `plugins`, would let it build; or use another path.",
+            detail=log.tail(),
+        )
+    if "within workspace limit" in text:
+        return BuildFailed(
+            f"{log.title} could not build {name}: {clean(log.errors[0])}",
+            hint="Raise workspace_mb, or leave it at 0 for no limit.",
+            detail=log.tail(),
+        )
     if missing := re.search(r"Unable to load library: (\S+?)\)?$", text, re.MULTILINE):
         return Unavailable(
             f"{log.title}'s library {missing.group(1)} is not installed here.",
@@ -156,9 +180,15 @@ def warning_notes(warnings: Iterable[str], title: str = "TensorRT") -> list[str]
 
 
 def clean(text: str) -> str:
-    """A message without the source file and line that TensorRT and its parser put in front."""
-    source = r"^(?:\d+: )?(?:\[[^\]]*\] )?(?:\w+\.(?:cpp|h):\d+: )?(?:Error Code \d+: )?"
-    return re.sub(source, "", text.strip().splitlines()[0]).strip()
+    """A message's reason, without the source files, functions and codes that TensorRT and its parser put around it."""
+    lines = [line for line in text.strip().splitlines() if not _NO_DRIVER.search(line)] or [text.strip()]
+    said = lines[1] if lines[0].startswith("Invalid Node") and len(lines) > 1 else lines[0]
+    said = _FRONT.sub("", said).strip()
+    if found := _PLACED.fullmatch(said):
+        said = _FRONT.sub("", found[1].rstrip(" ."))
+    if found := _ASSERTED.fullmatch(said):
+        said = found[1]
+    return said.strip()
 
 
 def _first(pattern: str, lines: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from core.backends._tensorrt.graph import Graph
@@ -12,6 +13,9 @@ from core.backends._tensorrt.versions import Features
 from core.base.errors import BuildFailed, EngineRoomError, UnsupportedOps
 
 _SHOWN = 8
+NO_TRANSLATION = "there is no translation for this op"
+PLUGIN_HINT = "A plugin for these nodes, given by the option `plugins`, would let the rest build; or use another path."
+CHANGE_HINT = "Export the model so that it does not ask for that, or use another path."
 
 
 def parse(trt: Any, network: Any, logger: Any, log: Log, graph: Graph, version: Features) -> None:
@@ -24,52 +28,70 @@ def parse(trt: Any, network: Any, logger: Any, log: Log, graph: Graph, version: 
     parser = trt.OnnxParser(network, logger)
     if not graph.parse_with(parser):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
-        raise parse_failure([_told(error, graph, version) for error in errors], _unsupported(parser, graph, version), log)
+        refusals = list(dict.fromkeys(_refusal(error, graph, version) for error in errors))
+        raise parse_failure(refusals, () if version.subgraphs else _unsupported(parser, graph), log)
 
 
-def parse_failure(errors: Sequence[tuple[str, str]], unsupported: Iterable[tuple[str, str]], log: Log) -> EngineRoomError:
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One parser error: its node's op and name, both empty where it tells none, and its reason."""
+
+    op: str
+    node: str
+    reason: str
+    unsupported: bool = False
+
+    @property
+    def text(self) -> str:
+        where = f"{self.op} {self.node}".strip()
+        return f"{self.reason} (at {where})" if where else self.reason
+
+
+def parse_failure(refusals: Sequence[Refusal], unsupported: Iterable[tuple[str, str]], log: Log) -> EngineRoomError:
     """Why a graph was refused.
 
     Args:
-        errors: Node (with its op, or empty) and text of each parser error.
-        unsupported: Name and op of the nodes that TensorRT cannot take.
+        unsupported: Name and op of the nodes that TensorRT cannot take, besides those that are refused as such.
     """
-    by_op = defaultdict(list)
-    for name, op in unsupported:
-        by_op[op].append(name)
-    told = "; ".join(f"{text} (at {node})" if node else text for node, text in errors) or "it gave no reason"
+    by_op: dict[str, dict[str, None]] = defaultdict(dict)
+    for name, op in (*((refusal.node, refusal.op) for refusal in refusals if refusal.unsupported and refusal.op), *unsupported):
+        by_op[op][name] = None
+    told = "; ".join(refusal.text for refusal in refusals) or "it gave no reason"
     if by_op:
-        listed = "; ".join(f"{op}: {_shown(names)}" for op, names in sorted(by_op.items()))
+        count = sum(map(len, by_op.values()))
+        listed = "; ".join(f"{op}: {_shown(list(names))}" for op, names in sorted(by_op.items()))
         return UnsupportedOps(
-            f"{log.title} cannot take {sum(map(len, by_op.values()))} nodes of this graph: {listed}. It says: {told}",
-            hint="A plugin for these nodes, given by the option `plugins`, would let the rest build; or use another path.",
+            f"{log.title} cannot take {count} {'node' if count == 1 else 'nodes'} of this graph: {listed}. It says: {told}",
+            hint=PLUGIN_HINT if unsupported or _lacks_op(refusals) else CHANGE_HINT,
             detail=log.tail(),
         )
-    return BuildFailed(
-        f"{log.title} could not read the graph: {told}", hint="Another opset or a simplified graph may help.", detail=log.tail()
-    )
+    return BuildFailed(f"{log.title} could not read the graph: {told}", hint=CHANGE_HINT, detail=log.tail())
 
 
-def _told(error: Any, graph: Graph, version: Features) -> tuple[str, str]:
-    nodes = graph.source.nodes
+def _refusal(error: Any, graph: Graph, version: Features) -> Refusal:
+    reason = graph.aliases.restore(clean(error.desc() or "no description"))
+    if reason == "false":  # the check of an op that has no translation is just that
+        reason = NO_TRANSLATION
     if version.node_errors:
-        node = f"{error.node_operator()} {graph.aliases.name(error.node_name())}".strip()
+        op, node = error.node_operator(), graph.aliases.name(error.node_name())
     else:
-        index = error.node()
-        node = f"{nodes[index].op} {nodes[index].name}" if 0 <= index < len(nodes) else ""
-    return node, graph.aliases.restore(clean(error.desc() or "no description"))
+        index, nodes = error.node(), graph.source.nodes
+        op, node = (nodes[index].op, nodes[index].name) if 0 <= index < len(nodes) else ("", "")
+    return Refusal(op, node, reason, unsupported=version.node_errors and "UNSUPPORTED" in str(error.code()))
 
 
-def _unsupported(parser: Any, graph: Graph, version: Features) -> list[tuple[str, str]]:
-    """The nodes outside every part of the graph that TensorRT could take."""
-    if version.subgraphs:
-        parser.supports_model_v2(graph.bytes(), str(graph.path))
-        count = parser.num_subgraphs
-        parts = [(parser.get_subgraph_nodes(index), parser.is_subgraph_supported(index)) for index in range(count)]
-    else:
-        _, parts = parser.supports_model(graph.bytes(), str(graph.path))
+def _unsupported(parser: Any, graph: Graph) -> list[tuple[str, str]]:
+    """The nodes outside every part of the graph that a TensorRT could take that does not tell them by its errors."""
+    _, parts = parser.supports_model(graph.bytes(), str(graph.path))
     fine = {index for indices, supported in parts if supported for index in indices}
     return [(node.name, node.op) for index, node in enumerate(graph.source.nodes) if index not in fine] if parts else []
+
+
+def _lacks_op(refusals: Iterable[Refusal]) -> bool:
+    """Whether what is refused is an op as such, and not how it is used here."""
+    return any(
+        refusal.reason == NO_TRANSLATION or "lugin" in refusal.reason or "importer" in refusal.reason for refusal in refusals
+    )
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from core.backends._tensorrt.backend import Inspected, notes_of
 from core.backends._tensorrt.build import BuildFacts
 from core.backends._tensorrt.log import Log, build_failure, clean, start_failure, warning_notes
-from core.backends._tensorrt.parse import parse_failure
+from core.backends._tensorrt.parse import Refusal, parse_failure
 from core.base.errors import BuildFailed, Unavailable, UnsupportedOps
 from core.graph.memory import EngineMemory
 
@@ -63,8 +63,41 @@ def test_messages_lose_their_source_lines():
     assert clean("plain") == "plain"
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "Invalid Node - n\nITensor::getDimensions: Error Code 4: Shape Error (axis is not a constant In makeAxesMask at "
+            "/_src/optimizer/common/shape/shapeContext.cpp:3553)\n[checkMacros.cpp::catchCudaError::250] Error Code 1: Cuda "
+            "Runtime (In catchCudaError at /_src/common/dispatch/checkMacros.cpp:250 (cudaError 35: too old))",
+            "axis is not a constant",
+        ),
+        (
+            "IBuilder::buildSerializedNetwork: Error Code 1: Myelin ([tactic.cpp:1676: enumerate_tactics] No tactics.; "
+            "[tactic.cpp:264: run] Error during tactic selection. In compileGraph at /_src/optimizer/codeGenerator.cpp:2012)",
+            "No tactics.; [tactic.cpp:264: run] Error during tactic selection",
+        ),
+        (
+            'creator && "Plugin not found, are the plugin name, version, and namespace correct?"',
+            "Plugin not found, are the plugin name, version, and namespace correct?",
+        ),
+        ('Assertion failed: convertDtype(a, &b) && "Failed to convert."', "Failed to convert."),
+    ],
+)
+def test_the_reason_survives(said, reason):
+    assert clean(said) == reason
+
+
+def test_a_missing_driver_is_not_taken_for_the_reason():
+    log = log_of(
+        "[checkMacros.cpp::catchCudaError::250] Error Code 1: Cuda Runtime (In catchCudaError at x.cpp:250 (cudaError 35: x))",
+        "Error Code 4: API Usage Error (a is not b In validate at /_src/a.cpp:1)",
+    )
+    assert build_failure(log, "m.onnx").message == "TensorRT could not build m.onnx: a is not b"
+
+
 def test_unsupported_nodes_are_named_by_op():
-    errors = [("Erfc gelu/Erfc", "No importer registered for op: Erfc")]
+    errors = [Refusal("Erfc", "gelu/Erfc", "No importer registered for op: Erfc", unsupported=True)]
     error = parse_failure(errors, [("gelu/Erfc", "Erfc"), *((f"n{i}", "Foo") for i in range(10))], Log())
     assert isinstance(error, UnsupportedOps)
     assert "11 nodes" in error.message
@@ -74,9 +107,9 @@ def test_unsupported_nodes_are_named_by_op():
 
 
 def test_other_parser_errors_name_their_node():
-    error = parse_failure([("Reshape r1", "Assertion failed")], [], Log())
+    error = parse_failure([Refusal("Reshape", "r1", "axes differ")], [], Log())
     assert isinstance(error, BuildFailed)
-    assert "Assertion failed (at Reshape r1)" in error.message
+    assert "axes differ (at Reshape r1)" in error.message
 
 
 def test_progress_is_counted_from_the_log():
