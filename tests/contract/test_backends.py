@@ -24,9 +24,10 @@ from core.base.progress import Progress
 from core.base.serialization import from_data, to_data
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format
+from core.request.running import not_run_here
 
 BACKENDS = list(all_backends().values())
-HEAVY = {"ai_edge_litert", "keras", "onnxruntime", "openvino", "tensorflow", "tensorrt", "tf2onnx"}
+HEAVY = {"ai_edge_litert", "keras", "onnxruntime", "openvino", "tensorflow", "tensorrt", "tensorrt_rtx", "tf2onnx"}
 PROFILE = ShapeProfile(axes={"batch": AxisRange(min=1, opt=2, max=4)})
 BATCHES = (1, 2, 4)
 # Every variant on the format that the backend names first, and its first variant on the others.
@@ -82,6 +83,14 @@ def built(
     shutil.rmtree(place)
 
 
+@pytest.fixture
+def running(built: Built) -> Built:
+    """The engine, where it can be run."""
+    if not_run := not_run_here(built.engine.config.device, built.backend.availability()):
+        pytest.skip(f"{built.backend.title} is {not_run}.")
+    return built
+
+
 @pytest.fixture(scope="module")
 def described(built: Built) -> EngineGraph:
     return built.backend.describe(built.engine)
@@ -127,53 +136,53 @@ def test_the_record_of_a_build_is_whole(built: Built) -> None:
 
 
 @pytest.mark.parametrize("batch", BATCHES)
-def test_gives_the_right_outputs_at_every_point_of_the_profile(built: Built, batch: int) -> None:
-    with built.backend.open(built.engine) as session:
-        outputs = session.run(built.inputs(batch))
-    expected = built.case.outputs[batch]
-    assert list(outputs) == [spec.name for spec in built.engine.signature.outputs]
+def test_gives_the_right_outputs_at_every_point_of_the_profile(running: Built, batch: int) -> None:
+    with running.backend.open(running.engine) as session:
+        outputs = session.run(running.inputs(batch))
+    expected = running.case.outputs[batch]
+    assert list(outputs) == [spec.name for spec in running.engine.signature.outputs]
     for name, value in outputs.items():
         assert isinstance(value, np.ndarray)
         assert value.dtype == expected[name].dtype
         np.testing.assert_allclose(value, expected[name], rtol=1e-3, atol=1e-4)
 
 
-def test_gives_the_same_outputs_each_time(built: Built) -> None:
-    with built.backend.open(built.engine) as session:
-        first = session.run(built.inputs())
+def test_gives_the_same_outputs_each_time(running: Built) -> None:
+    with running.backend.open(running.engine) as session:
+        first = session.run(running.inputs())
         kept = {name: value.copy() for name, value in first.items()}
-        session.run({name: np.zeros_like(value) for name, value in built.inputs().items()})
-        again = session.run(built.inputs())
-    with built.backend.open(built.engine) as session:
-        elsewhere = session.run(built.inputs())
+        session.run({name: np.zeros_like(value) for name, value in running.inputs().items()})
+        again = session.run(running.inputs())
+    with running.backend.open(running.engine) as session:
+        elsewhere = session.run(running.inputs())
     for name, value in kept.items():
         np.testing.assert_array_equal(first[name], value, err_msg="A later run wrote over an earlier one's output.")
         np.testing.assert_array_equal(again[name], value)
         np.testing.assert_array_equal(elsewhere[name], value)
 
 
-def test_takes_arrays_as_callers_have_them(built: Built) -> None:
-    inputs = built.inputs()
+def test_takes_arrays_as_callers_have_them(running: Built) -> None:
+    inputs = running.inputs()
     strided = {name: np.asfortranarray(value) for name, value in inputs.items()}
     frozen = {name: value.copy() for name, value in inputs.items()}
     for value in frozen.values():
         value.flags.writeable = False
-    with built.backend.open(built.engine) as session:
+    with running.backend.open(running.engine) as session:
         expected, from_strided, from_frozen = (session.run(given) for given in (inputs, strided, frozen))
     for name, value in expected.items():
         np.testing.assert_array_equal(from_strided[name], value)
         np.testing.assert_array_equal(from_frozen[name], value)
 
 
-def test_two_sessions_work_at_once(built: Built) -> None:
+def test_two_sessions_work_at_once(running: Built) -> None:
     with ExitStack() as both:
-        one, other = (both.enter_context(built.backend.open(built.engine)) for _ in range(2))
-        results = [one.run(built.inputs(1)), other.run(built.inputs(4)), one.run(built.inputs(1))]
+        one, other = (both.enter_context(running.backend.open(running.engine)) for _ in range(2))
+        results = [one.run(running.inputs(1)), other.run(running.inputs(4)), one.run(running.inputs(1))]
     for name in results[0]:
         # TF-TRT then answers the batch of 1 with the engine that it made for the batch of 4; everyone else gives the same bits.
-        rounding = 1e-5 if built.backend.name == "tf-trt" else 0
+        rounding = 1e-5 if running.backend.name == "tf-trt" else 0
         np.testing.assert_allclose(results[0][name], results[2][name], rtol=rounding)
-        np.testing.assert_allclose(results[1][name], built.case.outputs[4][name], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(results[1][name], running.case.outputs[4][name], rtol=1e-3, atol=1e-4)
 
 
 def _without(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -212,14 +221,23 @@ def _of_two_batches(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     ],
     ids=lambda value: value.__name__.strip("_") if callable(value) else "",
 )
-def test_refuses_wrong_inputs_in_a_sentence_and_goes_on(built: Built, spoil: Callable[..., Any], word: str) -> None:
-    with built.backend.open(built.engine) as session:
+def test_refuses_wrong_inputs_in_a_sentence_and_goes_on(running: Built, spoil: Callable[..., Any], word: str) -> None:
+    with running.backend.open(running.engine) as session:
         with pytest.raises((InvalidRequest, RunFailed)) as caught:
-            session.run(spoil(built.inputs()))
+            session.run(spoil(running.inputs()))
         assert word in caught.value.message
         assert len(caught.value.message.splitlines()) == 1
-        outputs = session.run(built.inputs())
-    np.testing.assert_allclose(outputs["probabilities"], built.case.outputs[2]["probabilities"], rtol=1e-3, atol=1e-4)
+        outputs = session.run(running.inputs())
+    np.testing.assert_allclose(outputs["probabilities"], running.case.outputs[2]["probabilities"], rtol=1e-3, atol=1e-4)
+
+
+def test_an_engine_that_cannot_run_here_says_why(built: Built) -> None:
+    if not not_run_here(built.engine.config.device, built.backend.availability()):
+        pytest.skip("It runs here.")
+    with pytest.raises((Unavailable, RunFailed)) as caught, built.backend.open(built.engine):
+        pass
+    assert caught.value.message.endswith(".")
+    assert caught.value.hint
 
 
 def test_accounts_for_every_source_node(described: EngineGraph) -> None:
@@ -251,8 +269,8 @@ def test_describes_itself_the_same_each_time(built: Built, described: EngineGrap
     ]
 
 
-def test_layer_times_are_of_described_layers(built: Built, described: EngineGraph) -> None:
-    times = built.backend.layer_times(built.engine, built.inputs(), 3)
+def test_layer_times_are_of_described_layers(running: Built, described: EngineGraph) -> None:
+    times = running.backend.layer_times(running.engine, running.inputs(), 3)
     assert times.keys() <= {layer.name for layer in described.layers}
     assert all(time >= 0 for time in times.values())
     assert not times or sum(times.values()) > 0

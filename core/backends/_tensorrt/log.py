@@ -9,7 +9,7 @@ from typing import Any
 
 from core.backends._tensorrt.aliases import NO_ALIASES, Aliases
 from core.backends._tensorrt.build_log import LAYERS, is_about_memory
-from core.base.errors import BuildFailed, EngineRoomError, Unavailable, UnsupportedOps
+from core.base.errors import BuildFailed, EngineRoomError, RunFailed, Unavailable, UnsupportedOps
 
 _LEVELS = ("internal error", "error", "warning", "info", "verbose")
 # What CUDA's error codes say against the machine itself: reason and hint.
@@ -22,6 +22,7 @@ CUDA_ERRORS = {
     101: ("The GPU that was asked for does not exist.", "Check CUDA_VISIBLE_DEVICES."),
     999: ("The NVIDIA driver failed to start.", "Restart the machine or reload the driver; `nvidia-smi` must work first."),
 }
+TARGET_HINT = "Leave that GPU out of target_capabilities, or build in another precision."
 # TensorRT says how far a build is only in its log, before version 10.
 _COSTS = "Computing costs for"
 _COUNTS = re.compile(r"After .*?: (\d+) layers")
@@ -77,7 +78,7 @@ class Log:
         if text.startswith(LAYERS):
             self.layers_told = text
         elif is_about_memory(text):
-            self.memory_told.append(text)
+            self.memory_told.append(self.aliases.restore(text))
         elif _COSTS in text:
             self.timed += 1
         elif found := _COUNTS.search(text):
@@ -132,6 +133,26 @@ def start_failure(log: Log, what: str) -> EngineRoomError:
     return Unavailable(f"{log.title} could not {what} on this machine.", hint="The log's end may tell why.", detail=log.tail())
 
 
+def load_failure(log: Log) -> EngineRoomError:
+    """Why an engine could not be loaded on this machine."""
+    text = "\n".join(line for line in log.text.splitlines() if line.startswith(("[error]", "[internal error]")))
+    if found := re.search(r"has compute capability (\d+\.\d+)\.? Supported compute capabilities: ([\d.> ]*[\d.])", text):
+        return Unavailable(
+            f"The engine does not run on this GPU, whose compute capability is {found[1]}: it is for "
+            f"{', '.join(found[2].split())}.",
+            hint="Run it on another GPU, or build for this one, where another backend or the option target_capabilities can.",
+            detail=log.tail(),
+        )
+    if (found := re.search(r"cudaError (\d+)", text)) and int(found[1]) in CUDA_ERRORS:
+        reason, hint = CUDA_ERRORS[int(found[1])]
+        return Unavailable(reason, hint=hint, detail=log.tail())
+    return RunFailed(
+        f"{log.title} could not load the engine: {clean(log.errors[0]) if log.errors else 'it gave no reason'}",
+        hint=f"An engine runs on the GPU type and {log.title} version it was built with; build it again here.",
+        detail=log.tail(),
+    )
+
+
 def build_failure(log: Log, name: str, free_bytes: int | None = None) -> EngineRoomError:
     """Why TensorRT gave no engine back."""
     text = "\n".join(log.errors + log.warnings)
@@ -167,8 +188,13 @@ def build_failure(log: Log, name: str, free_bytes: int | None = None) -> EngineR
             hint="Install the package that brings it, in TensorRT's version; version compatible engines need tensorrt_lean.",
             detail=log.tail(),
         )
-    said = clean(log.errors[0]) if log.errors else "it gave no reason"
-    return BuildFailed(f"{log.title} could not build {name}: {said}", hint="The log's end tells more.", detail=log.tail())
+    # The builder's own last word names the node; what came before may not.
+    said = next((line for line in log.errors if line.startswith("IBuilder::")), log.errors[0] if log.errors else "")
+    return BuildFailed(
+        f"{log.title} could not build {name}: {clean(said) if said else 'it gave no reason'}",
+        hint=TARGET_HINT if "Cannot compile operation" in said else "The log's end tells more.",
+        detail=log.tail(),
+    )
 
 
 def warning_notes(warnings: Iterable[str], title: str = "TensorRT") -> list[str]:

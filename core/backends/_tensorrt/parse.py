@@ -62,7 +62,7 @@ def parse_failure(refusals: Sequence[Refusal], unsupported: Iterable[tuple[str, 
         listed = "; ".join(f"{op}: {_shown(list(names))}" for op, names in sorted(by_op.items()))
         return UnsupportedOps(
             f"{log.title} cannot take {count} {'node' if count == 1 else 'nodes'} of this graph: {listed}. It says: {told}",
-            hint=PLUGIN_HINT if unsupported or _lacks_op(refusals) else CHANGE_HINT,
+            hint=PLUGIN_HINT if unsupported or any(_is_about_the_op(refusal.reason) for refusal in refusals) else CHANGE_HINT,
             detail=log.tail(),
         )
     return BuildFailed(f"{log.title} could not read the graph: {told}", hint=CHANGE_HINT, detail=log.tail())
@@ -77,7 +77,8 @@ def _refusal(error: Any, graph: Graph, version: Features) -> Refusal:
     else:
         index, nodes = error.node(), graph.source.nodes
         op, node = (nodes[index].op, nodes[index].name) if 0 <= index < len(nodes) else ("", "")
-    return Refusal(op, node, reason, unsupported=version.node_errors and "UNSUPPORTED" in str(error.code()))
+    unsupported = "UNSUPPORTED" in str(error.code()) or _is_about_the_op(reason)
+    return Refusal(op, node, reason, unsupported=version.node_errors and unsupported)
 
 
 def _unsupported(parser: Any, graph: Graph) -> list[tuple[str, str]]:
@@ -87,11 +88,9 @@ def _unsupported(parser: Any, graph: Graph) -> list[tuple[str, str]]:
     return [(node.name, node.op) for index, node in enumerate(graph.source.nodes) if index not in fine] if parts else []
 
 
-def _lacks_op(refusals: Iterable[Refusal]) -> bool:
+def _is_about_the_op(reason: str) -> bool:
     """Whether what is refused is an op as such, and not how it is used here."""
-    return any(
-        refusal.reason == NO_TRANSLATION or "lugin" in refusal.reason or "importer" in refusal.reason for refusal in refusals
-    )
+    return reason == NO_TRANSLATION or "plugin" in reason.lower() or "importer" in reason
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from core.backends._inputs import check_inputs
 from core.backends._tensorrt import cuda
 from core.backends._tensorrt.execution import Binding, Execution
-from core.backends._tensorrt.log import Log, make_logger, start_failure
+from core.backends._tensorrt.log import Log, load_failure, make_logger, start_failure
 from core.backends._tensorrt.plugins import load_plugins
 from core.backends._tensorrt.product import Product
 from core.backends.base import Engine
@@ -169,11 +169,7 @@ def loaded(product: Product, engine: Engine) -> Iterator[tuple[Any, Any, Log]]:
     plan = read_plan(engine.folder / PLAN)
     read = runtime.deserialize_cuda_engine(plan)
     if read is None:
-        raise RunFailed(
-            f"{product.title} could not load the engine: {log.errors[0] if log.errors else 'it gave no reason'}",
-            hint=f"An engine runs on the GPU type and {product.title} version it was built with; build it again here.",
-            detail=log.tail(),
-        )
+        raise load_failure(log)
     yield trt, read, log
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from core.backends._tensorrt.backend import Inspected, notes_of
 from core.backends._tensorrt.build import BuildFacts
-from core.backends._tensorrt.log import Log, build_failure, clean, start_failure, warning_notes
+from core.backends._tensorrt.log import Log, build_failure, clean, load_failure, start_failure, warning_notes
 from core.backends._tensorrt.parse import Refusal, parse_failure
-from core.base.errors import BuildFailed, Unavailable, UnsupportedOps
+from core.base.errors import BuildFailed, RunFailed, Unavailable, UnsupportedOps
 from core.graph.memory import EngineMemory
 
 
@@ -86,6 +86,27 @@ def test_messages_lose_their_source_lines():
 )
 def test_the_reason_survives(said, reason):
     assert clean(said) == reason
+
+
+REFUSED = (
+    "IRuntime::deserializeCudaEngine: Error Code 1: Internal Error (The engine cannot run on this GPU, which has compute "
+    "capability 9.0. Supported compute capabilities: 8.0 8.6 8.9 12.0 12.1 >12.0. In deserialize at /_src/runtime/api.cpp:1)"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "words"),
+    [
+        (REFUSED, Unavailable, "capability is 9.0: it is for 8.0, 8.6, 8.9, 12.0, 12.1, >12.0."),
+        ("IRuntime::x: Error Code 1: Cuda Runtime (In A at /b.cpp:2 (cudaError 35: too old))", Unavailable, "driver is missing"),
+        ("1: [a.cpp::b::1] Error Code 1: Serialization (Magic tag does not match.)", RunFailed, "Magic tag does not match."),
+    ],
+)
+def test_an_engine_that_does_not_load_says_why(said, kind, words):
+    error = load_failure(log_of(said))
+    assert isinstance(error, kind)
+    assert words in error.message
+    assert error.hint
 
 
 def test_a_missing_driver_is_not_taken_for_the_reason():
