@@ -24,6 +24,7 @@ class PathChoice:
         lacks: What keeps it from being built now; None when nothing does.
         is_reference: It runs the source model in its own framework: the natural baseline.
         not_run: Why its engines, built for this device type, do not run there; empty when they do.
+        runs_elsewhere: Where they run then: "a GPU worker".
     """
 
     path: BuildPath
@@ -31,6 +32,7 @@ class PathChoice:
     lacks: Availability | None
     is_reference: bool
     not_run: str = ""
+    runs_elsewhere: str = ""
 
     @property
     def possible(self) -> bool:
@@ -52,16 +54,23 @@ def path_choices(model: Model, device: str, workers: Sequence[Worker], signature
     choices = []
     for path in paths_for(model, signature):
         offer = _offer(path, alive)
+        not_run = not_run_here(device, offer)
         choices.append(
             PathChoice(
                 path=path,
                 precisions=precisions_of(path),
                 lacks=path.refused or (None if offer.available else offer),
                 is_reference=(path.backend, path.variant) == (reference.backend, reference.variant) and len(path.formats) == 1,
-                not_run=not_run_here(device, offer),
+                not_run=not_run,
+                runs_elsewhere=_workers(offer.runs_on) if not_run else "",
             )
         )
     return choices
+
+
+def _workers(types: Sequence[str]) -> str:
+    """The workers of these device types, in words."""
+    return "a GPU worker" if tuple(types) == ("cuda",) else f"a worker for {' or '.join(types)}"
 
 
 def device_types(workers: Sequence[Worker]) -> list[str]:

@@ -33,7 +33,7 @@ def doctor_command(json: Annotated[bool, typer.Option("--json", help="Print JSON
             "yes" if found.available else "no",
             found.version,
             found.told_devices,
-            f"{found.reason} {found.hint}".strip(),
+            " ".join(filter(None, (found.reason, found.hint, found.licence))),
         )
         for title, found in backends.values()
     ]

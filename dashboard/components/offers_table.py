@@ -34,6 +34,8 @@ def _show(what: str, offers: Mapping[str, Availability]) -> None:
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, alt=f"{what}s of this machine")
     for title, offer in offers.items():
+        if offer.licence:
+            st.caption(f"{title}: {offer.licence}")
         if not offer.available:
             with st.expander(f"{title}: {offer.reason}", icon=":material/do_not_disturb_on:"):
                 st.markdown(f"What to do: {offer.hint}" if offer.hint else "Nothing can be done about it here.")
