@@ -27,6 +27,10 @@ class Aliases:
         found = self._pattern.match(told)
         return self.names.get(found.group(), told) if found else told
 
+    def nodes_in(self, told: str) -> tuple[str, ...]:
+        """The nodes whose aliases are in a text."""
+        return tuple(self.names[alias] for alias in self._pattern.findall(told) if alias in self.names)
+
     def restore(self, text: str) -> str:
         """A text of the builder's with the real names in place of the aliases."""
         return self._pattern.sub(lambda found: self.names.get(found.group(), found.group()), text)

@@ -43,12 +43,14 @@ class InspectedLayer:
         layer: With no source nodes and no time yet; its name is unique.
         told_name: As TensorRT gave it, which can repeat.
         onnx_nodes: Names in the layer's metadata; empty before 8.6, for reformats and for Myelin's layers.
+        named_after: Nodes that the layer bears the name of, where they had aliases.
         cut: The metadata reached its limit, so names are missing.
     """
 
     layer: Layer
     told_name: str
     onnx_nodes: tuple[str, ...] = ()
+    named_after: tuple[str, ...] = ()
     cut: bool = False
 
 
@@ -144,6 +146,7 @@ def _layer(entry: Mapping[str, Any], name: str, aliases: Aliases) -> InspectedLa
         layer=layer,
         told_name=str(entry["Name"]),
         onnx_nodes=tuple(dict.fromkeys(map(aliases.name, onnx_names(metadata)))),
+        named_after=aliases.nodes_in(str(entry["Name"])),
         cut=len(metadata) >= METADATA_LIMIT,
     )
 

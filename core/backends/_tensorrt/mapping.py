@@ -47,6 +47,7 @@ class _Mapping:
         self.nature = Nature(source)
         self.parts = [name_parts(entry.told_name, self.by_name) for entry in engine.layers]
         self.claims = [self._named(entry, parts) for entry, parts in zip(engine.layers, self.parts, strict=True)]
+        self._leave_to_their_layers()
         self.aliases = self._aliases()
 
     def graph(self) -> EngineGraph:
@@ -67,6 +68,14 @@ class _Mapping:
 
     def _named(self, entry: InspectedLayer, parts: NameParts) -> set[str]:
         return {name for name in (*entry.onnx_nodes, *parts.nodes) if name in self.by_name}
+
+    def _leave_to_their_layers(self) -> None:
+        """A layer that bears a node's name carries it out; others that name it do some of its scaling or copying beside."""
+        bearers = {name for entry in self.engine.layers for name in entry.named_after}
+        for entry, claim in zip(self.engine.layers, self.claims, strict=True):
+            elsewhere = claim & bearers - {*entry.named_after}
+            if claim != elsewhere:
+                claim.difference_update(elsewhere)
 
     def _is_copy(self, index: int) -> bool:
         return self.parts[index].is_copy or (self.engine.layers[index].layer.kind in _MOVES_DATA and not self.claims[index])
