@@ -39,8 +39,12 @@ _FRONT = re.compile(
     r"^(?:\d+: )?(?:I\w+::\w+: )?(?:\[[^\]]*\] )?(?:\w+\.(?:cpp|h):\d+: )?(?:Error Code \d+: )?(?:Assertion failed: )?"
 )
 # `API Usage Error (what was said. In function at file:line)` and an assertion in C++ that has its sentence beside it.
-_PLACED = re.compile(r"[\w ]+ \((.*) In \w+ at \S+:\d+.*\)", re.DOTALL)
-_ASSERTED = re.compile(r".* && \"(.*?)\"!?", re.DOTALL)
+_PLACED = re.compile(r"[\w ]+ \((.*) In \S+ at \S+:\d+.*\)", re.DOTALL)
+_ASSERTED = re.compile(
+    r".* && \"(?P<quoted>.*?)\"!?|Parameter check failed, condition: .*?\. (?P<after>[A-Z].*)"
+    r"|.*(?:==|&&|\|\|) .*?[\w)\"]: (?P<said>\w.*)",
+    re.DOTALL,
+)
 
 
 class Log:
@@ -213,7 +217,7 @@ def clean(text: str) -> str:
     if found := _PLACED.fullmatch(said):
         said = _FRONT.sub("", found[1].rstrip(" ."))
     if found := _ASSERTED.fullmatch(said):
-        said = found[1]
+        said = next(filter(None, found.groups()))
     return said.strip()
 
 

@@ -82,6 +82,17 @@ def test_messages_lose_their_source_lines():
             "Plugin not found, are the plugin name, version, and namespace correct?",
         ),
         ('Assertion failed: convertDtype(a, &b) && "Failed to convert."', "Failed to convert."),
+        ("Assertion failed: c && versionOf(c) == Version::kV3: failed to load X plugin.", "failed to load X plugin."),
+        (
+            'Assertion failed: mode == "none": ScatterND with reduction is not supported.',
+            "ScatterND with reduction is not supported.",
+        ),
+        (
+            "ITensor::getDimensions: Error Code 3: API Usage Error (Parameter check failed, condition: a.b == K::kNONE. Option mask "
+            "cannot be used. In validate at /_src/a.cpp:1)",
+            "Option mask cannot be used",
+        ),
+        ("Error Code 4: Shape Error (volume changes. In operator() at /_src/a.cpp:4633)", "volume changes"),
     ],
 )
 def test_the_reason_survives(said, reason):
