@@ -88,8 +88,8 @@ def test_messages_lose_their_source_lines():
             "ScatterND with reduction is not supported.",
         ),
         (
-            "ITensor::getDimensions: Error Code 3: API Usage Error (Parameter check failed, condition: a.b == K::kNONE. Option mask "
-            "cannot be used. In validate at /_src/a.cpp:1)",
+            "ITensor::getDimensions: Error Code 3: API Usage Error (Parameter check failed, condition: a.b == K::kNONE. Option "
+            "mask cannot be used. In validate at /_src/a.cpp:1)",
             "Option mask cannot be used",
         ),
         ("Error Code 4: Shape Error (volume changes. In operator() at /_src/a.cpp:4633)", "volume changes"),
