@@ -12,7 +12,7 @@ from core.analysis.deviation import why_wrong
 from core.analysis.payoff import Payoff, payoff_of, ratio_of
 from core.analysis.realized import Realized, compare_precisions
 from core.base.precision import Precision
-from core.base.units import milliseconds
+from core.base.units import listed, milliseconds
 from core.benchmark.latency import Latency
 from core.benchmark.statistics import MedianRatio, Winner
 from core.models.model import Format
@@ -115,12 +115,15 @@ def summary(rows: Sequence[ComparisonRow]) -> str:
     if base is None:
         measured = any(row.latency for row in rows)
         return "Nothing that was measured is right." if measured else "Nothing was measured, so nothing can be compared."
+    unmeasured = [row.name for row in rows if not row.latency]
+    besides = f" Not measured: {listed(unmeasured, 3)}." if unmeasured else ""
     better = [row for row in rows if row.standing is Standing.FASTER]
     if not better:
-        return f"Nothing here is worth more than {base.name}: no other path is faster and right."
+        others = "no other that was measured" if unmeasured else "no other path"
+        return f"Nothing here is worth more than {base.name}: {others} is faster and right.{besides}"
     best = max(better, key=lambda row: row.speedup.ratio if row.speedup else 0.0)
     standing = "the fastest that is right" if best.candidate.on_par else "the fastest, though nothing tells whether it is right"
-    return f"{best.name} is {standing}: {best.verdict}, held against {base.name}."
+    return f"{best.name} is {standing}: {best.verdict}, held against {base.name}.{besides}"
 
 
 def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidate]) -> ComparisonRow:
