@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.analysis.layers import sum_times, total_time_ms
 from core.base.precision import Precision
-from core.base.units import listed
+from core.base.units import listed, plural
 from core.graph.engine_graph import EngineGraph, Layer
 
 # What is not here (integers for indices, booleans) is no matter of precision.
@@ -96,7 +96,9 @@ class Realized:
         if self.agreeing is None:
             return ""
         time = "" if self.agreeing_time is None else f", {self.agreeing_time:.0%} of the time"
-        return f"{self.agreeing:.0%} of the nodes ran as asked{time}"
+        silent = sum(node.realized is None for node in self.nodes)
+        besides = f"; {silent} of {plural(len(self.nodes), 'node')} are in layers that do not tell" if silent else ""
+        return f"{self.agreeing:.0%} of the nodes ran as asked{time}{besides}"
 
 
 def compare_precisions(graph: EngineGraph, precision: Precision | None = None) -> Realized:

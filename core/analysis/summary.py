@@ -168,7 +168,8 @@ def _accuracy(parity: Parity | None) -> Iterator[Figure]:
 def _layers(graph: EngineGraph | None, asked: Precision) -> Iterator[Figure]:
     if graph is None or not graph.layers:
         return
-    first = totals_by_precision(layer_rows(graph))[0]
+    totals = totals_by_precision(layer_rows(graph))
+    first = next((total for total in totals if total.key != UNKNOWN), totals[0])
     most = f"{percent(first.share)} of the time" if first.share is not None else f"{first.layers} of {len(graph.layers)}"
     lost = (f"{plural(len(graph.unmapped), 'node')} not mapped",) if graph.unmapped else ()
     yield Figure(
@@ -184,9 +185,13 @@ def _layers(graph: EngineGraph | None, asked: Precision) -> Iterator[Figure]:
     realized = compare_precisions(graph, asked)
     if realized.agreeing is not None:
         timed = realized.agreeing_time
+        silent = sum(node.realized is None for node in realized.nodes)
         yield Figure(
             label="Ran as asked",
             value=percent(realized.agreeing),
-            basis=f"of the nodes, {asked.value} asked for",
-            against=(f"{percent(timed)} of the time",) if timed is not None else (),
+            basis=f"of the nodes whose layer tells its precision, {asked.value} asked for",
+            against=(
+                *((f"{percent(timed)} of the time",) if timed is not None else ()),
+                *((f"{silent} of {plural(len(realized.nodes), 'node')} not told",) if silent else ()),
+            ),
         )

@@ -73,7 +73,7 @@ def headline(outcome: Outcome) -> None:
     """The figures, each with what it is to be held against."""
     with st.container(horizontal=True, gap="small"):
         for figure in figures_of(outcome.build.key):
-            with st.container(width=176, gap=None):
+            with st.container(width=168, gap=None):
                 basis = f"{figure.basis[0].upper()}{figure.basis[1:]}." if figure.basis else None
                 st.metric(figure.label, figure.value, help=basis)
                 st.caption("  \n".join(plain(text) for text in figure.against))

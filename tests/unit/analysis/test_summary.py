@@ -38,7 +38,7 @@ def test_every_figure_stands_beside_what_it_is_held_against(shelf: Shelf) -> Non
     assert found["Parity"].against == ("relative error 2.0e-03", "cosine 0.999900", "top-1 agrees 100 %")
     assert (found["Accuracy"].value, found["Accuracy"].against) == ("76.1 %", ("source model 76.2 %",))
     assert found["Layers"].value == "63"
-    assert found["Ran as asked"].basis == "of the nodes, fp16 asked for"
+    assert found["Ran as asked"].basis == "of the nodes whose layer tells its precision, fp16 asked for"
 
 
 def test_what_was_not_found_is_said_and_is_no_zero(shelf: Shelf) -> None:
