@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,8 +50,10 @@ def start(config: BuildConfig) -> Any:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     try:
-        import tensorflow as tf
-        from tensorflow.python.compiler.tensorrt import trt_convert  # noqa: F401
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an old TensorFlow warns of newer packages beside it, from C++, where none may raise
+            import tensorflow as tf
+            from tensorflow.python.compiler.tensorrt import trt_convert  # noqa: F401
     except ImportError as error:
         raise Unavailable(f"TF-TRT cannot be imported: {error}", hint="It needs TensorFlow before 2.18.") from error
     gpus = tf.config.list_physical_devices("GPU")

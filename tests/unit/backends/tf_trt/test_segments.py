@@ -1,5 +1,7 @@
 """Which TensorFlow nodes a converted graph has in its engines, from GraphDefs as TF-TRT writes them."""
 
+import warnings
+
 import pytest
 
 from core.backends.tf_trt._convert import profile_samples
@@ -18,7 +20,9 @@ Unique|Op type Unique is not supported|1
 @pytest.fixture(scope="module")
 def graphs():
     """A graph of six nodes before and after: a convolution with its activation in one engine, the rest outside."""
-    from tensorflow.core.framework.graph_pb2 import GraphDef
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tensorflow.core.framework.graph_pb2 import GraphDef
 
     def graph(*nodes):
         made = GraphDef()
