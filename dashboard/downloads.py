@@ -3,6 +3,9 @@
 GET /engine-room/builds/KEY/engine?token=...   the engine, as a deployment takes it (a folder as .tar)
 GET /engine-room/builds/KEY/model?token=...    the model it was built from, as the last preparing stage left it
 GET /engine-room/builds/KEY/log?token=...      the build's log
+
+GET /engine-room/models/DIGEST/nodes/TARGET/PLACE?signature=...&token=...
+    one node that a target was asked about, as a small file; its place, from 1, among those of the target's answer
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from core.base.errors import EngineRoomError, NotFound
+from core.preflight.subgraph import suffix_of, write_subgraph
 from core.stages.child import LOG_FILE
 from core.stages.outcome import Outcome
 from core.storage.workspace import Workspace, default_workspace
-from dashboard import services
+from dashboard import preflights, services
 from dashboard.access import require_token
 
 
@@ -81,12 +85,58 @@ def _existing(path: Path, what: str) -> Path:
 
 
 def _archived(workspace: Workspace, folder: Path, stem: str) -> Path:
+    path = _temporary(workspace, ".tar")
+    with tarfile.open(path, mode="w") as archive:
+        archive.add(folder, arcname=stem)
+    return path
+
+
+def _temporary(workspace: Workspace, suffix: str) -> Path:
+    """An empty file for one download."""
     parent = workspace.root / "tmp"
     parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=parent, prefix="download-", suffix=".tar")
-    with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w") as archive:
-        archive.add(folder, arcname=stem)
+    descriptor, name = tempfile.mkstemp(dir=parent, prefix="download-", suffix=suffix)
+    os.close(descriptor)
     return Path(name)
 
 
-ROUTES = [Route("/engine-room/builds/{build}/{what}", download, methods=["GET"])]
+async def download_node(request: Request) -> Response:
+    require_token(request)
+    asked = request.path_params
+    try:
+        path, name = await anyio.to_thread.run_sync(
+            _node_file, asked["model"], asked["target"], asked["place"], request.query_params.get("signature")
+        )
+    except EngineRoomError as error:
+        raise HTTPException(404, str(error)) from None
+    return FileResponse(path, filename=name, background=BackgroundTask(path.unlink, missing_ok=True))
+
+
+def _node_file(digest: str, backend: str, place: int, signature: str | None) -> tuple[Path, str]:
+    """The file, to be deleted once it was sent, and its name for the user.
+
+    Raises:
+        EngineRoomError: There is no such answer or node, or it could not be written.
+    """
+    model = services.model(digest)
+    told, _ = preflights.told(model, model.signature(signature).name)
+    target = told.target(backend)
+    if target is None or target.answer is None:
+        raise NotFound("That target was not asked about this model.", hint="Run the preflight again.")
+    nodes = target.answer.support.nodes
+    if not 1 <= place <= len(nodes):
+        raise NotFound("There is no such node.", hint="Reload the page.")
+    node, suffix = nodes[place - 1], suffix_of(target.answer)
+    path = _temporary(default_workspace(), suffix)
+    try:
+        write_subgraph(default_workspace(), model, target.answer, [node.name], path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path, f"{Path(model.name).stem}-{node.op.rsplit('.', 1)[-1]}-{place}{suffix}"
+
+
+ROUTES = [
+    Route("/engine-room/builds/{build}/{what}", download, methods=["GET"]),
+    Route("/engine-room/models/{model}/nodes/{target}/{place:int}", download_node, methods=["GET"]),
+]

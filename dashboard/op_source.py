@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from core.base.errors import EngineRoomError, StageCrashed
 from core.base.tensors import Signature
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Model
-from core.stages.stage import preparations_in
+from core.preflight.subgraph import path_of
+from core.stages.stage import Prepared, preparations_in
 from core.storage.builds import Build, StageName
 from core.storage.workspace import Workspace
 from dashboard.op_reader import read_ops
@@ -28,32 +30,34 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelForm:
-    """One form of a model: as it was uploaded, or in ONNX as a stage of a build left it."""
+    """One form of a model: as it was uploaded, or as a stage left it."""
 
     title: str
     path: Path
     format: Format
 
 
-def forms_of(workspace: Workspace, model: Model, builds: list[Build]) -> list[ModelForm]:
-    """The uploaded form of a model and every ONNX form of it that is there, each once."""
-    uploaded = ModelForm(title="As uploaded", path=workspace.model_path(model), format=model.format)
-    found: dict[Path, str] = {}
+def forms_of(workspace: Workspace, model: Model, builds: Sequence[Build], asked: Iterable[Prepared] = ()) -> list[ModelForm]:
+    """The uploaded form of a model, every ONNX form that a build left, and those that targets were asked about, each once."""
+    found: dict[Path, tuple[str, Format]] = {}
     for build in reversed(builds):
         with suppress(EngineRoomError):
             for stage, prepared in preparations_in(workspace.build_folder(build.key)).items():
                 if prepared.artifact and prepared.format is Format.ONNX:
                     title = TITLES[stage].format(precision=build.request.precision.value.upper())
-                    path = workspace.artifacts / prepared.artifact / prepared.entry
-                    found.setdefault(path, title)
-    files: dict[str, Path] = {}
-    for path, title in found.items():
+                    found.setdefault(path_of(workspace, model, prepared), (title, prepared.format))
+    for prepared in asked:
+        if prepared.artifact:
+            found.setdefault(path_of(workspace, model, prepared), (f"Converted to {prepared.format.label}", prepared.format))
+    forms = {"As uploaded": ModelForm(title="As uploaded", path=workspace.model_path(model), format=model.format)}
+    for path, (title, kind) in found.items():
         if path.is_file():
-            files[_fresh(title, files)] = path
-    return [uploaded, *(ModelForm(title=title, path=path, format=Format.ONNX) for title, path in files.items())]
+            fresh = _fresh(title, forms)
+            forms[fresh] = ModelForm(title=fresh, path=path, format=kind)
+    return list(forms.values())
 
 
-def _fresh(title: str, taken: dict[str, Path]) -> str:
+def _fresh(title: str, taken: Iterable[str]) -> str:
     number = sum(known.split(" · ")[0] == title for known in taken)
     return f"{title} · {number + 1}" if number else title
 

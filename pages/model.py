@@ -10,7 +10,8 @@ from dashboard.components.add_model import add_model, sample_button
 from dashboard.components.model_builds import show_builds, show_paths
 from dashboard.components.model_delete import ask_to_delete, tell_deleted
 from dashboard.components.model_list import matching, model_rows
-from dashboard.components.model_view import show_facts, show_graph, show_ops, show_signatures
+from dashboard.components.model_view import show_facts, show_graph, show_ops, show_signatures, shown_signature
+from dashboard.components.preflight_section import show_preflight
 from dashboard.failures import show_error
 from dashboard.formatting import plain
 
@@ -60,5 +61,6 @@ with signatures:
     show_builds(builds)
 with ops:
     show_ops(model)
-show_graph(model, builds)
+told, target = show_preflight(model, shown_signature(model))
+show_graph(model, builds, told, target)
 show_paths(model)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 
 from core.analysis.layers import UNKNOWN, LayerRow
 from core.base.precision import Precision
+from core.graph.support import Verdict
 
 GREY = "#7b8794"
 ACCENT = "#1583a0"
@@ -31,6 +32,12 @@ _STEPS = ((0.20, "20 % and more", "#96357a"), (0.10, "10 to 20 %", "#c8423c"), (
           (0.01, "1 to 3 %", "#ad8a1c"), (0.0, "below 1 %", GREY))  # fmt: skip
 NOT_TIMED = "not measured"
 OTHER = "others"
+
+
+# Each with a mark, since nobody is to need the colour.
+SUPPORT_MARKS = {Verdict.TAKEN: "✓", Verdict.REFUSED: "✗", Verdict.UNKNOWN: "?"}
+_SUPPORT_COLOURS = {Verdict.TAKEN: "#2f9469", Verdict.REFUSED: "#d1555f", Verdict.UNKNOWN: "#ad8a1c"}
+_NOT_ASKED = "not asked about"
 
 
 class ColourBy(str, Enum):
@@ -67,6 +74,31 @@ class Colouring:
 
     def colour(self, row: LayerRow) -> str:
         return self.legend[self._of(row)]
+
+
+class SupportColouring:
+    """Layers that are operations of a model, by whether a target takes them.
+
+    Args:
+        verdicts: By name; an operation that is not among them was not asked about.
+    """
+
+    def __init__(self, rows: Sequence[LayerRow], verdicts: Mapping[str, Verdict]) -> None:
+        self._verdicts = verdicts
+        used = {verdicts.get(row.name) for row in rows}
+        self.legend: dict[str, str] = {
+            f"{SUPPORT_MARKS[verdict]} {verdict.value}": _SUPPORT_COLOURS[verdict] for verdict in Verdict if verdict in used
+        }
+        if None in used:
+            self.legend[_NOT_ASKED] = GREY
+
+    def mark(self, row: LayerRow) -> str:
+        verdict = self._verdicts.get(row.name)
+        return SUPPORT_MARKS[verdict] if verdict else ""
+
+    def colour(self, row: LayerRow) -> str:
+        verdict = self._verdicts.get(row.name)
+        return _SUPPORT_COLOURS[verdict] if verdict else GREY
 
 
 def _step(row: LayerRow) -> str:

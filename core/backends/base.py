@@ -25,6 +25,7 @@ from core.base.profile import ShapeProfile
 from core.base.progress import Report
 from core.base.tensors import Session, Signature, Tensors
 from core.graph.engine_graph import EngineGraph
+from core.graph.support import Support
 from core.models.model import Format, Source
 
 OptionValue = str | int | float | bool
@@ -169,6 +170,26 @@ class Selective(Protocol):
 
     def precisions_from(self, formats: Sequence[Format]) -> tuple[Precision, ...]:
         """Those of `precisions` that it can make at the end of a chain of formats, the model's own first."""
+        ...
+
+
+@runtime_checkable
+class Preflights(Protocol):
+    """What a backend adds that can be asked which nodes it takes, before any build."""
+
+    asked_about: tuple[Format, ...]  # of what it accepts, what it can be asked about
+
+    def preflight(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Support:
+        """What it takes of a model, node by node. It may crash the process; each question is asked in one of its own.
+
+        Args:
+            config: Its options count, such as plugins.
+            folder: An empty one to work in, on the file system of the workspace.
+
+        Raises:
+            Unavailable: The runtime is not here, or lacks what it needs to answer.
+            BrokenModel: The model cannot be read.
+        """
         ...
 
 

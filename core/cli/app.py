@@ -8,7 +8,7 @@ import typer
 
 from core import __version__
 from core.base.errors import EngineRoomError
-from core.cli import builds, compare, doctor, jobs, models, precision, report
+from core.cli import builds, compare, doctor, jobs, models, precision, preflight, report
 from core.cli.output import fail
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (models, builds, compare, report, precision, jobs, doctor):
+for group in (models, preflight, builds, compare, report, precision, jobs, doctor):
     group.register(app)
 
 
@@ -36,7 +36,8 @@ def options(
     """Make trained models fast, and see what happened inside.
 
     Exit codes: 0 done, 1 failed, 2 wrong request, 3 model not readable or not found, 4 not available here, 5 conversion
-    failed, 6 build failed, 7 engine failed to run, 8 a stage crashed, 9 cancelled, 10 storage failed, 11 parity failed.
+    failed, 6 build failed, 7 engine failed to run, 8 a stage crashed, 9 cancelled, 10 storage failed, 11 parity failed, 12 a
+    target does not take a node.
     """
 
 

@@ -31,7 +31,7 @@ def read_tables(path: Path) -> Any:
     Raises:
         Unavailable: LiteRT is not installed.
     """
-    return _schema().Model.GetRootAs(path.read_bytes(), 0)
+    return schema().Model.GetRootAs(path.read_bytes(), 0)
 
 
 def signature_ends(model: Any, name: str) -> SignatureEnds | None:
@@ -61,14 +61,19 @@ def text(value: bytes | None) -> str:
     return (value or b"").decode("utf-8", "replace")
 
 
-def _schema() -> Any:
+def schema() -> Any:
+    """The module of the file's tables.
+
+    Raises:
+        Unavailable: LiteRT is not installed.
+    """
     try:
-        from ai_edge_litert import schema_py_generated as schema
+        from ai_edge_litert import schema_py_generated
     except ImportError as error:
         raise Unavailable("Reading .tflite files needs LiteRT.", hint="pip install ai-edge-litert") from error
-    return schema
+    return schema_py_generated
 
 
 @lru_cache(maxsize=1)
 def _builtin_ops() -> dict[int, str]:
-    return {number: name for name, number in vars(_schema().BuiltinOperator).items() if not name.startswith("_")}
+    return {number: name for name, number in vars(schema().BuiltinOperator).items() if not name.startswith("_")}

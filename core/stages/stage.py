@@ -183,13 +183,7 @@ class StageContext:
         """The model as the latest preparing stage left it; the stored model when none has run."""
         if left := preparations_in(self.folder):
             return left[next(reversed(left))]
-        return Prepared(
-            artifact=None,
-            entry=self.model.entry,
-            format=self.model.format,
-            signature=self.model.signature(self.request.signature),
-            ops=self.model.ops,
-        )
+        return as_stored(self.model, self.request.signature)
 
     def source(self, prepared: Prepared) -> Source:
         """Where that model lies.
@@ -223,6 +217,15 @@ class Stage(Generic[T]):
     optional: bool = False
     when: Callable[[Task], bool] = lambda task: True
     needs: Callable[[Task], Needs] = lambda task: Needs()
+
+
+def as_stored(model: Model, signature: str | None = None) -> Prepared:
+    """A stored model, before any stage.
+
+    Raises:
+        InvalidRequest: It has no such signature.
+    """
+    return Prepared(artifact=None, entry=model.entry, format=model.format, signature=model.signature(signature), ops=model.ops)
 
 
 def result_of(folder: Path, stage: Stage[T]) -> T | None:

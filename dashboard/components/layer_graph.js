@@ -143,6 +143,7 @@ function styleFor(host, many) {
       style: { ...font, label: "data(label)", shape: "round-rectangle", "border-width": 1.5, "border-color": "data(colour)", "min-zoomed-font-size": 7 },
     },
     { selector: ".layer", style: { ...LAYER, "font-size": 12, "text-max-width": 160, "line-height": 1.25, "background-color": tinted(0.22) } },
+    { selector: "node[?border]", style: { "border-style": "data(border)", "border-width": 3 } },
     { selector: ".open", style: { "font-size": 12, "text-valign": "top", "text-margin-y": 16, padding: PADDING, "background-color": tinted(0.1) } },
     { selector: ".source", style: { ...NODE, "font-size": 11, "border-width": 1, "background-color": tinted(0.3) } },
     {
@@ -199,8 +200,11 @@ class LayerGraph {
       this.drawn = this.shape;
       this.listen();
       this.centre(Object.keys(data.inside).length > 0);
-    } else if (JSON.stringify(before.legend) !== JSON.stringify(data.legend)) {
-      for (const node of data.nodes) this.cy.$id(`${node.position}`).data("colour", node.colour);
+    } else if (before.colouring !== data.colouring || JSON.stringify(before.legend) !== JSON.stringify(data.legend)) {
+      for (const node of data.nodes) {
+        const element = this.cy.$id(`${node.position}`);
+        element.data({ ...node, border: node.border ?? "", label: element.isParent() ? node.title : `${node.title}\n${node.subtitle}` });
+      }
       this.restyle();
     }
     this.cursor = data.selected;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
@@ -9,16 +11,19 @@ from core.base.errors import EngineRoomError
 from core.base.tensors import Signature, TensorSpec
 from core.base.units import count, plural, shape, short_count, size
 from core.models.model import Model
+from core.preflight.answer import Preflight, Target
+from core.preflight.subgraph import path_of
 from core.storage.builds import Build
 from dashboard import services
 from dashboard.charts.ops import ops_figure
 from dashboard.components.chart import show_chart
-from dashboard.components.op_graph import op_graph
+from dashboard.components.op_graph import Told, op_graph
 from dashboard.failures import show_error
-from dashboard.op_source import forms_of, op_graph_of
+from dashboard.op_source import ModelForm, forms_of, op_graph_of
 
 FACT_PIXELS = 168
 SIGNATURE = "signature"  # of the address
+KINDS = "kinds"
 
 
 def show_facts(model: Model) -> None:
@@ -43,7 +48,7 @@ def show_signatures(model: Model) -> None:
     """The signature to look at, kept in the address, with its tensors."""
     st.header("Signature" if len(model.signatures) == 1 else f"Signatures · {len(model.signatures)}")
     names = [signature.name for signature in model.signatures]
-    chosen = _shown_signature(model)
+    chosen = shown_signature(model)
     if len(names) > 1:
         chosen = st.selectbox("Signature", names, index=names.index(chosen), label_visibility="collapsed")
         st.query_params[SIGNATURE] = chosen
@@ -52,7 +57,7 @@ def show_signatures(model: Model) -> None:
     _tensors(model.signature(chosen))
 
 
-def _shown_signature(model: Model) -> str:
+def shown_signature(model: Model) -> str:
     """Name of the signature in the address, the first when there is none."""
     names = [signature.name for signature in model.signatures]
     asked = st.query_params.get(SIGNATURE)
@@ -84,14 +89,24 @@ def show_ops(model: Model) -> None:
 
 
 @st.fragment
-def show_graph(model: Model, builds: list[Build]) -> None:
-    """The graph of the model's ONNX form; which one when there are several."""
+def show_graph(model: Model, builds: list[Build], told: Preflight | None = None, target: Target | None = None) -> None:
+    """The graph of the model; which form of it when there are several, coloured by kind of op or by what a target takes.
+
+    Args:
+        told: What targets were asked.
+        target: The one to colour it by at first.
+    """
     st.header("Graph")
-    forms = forms_of(services.workspace(), model, builds)
+    answers = {one.backend: one for one in (told.targets if told else ()) if one.answer}
+    forms = forms_of(services.workspace(), model, builds, [one.answer.graph for one in answers.values() if one.answer])
+    start = _form_of(target, model, forms) or forms[0]
+    mark = f"{model.digest[:12]}-{target.backend if target else ''}"
     titles = [form.title for form in forms]
-    title = st.segmented_control("Form", titles, default=titles[0], required=True) if len(forms) > 1 else titles[0]
+    title = start.title
+    if len(forms) > 1:
+        title = st.segmented_control("Form", titles, default=start.title, required=True, key=f"form-{mark}")
     form = next((form for form in forms if form.title == title), forms[0])
-    signature = model.signature(_shown_signature(model))
+    signature = model.signature(shown_signature(model))
     try:
         graph = op_graph_of(form, signature)
     except EngineRoomError as error:
@@ -100,8 +115,30 @@ def show_graph(model: Model, builds: list[Build]) -> None:
     if len(forms) == 1:
         st.caption(f"As uploaded, {model.format.label}" + (f", signature {signature.name}" if len(model.signatures) > 1 else ""))
     if graph.layers:
-        op_graph(f"{model.digest[:12]}-{signature.name}-{title}", graph)
+        about = {name: one for name, one in answers.items() if _form_of(one, model, forms) == form}
+        op_graph(f"{model.digest[:12]}-{signature.name}-{title}", graph, _colours(about, target, f"{mark}-{title}"))
     else:
         st.caption("There is no operation in it: its outputs are constants.")
     for note in graph.notes[:5]:
         st.caption(note)
+
+
+def _form_of(target: Target | None, model: Model, forms: list[ModelForm]) -> ModelForm | None:
+    """The form that a target was asked about."""
+    if target is None or target.answer is None:
+        return None
+    path = path_of(services.workspace(), model, target.answer.graph)
+    return next((form for form in forms if form.path in (path, path.parent)), None)
+
+
+def _colours(about: Mapping[str, Target], target: Target | None, mark: str) -> Told | None:
+    """What to colour the graph by: one of the targets that were asked about it, or None for kinds of op."""
+    if not about:
+        return None
+    titles = {KINDS: "Kind of op"} | {name: f"{one.title} takes" for name, one in about.items()}
+    start = target.backend if target and target.backend in about else KINDS
+    chosen = st.segmented_control(
+        "Colours", list(titles), default=start, format_func=titles.__getitem__, required=True, key=f"colours-{mark}"
+    )
+    one = about.get(chosen or KINDS)
+    return Told(backend=one.backend, title=one.title, nodes=one.answer.support.nodes) if one and one.answer else None

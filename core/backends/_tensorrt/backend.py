@@ -10,7 +10,6 @@ from pathlib import Path
 from core.backends._config import checked_options
 from core.backends._engine import built
 from core.backends._tensorrt import cuda
-from core.backends._tensorrt.aliases import NO_ALIASES, Aliases
 from core.backends._tensorrt.availability import availability
 from core.backends._tensorrt.build import BuildFacts, Job, build_plan, check_capabilities, check_gpu
 from core.backends._tensorrt.build_log import layers_json, read_memory
@@ -22,6 +21,7 @@ from core.backends._tensorrt.log import Log, warning_notes
 from core.backends._tensorrt.mapping import engine_graph
 from core.backends._tensorrt.measure import gpu_times
 from core.backends._tensorrt.options import read_settings
+from core.backends._tensorrt.preflight import preflight
 from core.backends._tensorrt.product import Product
 from core.backends._tensorrt.session import PLAN, TensorRTSession, checked_arrays, loaded, opened
 from core.backends._tensorrt.versions import device_memory_bytes
@@ -37,7 +37,9 @@ from core.benchmark.measurement import Protocol
 from core.graph.engine_graph import EngineGraph
 from core.graph.memory import EngineMemory
 from core.graph.source import SourceGraph
+from core.graph.support import Support
 from core.models.model import Format, Source
+from core.onnxio.aliases import NO_ALIASES, Aliases
 from core.onnxio.file import read_onnx
 from core.precision.requested import nodes_to_hold_in_fp32
 from core.precision.target import parse_target
@@ -68,6 +70,7 @@ class TensorRTBackend:
     accepts: tuple[Format, ...] = (Format.ONNX,)
     precisions: tuple[Precision, ...] = tuple(Precision)
     simplifies: bool = True
+    asked_about: tuple[Format, ...] = (Format.ONNX,)
 
     def __init__(self, product: Product) -> None:
         self.product = product
@@ -81,6 +84,10 @@ class TensorRTBackend:
 
     def target(self, version: str | None) -> str:
         return self.product.target(version)
+
+    def preflight(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Support:
+        options = checked_options(self, replace(config, device=next(iter(self.product.builds_on))))
+        return preflight(self.product, source, str(options["plugins"]), report)
 
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         options = checked_options(self, config)

@@ -8,8 +8,8 @@ from typing import Any
 
 import onnx
 
-from core.backends._tensorrt.aliases import NO_ALIASES, Aliases, alias_nodes
 from core.graph.source import SourceGraph, nodes_of_onnx
+from core.onnxio.aliases import NO_ALIASES, Aliases, alias_nodes
 from core.onnxio.file import read_onnx
 
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from core.backends._tensorrt.aliases import NO_ALIASES, Aliases
 from core.backends._tensorrt.build_log import UNREAD
 from core.base.dtypes import dtype_in
 from core.base.errors import BuildFailed
 from core.graph.engine_graph import Layer, LayerTensor
+from core.onnxio.aliases import NO_ALIASES, Aliases
 
 # NVIDIA cuts a layer's metadata near this length, and the last entry with it.
 METADATA_LIMIT = 3_900

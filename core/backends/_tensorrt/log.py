@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.backends._tensorrt.aliases import NO_ALIASES, Aliases
 from core.backends._tensorrt.build_log import LAYERS, is_about_memory
 from core.base.errors import BuildFailed, EngineRoomError, RunFailed, Unavailable, UnsupportedOps
+from core.onnxio.aliases import NO_ALIASES, Aliases
 
 _LEVELS = ("internal error", "error", "warning", "info", "verbose")
 # What CUDA's error codes say against the machine itself: reason and hint.

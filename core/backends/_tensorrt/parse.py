@@ -28,7 +28,7 @@ def parse(trt: Any, network: Any, logger: Any, log: Log, graph: Graph, version: 
     parser = trt.OnnxParser(network, logger)
     if not graph.parse_with(parser):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
-        refusals = list(dict.fromkeys(_refusal(error, graph, version) for error in errors))
+        refusals = list(dict.fromkeys(refusal_of(error, graph, version) for error in errors))
         raise parse_failure(refusals, () if version.subgraphs else _unsupported(parser, graph), log)
 
 
@@ -68,7 +68,7 @@ def parse_failure(refusals: Sequence[Refusal], unsupported: Iterable[tuple[str, 
     return BuildFailed(f"{log.title} could not read the graph: {told}", hint=CHANGE_HINT, detail=log.tail())
 
 
-def _refusal(error: Any, graph: Graph, version: Features) -> Refusal:
+def refusal_of(error: Any, graph: Graph, version: Features) -> Refusal:
     reason = graph.aliases.restore(clean(error.desc() or "no description"))
     if reason == "false":  # the check of an op that has no translation is just that
         reason = NO_TRANSLATION

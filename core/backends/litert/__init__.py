@@ -18,12 +18,14 @@ from core.backends._inputs import as_text, check_inputs
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.litert._graph import engine_graph
+from core.backends.litert._preflight import FLEX_HINT, preflight
 from core.base.availability import Availability, from_packages, installed_versions
 from core.base.errors import BuildFailed, InvalidRequest, RunFailed
 from core.base.precision import Precision
 from core.base.progress import Progress, Report
 from core.base.tensors import Array, Session, Tensors
 from core.graph.engine_graph import EngineGraph
+from core.graph.support import Support
 from core.models.model import Format, Source
 
 _MODEL = "model.tflite"
@@ -40,12 +42,17 @@ class LiteRTBackend:
     )
     precisions: tuple[Precision, ...] = (Precision.FP32,)
     simplifies = False
+    asked_about: tuple[Format, ...] = (Format.TFLITE,)
 
     def availability(self) -> Availability:
         return from_packages(self.title, _PACKAGE)
 
     def target(self, version: str | None) -> None:
         return None
+
+    def preflight(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Support:
+        checked_options(self, config)
+        return preflight(source, report)
 
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         checked_options(self, config)
@@ -139,7 +146,7 @@ def _uses_xnnpack(engine: Engine) -> bool:
 
 def _hint(detail: str) -> str:
     if "Select TensorFlow op" in detail or "Flex" in detail:
-        return "Its TensorFlow ops need the Flex delegate, which LiteRT's package lacks: convert with built-in ops alone."
+        return FLEX_HINT
     return "The model uses a custom op." if "custom op" in detail.lower() else ""
 
 

@@ -16,6 +16,7 @@ from core.backends._errors import told_as
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.onnxruntime._layers import engine_graph, fixed_axes, mean_times, profiled
+from core.backends.onnxruntime._preflight import preflight
 from core.backends.onnxruntime._sessions import OnnxRuntimeSession, create_session, imported, session_options, told_settings
 from core.base.availability import Availability, from_packages, installed_version, installed_versions
 from core.base.errors import BuildFailed, EngineRoomError, RunFailed
@@ -25,6 +26,7 @@ from core.base.serialization import read_json, write_json
 from core.base.tensors import Tensors
 from core.graph.engine_graph import EngineGraph
 from core.graph.source import SourceGraph, drop_fed_weights, is_quantized, nodes_of_onnx
+from core.graph.support import Support
 from core.models.model import Format, Source
 from core.onnxio.file import EXTERNAL_ABOVE_BYTES, external_files, read_onnx
 from core.onnxio.walk import name_nodes, op_counts
@@ -49,6 +51,7 @@ class OnnxRuntime:
     variants: tuple[Variant, ...] = (Variant(name="", title="ONNX Runtime"),)
     precisions: tuple[Precision, ...] = (Precision.FP32, Precision.FP16, Precision.INT8)
     simplifies: bool = False
+    asked_about: tuple[Format, ...] = (Format.ONNX,)
     options: tuple[Option, ...] = (
         Option(
             name="graph_optimization",
@@ -77,6 +80,10 @@ class OnnxRuntime:
 
     def target(self, version: str | None) -> str:
         return "onnxruntime"
+
+    def preflight(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Support:
+        checked_options(self, config)
+        return preflight(source, report)
 
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         options = checked_options(self, config)

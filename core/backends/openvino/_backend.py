@@ -14,6 +14,7 @@ from core.backends._errors import told_as
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.openvino._layers import APPENDABLE_KINDS, RuntimeGraph, Shape, is_quantized, mean_times, nodes_of_model
+from core.backends.openvino._preflight import preflight
 from core.backends.openvino._reading import Ports, dtype_of, find_ports, imported, narrow_shapes, read_model, refusal, told
 from core.backends.openvino._sessions import AS_TYPED, HINTS, OpenVinoSession, compile_properties, is_typed
 from core.base.availability import Availability, from_packages, installed_versions
@@ -25,6 +26,7 @@ from core.base.tensors import Tensors
 from core.graph.engine_graph import EngineGraph
 from core.graph.mapping import with_sources
 from core.graph.source import SourceGraph, nodes_of_onnx
+from core.graph.support import Support
 from core.models.model import Format, Source
 from core.onnxio.file import read_onnx
 
@@ -45,6 +47,7 @@ class OpenVino:
     variants: tuple[Variant, ...] = (Variant(name="", title="OpenVINO"),)
     precisions: tuple[Precision, ...] = (Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8)
     simplifies: bool = False
+    asked_about: tuple[Format, ...] = (Format.ONNX,)
     options: tuple[Option, ...] = (
         Option(
             name="performance_hint",
@@ -70,6 +73,10 @@ class OpenVino:
         """INT8 comes from quantized ops: of an ONNX graph that was lowered, or of the user's own .tflite file."""
         quantized = formats[-1] is Format.ONNX or tuple(formats) == (Format.TFLITE,)
         return tuple(precision for precision in self.precisions if quantized or precision is not Precision.INT8)
+
+    def preflight(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Support:
+        checked_options(self, config)
+        return preflight(source, folder, report)
 
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         options = checked_options(self, config)

@@ -18,7 +18,7 @@ _WARM_UP_RUNS = 3
 _NOT_LAYERS = frozenset({"Input", "Output", "Const"})
 # Layers that may end in a bias or an activation of which OpenVINO does not tell.
 APPENDABLE_KINDS = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul"})
-_NOT_NODES = frozenset({"Parameter", "Result", "Constant"})
+NOT_NODES = frozenset({"Parameter", "Result", "Constant"})
 # Runtime information that `Layer` has a field for, or that says nothing without a profile.
 _KNOWN_FACTS = frozenset(
     {
@@ -87,7 +87,7 @@ class RuntimeGraph:
 
     def claims(self, source: SourceGraph) -> dict[str, set[str]]:
         """Source nodes that each layer says it was made from, by layer name."""
-        nodes = _nodes_by_operation(self._model, source)
+        nodes = nodes_by_operation(self._model, source)
         origins = {self.names[op.get_friendly_name()]: _fact(op, "originalLayersNames").split(",") for op in self._ops}
         return {layer: {node for origin in found for node in nodes.get(origin, ())} for layer, found in origins.items()}
 
@@ -139,7 +139,7 @@ def _shape(known: Any, elsewhere: Shape | None) -> Shape | None:
 
 def nodes_of_model(model: Any) -> SourceGraph:
     """The operations of a model that OpenVINO read from a format of which it keeps no node names."""
-    ops = [op for op in model.get_ordered_ops() if op.get_type_name() not in _NOT_NODES]
+    ops = [op for op in model.get_ordered_ops() if op.get_type_name() not in NOT_NODES]
     constants = [op for op in model.get_ordered_ops() if op.get_type_name() == "Constant"]
     return SourceGraph(
         nodes=tuple(
@@ -170,7 +170,7 @@ def mean_times(session: OpenVinoSession, graph: RuntimeGraph, inputs: Tensors, r
     return {name: milliseconds / runs for name, milliseconds in total.items()}
 
 
-def _nodes_by_operation(model: Any, source: SourceGraph) -> dict[str, set[str]]:
+def nodes_by_operation(model: Any, source: SourceGraph) -> dict[str, set[str]]:
     """Names of the source nodes that each operation carries out, by the operation's name.
 
     That is the node whose tensor it writes, or the one of its name. Where a node became several operations, the first
@@ -184,7 +184,7 @@ def _nodes_by_operation(model: Any, source: SourceGraph) -> dict[str, set[str]]:
         written = [producer[name] for port in op.outputs() for name in port.get_names() if name in producer]
         if working := {node.name for node in (at_work(node, producer) for node in written) if node.op not in PASSING_OPS}:
             found[own] = working
-        elif op.get_type_name() not in _NOT_NODES and len(reads[own]) == 1:
+        elif op.get_type_name() not in NOT_NODES and len(reads[own]) == 1:
             found.setdefault(own, reads[own])
         for port in op.inputs():
             reads[port.get_source_output().get_node().get_friendly_name()] |= found.get(own, set())

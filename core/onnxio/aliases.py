@@ -31,6 +31,11 @@ class Aliases:
         """The nodes whose aliases are in a text."""
         return tuple(self.names[alias] for alias in self._pattern.findall(told) if alias in self.names)
 
+    def mentioned(self, text: str) -> str | None:
+        """The first alias in a text; None when there is none."""
+        found = self._pattern.search(text)
+        return found.group() if found else None
+
     def restore(self, text: str) -> str:
         """A text of the builder's with the real names in place of the aliases."""
         return self._pattern.sub(lambda found: self.names.get(found.group(), found.group()), text)

@@ -1,0 +1,114 @@
+"""What a preflight comes to: a line a target, and for each refused node what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.base.units import plural
+from core.graph.support import NodeSupport, Verdict
+from core.preflight.answer import Answer, Preflight, Target
+from core.request.paths import path_title
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Nodes that a target does not take, for one reason.
+
+    Attributes:
+        advice: What may help, as sentences; none where nothing is known to.
+        between: "regions 1 and 2" that the first of them stands between; empty for none.
+    """
+
+    op: str
+    verdict: Verdict
+    reason: str
+    nodes: tuple[NodeSupport, ...]
+    advice: tuple[str, ...]
+    between: str = ""
+
+
+def verdict_text(target: Target) -> str:
+    """One line: `takes all 43 nodes`."""
+    if target.answer is None:
+        return f"no answer: {target.failure.message if target.failure else 'it was not asked'}"
+    support = target.answer.support
+    total = len(support.nodes)
+    if not total:
+        return "takes it: the graph has no node"
+    if support.complete:
+        return f"takes all {plural(total, 'node')}" if total > 1 else "takes its one node"
+    refused, unknown = len(support.of(Verdict.REFUSED)), len(support.of(Verdict.UNKNOWN))
+    said = [f"refuses {refused} of {plural(total, 'node')}"] if refused else []
+    said += [f"{unknown} not told"] if unknown else []
+    return ", ".join(said)
+
+
+def regions_text(answer: Answer) -> str:
+    """What the supported nodes come to, as engines: `2 regions, parted by 1 node`."""
+    support = answer.support
+    if not support.regions:
+        return "no region"
+    parted = f", parted by {plural(len(support.cuts), 'node')}" if support.cuts else ""
+    return f"{plural(support.regions, 'region')}{parted}"
+
+
+def problems(preflight: Preflight, target: Target) -> list[Problem]:
+    """What a target does not take, the same op and reason together, refusals first."""
+    if target.answer is None:
+        return []
+    groups: dict[tuple[str, str, Verdict, tuple[str, ...], str], list[NodeSupport]] = {}
+    for node in target.answer.support.not_taken:
+        key = (node.op, node.reason, node.verdict, _advice(preflight, target, node), between_text(node))
+        groups.setdefault(key, []).append(node)
+    found = [
+        Problem(op=op, reason=reason, verdict=verdict, advice=advice, between=between, nodes=tuple(nodes))
+        for (op, reason, verdict, advice, between), nodes in groups.items()
+    ]
+    return sorted(found, key=lambda problem: problem.verdict is not Verdict.REFUSED)
+
+
+def between_text(node: NodeSupport) -> str:
+    """`regions 1 and 2`; empty for a node that stands between none."""
+    if not node.stands_between:
+        return ""
+    numbers = sorted({*node.before, *node.after})
+    return f"regions {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
+
+
+def _advice(preflight: Preflight, target: Target, node: NodeSupport) -> tuple[str, ...]:
+    """The backend's own hint, and the targets that do take the node."""
+    found = [node.hint] if node.hint else []
+    if node.verdict is Verdict.REFUSED and (takers := _takers(preflight, target, node.name)):
+        whole = [taker for taker in takers if taker.takes_all]
+        if whole:
+            found.append(f"{_titles(whole)} {'takes' if len(whole) == 1 else 'take'} the whole model: {_paths(whole)}.")
+        else:
+            found.append(f"{_titles(takers)} {'takes' if len(takers) == 1 else 'take'} this node, though not the whole model.")
+    return tuple(found)
+
+
+def _takers(preflight: Preflight, target: Target, name: str) -> list[Target]:
+    """Other targets that were asked about the same graph and take the node."""
+    graph = target.answer.graph.artifact if target.answer else None
+    return [
+        other
+        for other in preflight.targets
+        if other is not target
+        and other.answer is not None
+        and other.answer.graph.artifact == graph
+        and _taken(other.answer, name)
+    ]
+
+
+def _taken(answer: Answer, name: str) -> bool:
+    return any(node.name == name and node.verdict is Verdict.TAKEN for node in answer.support.nodes)
+
+
+def _titles(targets: Sequence[Target]) -> str:
+    titles = [target.title for target in targets]
+    return titles[0] if len(titles) == 1 else f"{', '.join(titles[:-1])} and {titles[-1]}"
+
+
+def _paths(targets: Sequence[Target]) -> str:
+    return ", ".join(f"{path_title(target.path)} ({target.path})" for target in targets)

@@ -1,0 +1,113 @@
+"""Asks TensorRT's parser which nodes it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import onnx
+
+from core.backends._preflight import Refusal, told_by
+from core.backends._tensorrt.graph import Graph
+from core.backends._tensorrt.log import Log, make_logger, start_failure
+from core.backends._tensorrt.parse import CHANGE_HINT, NO_TRANSLATION, refusal_of
+from core.backends._tensorrt.plugins import load_plugins
+from core.backends._tensorrt.product import Product
+from core.backends._tensorrt.versions import Features, network_flags
+from core.base.availability import installed_versions
+from core.base.children.nodes import at_node
+from core.base.progress import Report
+from core.graph.source import nodes_of_onnx
+from core.graph.support import Support
+from core.models.model import Source
+from core.onnxio.aliases import Aliases
+from core.onnxio.parts import Types
+
+_PARSED = re.compile(r"(?:Parsing node|While parsing node number \d+).*?(\w+) \[(\w+)")
+_ABOUT_OP = re.compile(r"[Pp]lugin|importer|" + re.escape(NO_TRANSLATION))
+_ABOUT_TYPE = re.compile(r"convert ONNX da[tr][ea] type|convertDtype|convertOnnxWeights", re.IGNORECASE)
+PLUGIN_HINT = "Give a library with a plugin for {op} by the option `plugins`."
+TYPE_HINT = "Cast to a type that it takes before this node: float32, float16, bfloat16, int8, int32, int64 or bool."
+
+
+class _Watched(Log):
+    """Tells at which node the parser is, should it crash there."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title=title)
+        self.names = Aliases(names={})
+
+    def take(self, level: int, text: str) -> None:
+        super().take(level, text)
+        if found := _PARSED.search(text):
+            at_node(found[2], self.names.name(found[1]))
+
+
+def preflight(product: Product, source: Source, plugins: str, report: Report) -> Support:
+    """What the parser takes.
+
+    Args:
+        plugins: See `load_plugins`.
+
+    Raises:
+        Unavailable: TensorRT is not here, or wants a GPU that is not.
+        BrokenModel: The model cannot be read.
+    """
+    trt = product.imported()
+    version = product.features_of(trt)
+    log = _Watched(product.title)
+    logger = make_logger(trt, log)
+    load_plugins(trt, logger, plugins, version)
+    try:
+        builder = trt.Builder(logger)
+    except TypeError as error:  # pybind11: the factory returned nothing
+        raise start_failure(log, "start its builder") from error
+
+    def judge(model: onnx.ModelProto, types: Types, aliases: Aliases) -> Sequence[Refusal]:
+        log.names = aliases
+        network = builder.create_network(network_flags(trt, version))  # the parser does not keep it alive
+        parser = trt.OnnxParser(network, logger)
+        graph = Graph(path=source.path, source=nodes_of_onnx(model), content=model.SerializeToString())
+        return _refusals(parser, graph, version, aliases)
+
+    nodes, notes = told_by(source.path, product.title, judge, report)
+    return Support(
+        nodes=nodes,
+        notes=notes,
+        way=f"Asked the ONNX parser of {product.title} {trt.__version__}. It tells what can be read into a network; the build, "
+        "which looks for kernels, may still refuse.",
+        versions={product.name: trt.__version__, **installed_versions("onnx")},
+    )
+
+
+def _refusals(parser: Any, graph: Graph, version: Features, aliases: Aliases) -> Sequence[Refusal]:
+    if version.subgraphs:
+        taken = parser.supports_model_v2(graph.bytes(), str(graph.path))
+    else:
+        taken, parts = parser.supports_model(graph.bytes(), str(graph.path))
+    if taken:
+        return ()
+    errors = [refusal_of(parser.get_error(index), graph, version) for index in range(parser.num_errors)]
+    found = [_refusal(error.op, error.node, error.reason, aliases) for error in errors]
+    if found:
+        return found
+    if version.subgraphs:
+        parts = [(parser.get_subgraph_nodes(index), False) for index in range(parser.num_subgraphs)]
+    inside = {index for indices, _ in parts for index in indices}
+    left_out = [node.name for index, node in enumerate(graph.source.nodes) if index not in inside]
+    return [
+        Refusal(name, "the parser leaves it out of every part that it takes, and gives no reason", CHANGE_HINT)
+        for name in left_out
+    ]
+
+
+def _refusal(op: str, node: str, reason: str, aliases: Aliases) -> Refusal:
+    """A parser error; a node inside another is told by that one's alias."""
+    alias = aliases.mentioned(node)
+    told = reason if not node or node == alias else f"{reason} (at {node})"
+    if _ABOUT_OP.search(reason):
+        return Refusal(alias, told, PLUGIN_HINT.format(op=op), is_final=True)
+    if _ABOUT_TYPE.search(reason):
+        return Refusal(alias, told, TYPE_HINT, is_final=True)
+    return Refusal(alias, told, CHANGE_HINT)

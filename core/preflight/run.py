@@ -1,0 +1,165 @@
+"""Asks the targets about a stored model: each in a process of its own, each answer kept for the next time."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from core.backends.base import OptionValue, backend_named
+from core.base.availability import installed_versions
+from core.base.children.call import Child, NoAnswer
+from core.base.children.nodes import last_node
+from core.base.errors import EngineRoomError, Failure, StageCrashed, StoreFailed
+from core.base.progress import Progress, Report, silent
+from core.base.serialization import read_json, write_json
+from core.models.model import Format, Model
+from core.preflight.answer import ANSWER, Answer, Preflight, Target, Unasked
+from core.preflight.ask import Question, ask
+from core.request.build_request import BuildRequest
+from core.request.paths import BuildPath, conversion_between
+from core.stages.all_stages import all_stages
+from core.stages.build import backend_version
+from core.stages.child import QUIET, run_stage
+from core.stages.stage import Prepared, Task, as_stored, preparations_in, recipe_key
+from core.storage.builds import REQUEST_FILE, StageName
+from core.storage.workspace import Workspace
+
+SECONDS = 900.0  # for one target; a question takes seconds
+
+Options = Mapping[str, Mapping[str, OptionValue]]
+
+
+def preflight(
+    workspace: Workspace,
+    model: Model,
+    paths: Sequence[BuildPath],
+    *,
+    signature: str | None = None,
+    options: Options | None = None,
+    unasked: Sequence[Unasked] = (),
+    report: Report = silent,
+) -> Preflight:
+    """What the targets at the ends of these paths take of a model; one that fails or crashes fails alone.
+
+    Args:
+        paths: As `targets_for` gives them.
+        options: Of backends by their name, where they differ from the defaults: plugins, for one.
+    """
+    asking = _Asking(workspace=workspace, model=model, signature=signature, options=options or {})
+    targets = []
+    for place, path in enumerate(paths):
+        title = backend_named(path.backend).title
+
+        def tell(step: Progress, place: int = place, title: str = title) -> None:
+            report(Progress(message=f"{title}: {step.message}", fraction=(place + (step.fraction or 0.0)) / len(paths)))
+
+        targets.append(asking.target(path, tell))
+    return Preflight(
+        model=model.digest, signature=model.signature(signature).name, targets=tuple(targets), unasked=tuple(unasked)
+    )
+
+
+def answer_folders(
+    workspace: Workspace, model: Model, paths: Sequence[BuildPath], *, signature: str | None = None
+) -> dict[str, Path]:
+    """Where the answers lie that are kept, by backend; nothing is asked, and the model is not opened."""
+    asking = _Asking(workspace=workspace, model=model, signature=signature, options={})
+    return {path.backend: folder for path in paths if (folder := workspace.artifact(asking.key(path)))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asking:
+    """Attributes:
+    prepared: What was made of the model, by the formats on the way.
+    """
+
+    workspace: Workspace
+    model: Model
+    signature: str | None
+    options: Options
+    prepared: dict[tuple[Format, ...], dict[StageName, Prepared]] = field(default_factory=dict)
+
+    def target(self, path: BuildPath, report: Report) -> Target:
+        try:
+            return Target.of(path, answer=self.known(path) or self._asked(path, report))
+        except EngineRoomError as error:
+            return Target.of(path, failure=Failure.of(error))
+
+    def known(self, path: BuildPath) -> Answer | None:
+        folder = self.workspace.artifact(self.key(path))
+        if folder is None:
+            return None
+        with suppress(StoreFailed):  # just deleted
+            answer = read_json(Answer, folder / ANSWER)
+            return answer if answer.is_whole(self.workspace) else None
+        return None
+
+    def _request(self, path: BuildPath) -> BuildRequest:
+        return BuildRequest(
+            model=self.model.digest,
+            path=path.id,
+            signature=self.model.signature(self.signature).name,
+            options=dict(self.options.get(path.backend, {})),
+        )
+
+    def key(self, path: BuildPath) -> str:
+        """Of all that decides the answer; the model's own bytes are in its digest, so that it need not be opened."""
+        request = self._request(path)
+        packages = [name for step in pairwise(path.formats) for name in conversion_between(*step).packages]
+        recipe = {
+            "step": "preflight",
+            "model": request.model,
+            "path": request.path,
+            "signature": request.signature,
+            "options": request.options,
+        }
+        return recipe_key(recipe, {**backend_version(path.backend), **installed_versions(*packages, "onnx", "onnxslim")})
+
+    def _asked(self, path: BuildPath, report: Report) -> Answer:
+        request = self._request(path)
+        made = self._preparations(path, report)
+        graph = made.get(StageName.CONVERT) or as_stored(self.model, request.signature)
+        asked = made.get(StageName.SIMPLIFY, graph) if backend_named(path.backend).simplifies else graph
+        question = Question(key=self.key(path), request=request, graph=graph, asked=asked)
+        title = backend_named(path.backend).title
+        if outlived := self.workspace.artifact(question.key):  # its conversion was deleted
+            shutil.rmtree(outlived, ignore_errors=True)
+        try:
+            Child(environment=QUIET, seconds=SECONDS).call(ask, self.workspace.root, question, report)
+        except NoAnswer as end:
+            raise _crashed(title, end) from None
+        folder = self.workspace.artifact(question.key)
+        if folder is None:
+            raise StoreFailed(f"The answer of {title} was deleted.", hint="Ask again.")
+        return read_json(Answer, folder / ANSWER)
+
+    def _preparations(self, path: BuildPath, report: Report) -> dict[StageName, Prepared]:
+        """What the stages before a build make of the model, as a build by this path would have them made."""
+        done = self.prepared.setdefault(path.formats, {})
+        task = Task(request=self._request(path), model=self.model)
+        wanted = [name for name in (StageName.CONVERT, StageName.SIMPLIFY) if all_stages()[name].when(task) and name not in done]
+        if not wanted:
+            return done
+        with self.workspace.partial_folder("preflight-") as folder:
+            write_json(folder / REQUEST_FILE, task.request)
+            for name, prepared in done.items():
+                write_json(folder / f"{name.value}.json", prepared)
+            for name in wanted:
+                run_stage(name, folder, report)
+            done.update(preparations_in(folder))
+        return done
+
+
+def _crashed(title: str, end: NoAnswer) -> StageCrashed:
+    found = last_node(end.log)
+    where = f" The last node that it was at: {found[0]} {found[1]}." if found else " It was at no node that it told."
+    hint = "Take that node out as a small file (--subgraph) to try it alone" if found else "The details may tell why"
+    return StageCrashed(
+        f"The process that asked {title} {end.ending.words}.{where}",
+        hint=f"{hint}; the other targets' answers are not touched by it.",
+        detail=end.log,
+    )
