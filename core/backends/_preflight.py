@@ -52,8 +52,14 @@ class Judge(Protocol):
     def __call__(self, model: onnx.ModelProto, types: Types, aliases: Aliases) -> Sequence[Refusal]: ...
 
 
-def told_by(path: Path, title: str, judge: Judge, report: Report) -> tuple[tuple[NodeSupport, ...], tuple[str, ...]]:
+def told_by(
+    path: Path, title: str, judge: Judge, report: Report, doubts: Judge | None = None
+) -> tuple[tuple[NodeSupport, ...], tuple[str, ...]]:
     """What a runtime says of every node of an ONNX file, with the regions of those that it takes; and notes.
+
+    Args:
+        doubts: Asked once about what is left when the runtime takes it: of a node that it doubts nothing is told, unless that
+            is final.
 
     Raises:
         BrokenModel: The file cannot be read.
@@ -62,7 +68,7 @@ def told_by(path: Path, title: str, judge: Judge, report: Report) -> tuple[tuple
     light = read_onnx(path, weights=False)
     source = nodes_of_onnx(light)
     asking = _Asking(read_onnx(path, external=False), dict(tensor_types(light)), title, judge)
-    told = asking.run(report)
+    told = asking.run(report, doubts)
     return with_regions([told[node.name] for node in source.nodes], source), tuple(asking.notes)
 
 
@@ -96,7 +102,7 @@ class _Asking:
             f"{alias}_in{place}": told for alias, held in zip(self.nodes, inner, strict=True) for place, told in enumerate(held)
         }
 
-    def run(self, report: Report) -> dict[str, NodeSupport]:
+    def run(self, report: Report, doubts: Judge | None) -> dict[str, NodeSupport]:
         """What is told of each node, by its own name."""
         for asked in range(MOST_ROUNDS):
             left = self._left()
@@ -109,6 +115,7 @@ class _Asking:
             )
             refusals = self.judge(self.model, self.types, self.aliases)
             if not refusals:
+                self._doubt(doubts)
                 break
             named = {refusal.node: refusal for refusal in refusals if refusal.node in left} or self._one_by_one(left, refusals)
             if not named:
@@ -119,6 +126,12 @@ class _Asking:
         else:
             self._unknown(self._left(), f"{self.title} refused other nodes {MOST_ROUNDS} times, and was not asked again.")
         return {self.aliases.names[alias]: self._told(alias) for alias in self.nodes}
+
+    def _doubt(self, doubts: Judge | None) -> None:
+        for doubt in doubts(self.model, self.types, self.aliases) if doubts else ():
+            if doubt.node:
+                verdict = Verdict.REFUSED if doubt.is_final else Verdict.UNKNOWN
+                self.found[doubt.node] = (verdict, self._worded(doubt.reason), doubt.hint)
 
     def _left(self) -> list[str]:
         return [node.name for node in self.model.graph.node]

@@ -81,7 +81,8 @@ def _with_all_nodes(support: Support, path: Path, title: str) -> Support:
     note = (
         f"{title} was asked about the simplified graph, as builds for it get it: {kept} of {plural(len(nodes), 'node')} are left."
     )
-    return replace(support, nodes=(*nodes, *_of_simplifying(told.values())), notes=(note, *support.notes))
+    notes = (note, *support.notes) if kept < len(nodes) else support.notes
+    return replace(support, nodes=(*nodes, *_of_simplifying(told.values())), notes=notes)
 
 
 def _of_simplifying(nodes: Iterable[NodeSupport]) -> Iterator[NodeSupport]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,7 @@ def op_graph(name: str, graph: EngineGraph, told: Told | None = None) -> None:
     """
     rows, edges = layer_rows(graph), layer_edges(graph)
     key = f"ops-{name}"
-    position, shows_all = links.position(NODE, len(rows)) or 1, shows_whole(key)
+    position, shows_all = links.position(NODE, len(rows)) or _first(rows, told), shows_whole(key)
     part = whole(len(rows), edges) if shows_all else neighbourhood(len(rows), edges, position, RADIUS)
     drawn, detail = st.columns([5, 2], gap="medium")
     with drawn:
@@ -62,6 +63,12 @@ def op_graph(name: str, graph: EngineGraph, told: Told | None = None) -> None:
         draw(_component, key, data, rows, select, lambda _: None, missing="No operation has “{}” in its name or kind.")
     with detail:
         _detail(graph, position, told)
+
+
+def _first(rows: Sequence[LayerRow], told: Told | None) -> int:
+    """What is selected before anything was chosen: the first operation that the target refuses, else the first of all."""
+    verdicts = told.verdicts if told else {}
+    return next((row.position for row in rows if verdicts.get(row.name) is Verdict.REFUSED), 1)
 
 
 def select(position: int) -> None:

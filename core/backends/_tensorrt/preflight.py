@@ -14,15 +14,19 @@ from core.backends._tensorrt.log import Log, make_logger, start_failure
 from core.backends._tensorrt.parse import CHANGE_HINT, NO_TRANSLATION, refusal_of
 from core.backends._tensorrt.plugins import load_plugins
 from core.backends._tensorrt.product import Product
+from core.backends._tensorrt.trial import Trials
 from core.backends._tensorrt.versions import Features, network_flags
 from core.base.availability import installed_versions
 from core.base.children.nodes import at_node
+from core.base.profile import ShapeProfile
 from core.base.progress import Report
 from core.graph.source import nodes_of_onnx
 from core.graph.support import Support
 from core.models.model import Source
 from core.onnxio.aliases import Aliases
+from core.onnxio.file import read_onnx
 from core.onnxio.parts import Types
+from core.onnxio.types import tensor_types
 
 _PARSED = re.compile(r"(?:Parsing node|While parsing node number \d+).*?(\w+) \[(\w+)")
 _ABOUT_OP = re.compile(r"[Pp]lugin|importer|" + re.escape(NO_TRANSLATION))
@@ -71,14 +75,30 @@ def preflight(product: Product, source: Source, plugins: str, report: Report) ->
         graph = Graph(path=source.path, source=nodes_of_onnx(model), content=model.SerializeToString())
         return _refusals(parser, graph, version, aliases)
 
-    nodes, notes = told_by(source.path, product.title, judge, report)
+    trials = _trials(trt, builder, logger, log, version, source) if "cpu" in product.builds_on else None
+    nodes, notes = told_by(source.path, product.title, judge, report, trials.doubts if trials else None)
+    how = ", then its builder about one node of each kind alone, and about the whole where that failed" if trials else ""
     return Support(
         nodes=nodes,
         notes=notes,
-        way=f"Asked the ONNX parser of {product.title} {trt.__version__}. It tells what can be read into a network; the build, "
-        "which looks for kernels, may still refuse.",
+        way=f"Asked the ONNX parser of {product.title} {trt.__version__} what it reads{how}. A build, which looks for kernels for "
+        "all the nodes together, may still be refused.",
         versions={product.name: trt.__version__, **installed_versions("onnx")},
     )
+
+
+def _trials(trt: Any, builder: Any, logger: Any, log: Log, version: Features, source: Source) -> Trials:
+    """With every open axis at the length that a build has by default."""
+    light = read_onnx(source.path, weights=False)
+    whole = len(light.graph.node)
+    profile = ShapeProfile().complete(source.signature)
+    shapes = {spec.name: profile.shape(spec) for spec in source.signature.inputs if spec.shape is not None}
+    for info in light.graph.input:
+        if info.name in shapes:
+            kind = info.type.tensor_type.elem_type
+            info.type.CopyFrom(onnx.helper.make_tensor_type_proto(kind, shapes[info.name]))
+    fixed = tensor_types(light)
+    return Trials(trt, builder, logger, log, version, path=str(source.path), fixed=fixed, whole=whole)
 
 
 def _refusals(parser: Any, graph: Graph, version: Features, aliases: Aliases) -> Sequence[Refusal]:
