@@ -16,7 +16,7 @@ import onnx
 
 from core.base.children.nodes import at_node
 from core.base.progress import Progress, Report
-from core.base.units import plural
+from core.base.units import listed, plural
 from core.graph.regions import with_regions
 from core.graph.source import nodes_of_onnx
 from core.graph.support import NodeSupport, Verdict
@@ -38,12 +38,14 @@ class Refusal:
         reason: In its words, that name in them.
         hint: What to do.
         is_final: It is about the op or a type as such, and would be told of the node wherever it stood.
+        is_of_op: It is about the op, of whatever type.
     """
 
     node: str | None
     reason: str
     hint: str = ""
     is_final: bool = False
+    is_of_op: bool = False
 
 
 class Judge(Protocol):
@@ -69,7 +71,7 @@ def told_by(
     source = nodes_of_onnx(light)
     asking = _Asking(read_onnx(path, external=False), dict(tensor_types(light)), title, judge)
     told = asking.run(report, doubts)
-    return with_regions([told[node.name] for node in source.nodes], source), tuple(asking.notes)
+    return with_regions([told[node.name] for node in source.nodes], source), asking.notes
 
 
 @dataclass
@@ -80,6 +82,8 @@ class _Asking:
         model: What has not been refused, under aliases; it shrinks.
         found: Verdict, reason and hint by alias.
         behind: Tensors that are inputs now, or depend on one.
+        assumed: Ops and names of nodes that make what a rank was assumed of.
+        untyped: Nodes that could not be asked about, as a type that they read is told by nothing.
     """
 
     model: onnx.ModelProto
@@ -88,7 +92,8 @@ class _Asking:
     judge: Judge
     found: dict[str, tuple[Verdict, str, str]] = field(default_factory=dict)
     behind: set[str] = field(default_factory=set)
-    notes: list[str] = field(default_factory=list)
+    assumed: list[str] = field(default_factory=list)
+    untyped: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         nodes_of_onnx(self.model)  # names them, as it did its light twin
@@ -125,7 +130,30 @@ class _Asking:
             self._refuse(named | self._alike(left, named), first=asked == 0)
         else:
             self._unknown(self._left(), f"{self.title} refused other nodes {MOST_ROUNDS} times, and was not asked again.")
+        self._ask_of_ops()
         return {self.aliases.names[alias]: self._told(alias) for alias in self.nodes}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if not self.assumed:
+            return ()
+        makers = listed(list(dict.fromkeys(self.assumed)), 3)
+        return (f"Nothing tells the shape of what these make, so it was asked about with the rank of what they read: {makers}.",)
+
+    def _ask_of_ops(self) -> None:
+        """Some ops are refused of whatever type: of nodes that read an unknown one, that much can be told."""
+        by_op: dict[str, Refusal | None] = {}
+        for alias in self.untyped:
+            node = self.nodes[alias]
+            op = op_name(node)
+            if op not in by_op:
+                assumed = {name: onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None) for name in reads(node)}
+                alone = Alone(self.model, {**assumed, **self.types}).model_of([node])
+                found = [refusal for refusal in self.judge(alone, self.types, self.aliases) if refusal.is_of_op]
+                by_op[op] = found[0] if found else None
+            if refusal := by_op[op]:
+                own = self._worded(refusal.reason.replace(refusal.node or alias, alias))
+                self.found[alias] = (Verdict.REFUSED, own, refusal.hint)
 
     def _doubt(self, doubts: Judge | None) -> None:
         for doubt in doubts(self.model, self.types, self.aliases) if doubts else ():
@@ -196,6 +224,7 @@ class _Asking:
                     [node.name], f"It reads {open_ends[0]} of {what}, of a type that nothing tells: it could not be asked about."
                 )
                 gone.add(node.name)
+                self.untyped.append(node.name)
                 makers.update(dict.fromkeys(filter(None, node.output), node.name))
             if node.name in gone or any(name in self.behind for name in reads(node)):
                 self.behind.update(node.output)
@@ -204,21 +233,29 @@ class _Asking:
 
     def _assume_ranks(self, gone: Collection[str]) -> None:
         """Gives what refused nodes make, where nothing tells its rank, that of what they read: OpenVINO wants one."""
-        still_read = {name for node in self.model.graph.node if node.name not in gone for name in reads(node)}
-        for alias in gone:
-            node = self.nodes[alias]
-            ranked = (
-                kind.tensor_type for name in node.input if (kind := self.types.get(name)) and kind.tensor_type.HasField("shape")
-            )
-            rank = next((len(kind.shape.dim) for kind in ranked), None)
-            for name in still_read.intersection(node.output):
+        read_with: dict[str, list[str]] = {}
+        for node in self.model.graph.node:
+            if node.name not in gone:
+                for name in node.input:
+                    read_with.setdefault(name, []).extend(node.input)
+        last = None
+        for alias, node in self.nodes.items():
+            if alias not in gone:
+                continue
+            for name in node.output:
+                if name not in read_with or name not in self.types or self._rank(name) is not None:
+                    continue
+                ranks = (self._rank(near) for near in (*node.input, *read_with[name]))
+                last = next((rank for rank in ranks if rank is not None), last)
                 kind = self.types[name]
-                if rank is not None and kind.WhichOneof("value") == "tensor_type" and not kind.tensor_type.HasField("shape"):
-                    self.types[name] = onnx.helper.make_tensor_type_proto(kind.tensor_type.elem_type, [None] * rank)
-                    what = f"{op_name(node)} {self.aliases.names[alias]}"
-                    self.notes.append(
-                        f"Nothing tells the shape of what {what} makes: its readers were asked about with rank {rank}."
-                    )
+                if last is not None and kind.WhichOneof("value") == "tensor_type":
+                    self.types[name] = onnx.helper.make_tensor_type_proto(kind.tensor_type.elem_type, [None] * last)
+                    self.assumed.append(f"{op_name(node)} {self.aliases.names[alias]}")
+
+    def _rank(self, name: str) -> int | None:
+        kind = self.types.get(name)
+        known = kind is not None and kind.tensor_type.HasField("shape")
+        return len(kind.tensor_type.shape.dim) if kind is not None and known else None
 
     def _unknown(self, chosen: Collection[str], reason: str, hint: str = "") -> None:
         for alias in chosen:

@@ -105,16 +105,16 @@ def _shell(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _keep_functions(whole: onnx.ModelProto, part: onnx.ModelProto) -> None:
-    """Gives a part the functions that it calls."""
-    if not whole.functions:
-        return
+    """Gives a part the functions that it calls, in their order."""
     known = {(function.domain, function.name): function for function in whole.functions}
-    pending = {(node.domain, node.op_type) for node in nodes(part)}
+    pending = {(node.domain, node.op_type) for node in nodes(part)} if known else set()
+    called = set()
     while pending:
-        function = known.pop(pending.pop(), None)
-        if function is not None:
-            part.functions.append(function)
-            pending |= {(node.domain, node.op_type) for node in function.node}
+        key = pending.pop()
+        if key in known and key not in called:
+            called.add(key)
+            pending |= {(node.domain, node.op_type) for node in known[key].node}
+    part.functions.extend(function for key, function in known.items() if key in called)
 
 
 def _keep(items: object, wanted: Callable[..., bool]) -> None:

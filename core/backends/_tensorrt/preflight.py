@@ -81,8 +81,8 @@ def preflight(product: Product, source: Source, plugins: str, report: Report) ->
     return Support(
         nodes=nodes,
         notes=notes,
-        way=f"Asked the ONNX parser of {product.title} {trt.__version__} what it reads{how}. A build, which looks for kernels for "
-        "all the nodes together, may still be refused.",
+        way=f"Asked the ONNX parser of {product.title} {trt.__version__} what it reads{how}. A build, which looks for kernels "
+        "for all the nodes together, may still be refused.",
         versions={product.name: trt.__version__, **installed_versions("onnx")},
     )
 
@@ -104,17 +104,16 @@ def _trials(trt: Any, builder: Any, logger: Any, log: Log, version: Features, so
 def _refusals(parser: Any, graph: Graph, version: Features, aliases: Aliases) -> Sequence[Refusal]:
     if version.subgraphs:
         taken = parser.supports_model_v2(graph.bytes(), str(graph.path))
+        parts = [parser.get_subgraph_nodes(index) for index in range(parser.num_subgraphs)]
     else:
-        taken, parts = parser.supports_model(graph.bytes(), str(graph.path))
+        taken, told = parser.supports_model(graph.bytes(), str(graph.path))
+        parts = [indices for indices, _ in told]
     if taken:
         return ()
     errors = [refusal_of(parser.get_error(index), graph, version) for index in range(parser.num_errors)]
-    found = [_refusal(error.op, error.node, error.reason, aliases) for error in errors]
-    if found:
-        return found
-    if version.subgraphs:
-        parts = [(parser.get_subgraph_nodes(index), False) for index in range(parser.num_subgraphs)]
-    inside = {index for indices, _ in parts for index in indices}
+    if errors:
+        return [_refusal(error.op, error.node, error.reason, aliases) for error in errors]
+    inside = {index for indices in parts for index in indices}
     left_out = [node.name for index, node in enumerate(graph.source.nodes) if index not in inside]
     return [
         Refusal(name, "the parser leaves it out of every part that it takes, and gives no reason", CHANGE_HINT)
@@ -127,7 +126,7 @@ def _refusal(op: str, node: str, reason: str, aliases: Aliases) -> Refusal:
     alias = aliases.mentioned(node)
     told = reason if not node or node == alias else f"{reason} (at {node})"
     if _ABOUT_OP.search(reason):
-        return Refusal(alias, told, PLUGIN_HINT.format(op=op), is_final=True)
+        return Refusal(alias, told, PLUGIN_HINT.format(op=op), is_final=True, is_of_op=True)
     if _ABOUT_TYPE.search(reason):
         return Refusal(alias, told, TYPE_HINT, is_final=True)
     return Refusal(alias, told, CHANGE_HINT)

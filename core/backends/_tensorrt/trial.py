@@ -102,9 +102,9 @@ class Trials:
 
 
 def _is_fixed(kind: onnx.TypeProto) -> bool:
-    tensor = kind.tensor_type
-    lengths = [dim.dim_value for dim in tensor.shape.dim if dim.HasField("dim_value") and dim.dim_value >= 0]
-    return tensor.HasField("shape") and len(lengths) == len(tensor.shape.dim) and math.prod(lengths) <= _MOST_ELEMENTS
+    told = kind.tensor_type
+    lengths = [dim.dim_value for dim in told.shape.dim if dim.HasField("dim_value") and dim.dim_value >= 0]
+    return told.HasField("shape") and len(lengths) == len(told.shape.dim) and math.prod(lengths) <= _MOST_ELEMENTS
 
 
 def _kind(node: onnx.NodeProto, one: onnx.ModelProto) -> object:

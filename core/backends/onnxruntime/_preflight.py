@@ -73,7 +73,7 @@ def _refusal(text: str, aliases: Aliases, kernels: dict[str, list[str]]) -> Refu
         )
         return Refusal(node, said, hint, is_final=True)
     if _NO_OP.search(text):
-        return Refusal(node, said, "Export it as ops of ONNX's own set, in an opset that has them.", is_final=True)
+        return Refusal(node, said, "Export it as ops of ONNX's own set, in an opset that has them.", is_final=True, is_of_op=True)
     if _TOO_NEW.search(text):
         return Refusal(node, said, "Export the model in an older opset and IR version, or update onnxruntime.", is_final=True)
     return Refusal(node, said, "Another opset or another export of this node may do.")

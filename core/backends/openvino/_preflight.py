@@ -93,7 +93,7 @@ def _unread(error: Exception, model: onnx.ModelProto) -> list[Refusal]:
     if found := _NO_RULE.search(text):
         ops = {_VERSION.sub("", op.strip()) for op in found[1].split(",")}
         return [
-            Refusal(node.name, f"No conversion rule found for {op_name(node)}", f"{_OTHER}.", is_final=True)
+            Refusal(node.name, f"No conversion rule found for {op_name(node)}", f"{_OTHER}.", is_final=True, is_of_op=True)
             for node in model.graph.node
             if op_name(node) in ops or ops.intersection(_inside(node))
         ] or [Refusal(None, told(error))]

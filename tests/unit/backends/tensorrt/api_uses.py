@@ -44,9 +44,18 @@ HELD = {
     },
     "measure.py": {"execution.engine": "ICudaEngine"},
     "parse.py": {"parser": "OnnxParser", "error": "ParserError"},
+    "preflight.py": {"builder": "Builder", "network": "INetworkDefinition", "parser": "OnnxParser"},
     "plugins.py": {"trt.get_plugin_registry()": "IPluginRegistry"},
     "session.py": {"runtime": "Runtime"},
     "timing_cache.py": {"config": "IBuilderConfig", "cache": "ITimingCache"},
+    "trial.py": {
+        "self._builder": "Builder",
+        "network": "INetworkDefinition",
+        "config": "IBuilderConfig",
+        "profile": "IOptimizationProfile",
+        "tensor": "ITensor",
+        "network.get_input(index)": "ITensor",
+    },
     "versions.py": {"engine": "ICudaEngine"},
 }
 

@@ -3,7 +3,7 @@
 import pytest
 from onnx import TensorProto, helper
 
-from core.backends._tensorrt.aliases import NO_ALIASES, alias_nodes
+from core.onnxio.aliases import NO_ALIASES, alias_nodes
 
 ODD = [
     "a[0]",
