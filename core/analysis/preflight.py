@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from core.base.units import plural
@@ -57,9 +57,10 @@ def problems(preflight: Preflight, target: Target) -> list[Problem]:
     """What a target does not take, the same op and reason together, refusals first."""
     if target.answer is None:
         return []
+    takers = _takers(preflight, target)
     groups: dict[tuple[str, str, Verdict, tuple[str, ...], str], list[NodeSupport]] = {}
     for node in target.answer.support.not_taken:
-        key = (node.op, node.reason, node.verdict, _advice(preflight, target, node), between_text(node))
+        key = (node.op, node.reason, node.verdict, _advice(takers, node), between_text(node))
         groups.setdefault(key, []).append(node)
     found = [
         Problem(op=op, reason=reason, verdict=verdict, advice=advice, between=between, nodes=tuple(nodes))
@@ -76,33 +77,25 @@ def between_text(node: NodeSupport) -> str:
     return f"regions {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
-def _advice(preflight: Preflight, target: Target, node: NodeSupport) -> tuple[str, ...]:
+def _advice(takers: Sequence[tuple[Target, Collection[str]]], node: NodeSupport) -> tuple[str, ...]:
     """The backend's own hint, and the targets that do take the node."""
     found = [node.hint] if node.hint else []
-    if node.verdict is Verdict.REFUSED and (takers := _takers(preflight, target, node.name)):
-        whole = [taker for taker in takers if taker.takes_all]
-        if whole:
-            found.append(f"{_titles(whole)} {'takes' if len(whole) == 1 else 'take'} the whole model: {_paths(whole)}.")
-        else:
-            found.append(f"{_titles(takers)} {'takes' if len(takers) == 1 else 'take'} this node, though not the whole model.")
+    taking = [target for target, names in takers if node.name in names] if node.verdict is Verdict.REFUSED else []
+    if whole := [target for target in taking if target.takes_all]:
+        found.append(f"{_titles(whole)} {'takes' if len(whole) == 1 else 'take'} the whole model: {_paths(whole)}.")
+    elif taking:
+        found.append(f"{_titles(taking)} {'takes' if len(taking) == 1 else 'take'} this node, though not the whole model.")
     return tuple(found)
 
 
-def _takers(preflight: Preflight, target: Target, name: str) -> list[Target]:
-    """Other targets that were asked about the same graph and take the node."""
+def _takers(preflight: Preflight, target: Target) -> list[tuple[Target, Collection[str]]]:
+    """Other targets that were asked about the same graph, with the names of the nodes that each takes."""
     graph = target.answer.graph.artifact if target.answer else None
     return [
-        other
+        (other, {node.name for node in other.answer.support.of(Verdict.TAKEN)})
         for other in preflight.targets
-        if other is not target
-        and other.answer is not None
-        and other.answer.graph.artifact == graph
-        and _taken(other.answer, name)
+        if other is not target and other.answer and other.answer.graph.artifact == graph
     ]
-
-
-def _taken(answer: Answer, name: str) -> bool:
-    return any(node.name == name and node.verdict is Verdict.TAKEN for node in answer.support.nodes)
 
 
 def _titles(targets: Sequence[Target]) -> str:

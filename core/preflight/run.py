@@ -25,7 +25,7 @@ from core.stages.all_stages import all_stages
 from core.stages.build import backend_version
 from core.stages.child import QUIET, run_stage
 from core.stages.stage import Prepared, Task, as_stored, preparations_in, recipe_key
-from core.storage.builds import REQUEST_FILE, StageName
+from core.storage.builds import REQUEST_FILE, StageName, result_file
 from core.storage.workspace import Workspace
 
 SECONDS = 900.0  # for one target; a question takes seconds
@@ -75,6 +75,7 @@ def answer_folders(
 class _Asking:
     """Attributes:
     prepared: What was made of the model, by the formats on the way.
+    failed: Why a stage could make nothing of it, by the formats and the stage.
     """
 
     workspace: Workspace
@@ -82,6 +83,7 @@ class _Asking:
     signature: str | None
     options: Options
     prepared: dict[tuple[Format, ...], dict[StageName, Prepared]] = field(default_factory=dict)
+    failed: dict[tuple[tuple[Format, ...], StageName], EngineRoomError] = field(default_factory=dict)
 
     def target(self, path: BuildPath, report: Report) -> Target:
         try:
@@ -141,16 +143,21 @@ class _Asking:
         """What the stages before a build make of the model, as a build by this path would have them made."""
         done = self.prepared.setdefault(path.formats, {})
         task = Task(request=self._request(path), model=self.model)
-        wanted = [name for name in (StageName.CONVERT, StageName.SIMPLIFY) if all_stages()[name].when(task) and name not in done]
-        if not wanted:
-            return done
-        with self.workspace.partial_folder("preflight-") as folder:
-            write_json(folder / REQUEST_FILE, task.request)
-            for name, prepared in done.items():
-                write_json(folder / f"{name.value}.json", prepared)
-            for name in wanted:
-                run_stage(name, folder, report)
-            done.update(preparations_in(folder))
+        for name in (StageName.CONVERT, StageName.SIMPLIFY):
+            if name in done or not all_stages()[name].when(task):
+                continue
+            if failure := self.failed.get((path.formats, name)):
+                raise failure
+            with self.workspace.partial_folder("preflight-") as folder:
+                write_json(folder / REQUEST_FILE, task.request)
+                for earlier, prepared in done.items():
+                    write_json(result_file(folder, earlier), prepared)
+                try:
+                    run_stage(name, folder, report)
+                except EngineRoomError as error:
+                    self.failed[path.formats, name] = error
+                    raise
+                done[name] = preparations_in(folder)[name]
         return done
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import streamlit as st
@@ -25,7 +26,7 @@ NODE = "node"  # of the address: the position of the selected operation
 RADIUS = 7
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Told:
     """What a target says of the operations."""
 
@@ -33,7 +34,7 @@ class Told:
     title: str
     nodes: tuple[NodeSupport, ...]
 
-    @property
+    @cached_property
     def verdicts(self) -> dict[str, Verdict]:
         return {node.name: node.verdict for node in self.nodes}
 

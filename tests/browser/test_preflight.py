@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from core.intake.add_model import add_model
@@ -34,10 +36,10 @@ def test_it_is_run_told_and_shown(page: Page, odd: Model) -> None:
     expect(graph.locator(".legend li")).to_have_text(["✓ supported", "✗ not supported"])
     expect(graph.locator(".told")).to_have_text("Operation 5, NonZero, not supported by TensorRT-RTX: p | q")
 
-    page.get_by_role("button", name="ONNX Runtime takes", exact=True).click()
+    page.get_by_role("radio", name="ONNX Runtime takes").click()
     expect(graph.locator(".legend li")).to_have_text(["✓ supported"])
     expect(graph.locator(".told")).to_contain_text("supported by ONNX Runtime")
-    page.get_by_role("button", name="Kind of op").click()
+    page.get_by_role("radio", name="Kind of op").click()
     expect(graph.locator(".legend")).to_contain_text("Sigmoid")
 
 
@@ -62,3 +64,13 @@ def test_a_node_is_downloaded(page: Page, odd: Model, tmp_path: Path) -> None:
 def test_a_node_is_for_those_who_have_a_token(page: Page, odd: Model, dashboard: Dashboard) -> None:
     path = f"/engine-room/models/{odd.digest}/nodes/tensorrt_rtx"
     assert page.request.get(f"{dashboard.url}{path}/5?signature=main").status == 403
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_of_ours(new_page: Callable[..., Page], odd: Model, scheme: str) -> None:
+    page = new_page(color_scheme=scheme)
+    visit(page, f"/model?model={odd.digest}&target=tensorrt_rtx")
+    expect(page.locator(".layer-graph .told")).to_contain_text("not supported by TensorRT-RTX")
+    page.wait_for_timeout(700)
+    found = [f"{one['id']}: {node['html'][:200]}" for one in Axe().run(page).response["violations"] for node in one["nodes"]]
+    assert not found, "\n".join(found)

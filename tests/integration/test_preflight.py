@@ -29,6 +29,8 @@ from core.preflight.ask import Question, ask
 from core.preflight.run import answer_folders, preflight
 from core.preflight.subgraph import write_subgraph
 from core.preflight.targets import chosen_targets, targets_for
+from core.stages.child import run_stage
+from core.storage.builds import StageName
 from core.storage.workspace import Workspace
 from tests import asked_models as models
 from tests.digits import copy_into
@@ -160,6 +162,21 @@ def test_a_savedmodel_is_asked_about_as_its_paths_convert_it(workspace: Workspac
     assert len(found[ORT].support.nodes) == sum(onnx_form.ops.values())  # type: ignore[union-attr]
     assert steps[-1].fraction is not None
     assert not any("Loading TensorFlow" in step.message for step in steps if step.message.startswith("ONNX Runtime"))
+
+
+def test_a_model_that_no_stage_can_read_is_tried_once_for_all_targets(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stored file was damaged meanwhile."""
+    model = add_model(write_tiny_onnx(tmp_path / "tiny.onnx"), workspace)
+    workspace.model_path(model).write_bytes(b"no model")
+    ran = []
+    monkeypatch.setattr(run, "run_stage", lambda name, *more: (ran.append(name), run_stage(name, *more)))
+    told = asked(workspace, model, ORT, OPENVINO, RTX)
+    assert ran == [StageName.CONVERT]
+    assert {target.failure.message for target in told.targets if target.failure} == {
+        "model.onnx could not be read as ONNX: Not a protobuf message.."
+    }
 
 
 def test_litert_tells_the_operators_that_it_has_no_kernel_for(tmp_path: Path) -> None:
