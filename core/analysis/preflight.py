@@ -17,7 +17,6 @@ class Problem:
 
     Attributes:
         advice: What may help, as sentences; none where nothing is known to.
-        between: "regions 1 and 2" that the first of them stands between; empty for none.
     """
 
     op: str
@@ -25,7 +24,15 @@ class Problem:
     reason: str
     nodes: tuple[NodeSupport, ...]
     advice: tuple[str, ...]
-    between: str = ""
+
+    @property
+    def cuts_text(self) -> str:
+        """Whether they part supported regions: `stands between regions 1 and 2`; empty when none does."""
+        cuts = [node for node in self.nodes if node.stands_between]
+        if len(self.nodes) == 1:
+            return f"stands between {between_text(cuts[0])}" if cuts else ""
+        number = "all" if len(cuts) == len(self.nodes) else str(len(cuts))
+        return f"{number} of them stand between supported regions" if cuts else ""
 
 
 def verdict_text(target: Target) -> str:
@@ -58,13 +65,12 @@ def problems(preflight: Preflight, target: Target) -> list[Problem]:
     if target.answer is None:
         return []
     takers = _takers(preflight, target)
-    groups: dict[tuple[str, str, Verdict, tuple[str, ...], str], list[NodeSupport]] = {}
+    groups: dict[tuple[str, str, Verdict, tuple[str, ...]], list[NodeSupport]] = {}
     for node in target.answer.support.not_taken:
-        key = (node.op, node.reason, node.verdict, _advice(takers, node), between_text(node))
-        groups.setdefault(key, []).append(node)
+        groups.setdefault((node.op, node.reason, node.verdict, _advice(takers, node)), []).append(node)
     found = [
-        Problem(op=op, reason=reason, verdict=verdict, advice=advice, between=between, nodes=tuple(nodes))
-        for (op, reason, verdict, advice, between), nodes in groups.items()
+        Problem(op=op, reason=reason, verdict=verdict, advice=advice, nodes=tuple(nodes))
+        for (op, reason, verdict, advice), nodes in groups.items()
     ]
     return sorted(found, key=lambda problem: problem.verdict is not Verdict.REFUSED)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from core.analysis.preflight import Problem, problems, regions_text, verdict_text
+from core.analysis.preflight import Problem, between_text, problems, regions_text, verdict_text
 from core.backends.base import OptionValue, backend_named, known_option
 from core.base.errors import InvalidRequest, NotFound
 from core.base.serialization import to_data
@@ -133,9 +133,9 @@ def _problem_data(problem: Problem) -> dict[str, object]:
         "op": problem.op,
         "verdict": problem.verdict.value,
         "reason": problem.reason,
-        "between": problem.between,
         "advice": list(problem.advice),
         "nodes": [node.name for node in problem.nodes],
+        "between": {node.name: between_text(node) for node in problem.nodes if node.stands_between},
     }
 
 
@@ -198,7 +198,7 @@ def _show_problem(target: Target, problem: Problem) -> None:
     fields: list[tuple[str, object]] = [
         ("nodes", repr(names)[1:-1]),
         (problem.verdict.value, problem.reason),
-        ("stands between", problem.between),
+        ("where", problem.cuts_text),
         *(("what to do", advice) for advice in problem.advice),
     ]
     print_fields(f"{target.title} · {problem.op}", fields)

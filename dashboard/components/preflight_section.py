@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
 from core.analysis.colours import SUPPORT_MARKS
-from core.analysis.preflight import Problem, problems, regions_text, verdict_text
-from core.base.units import plural, shortened
+from core.analysis.preflight import Problem, between_text, problems, regions_text, verdict_text
+from core.base.units import UNKNOWN, count, plural, shortened
 from core.graph.support import Verdict
 from core.models.model import Format, Model
 from core.preflight.answer import Preflight, Target
@@ -71,29 +71,25 @@ def summary_frame(told: Preflight) -> pd.DataFrame:
     return pd.DataFrame([_row(target) for target in told.targets])
 
 
-def _row(target: Target) -> dict[str, object]:
-    row: dict[str, object] = {"Target": target.title}
-    if target.answer is None:
-        mark = "✗ no answer" if target.failure else "– not asked yet"
-        return row | {
-            "Says": mark,
-            "Supported": None,
-            "Not supported": None,
-            "Not told": None,
-            "Regions": None,
-            "Path": target.path,
-        }
-    support = target.answer.support
-    counts = support.counts()
-    mark = SUPPORT_MARKS[Verdict.TAKEN if support.complete else Verdict.REFUSED if counts[Verdict.REFUSED] else Verdict.UNKNOWN]
-    return row | {
-        "Says": f"{mark} {verdict_text(target)}",
-        "Supported": counts[Verdict.TAKEN],
-        "Not supported": counts[Verdict.REFUSED],
-        "Not told": counts[Verdict.UNKNOWN],
-        "Regions": regions_text(target.answer),
+def _row(target: Target) -> dict[str, str]:
+    support = target.answer.support if target.answer else None
+    counts: Mapping[Verdict, int] = support.counts() if support else {}
+    return {
+        "Target": target.title,
+        "Says": _says(target),
+        **{verdict.value.capitalize(): count(counts.get(verdict)) for verdict in Verdict},
+        "Regions": regions_text(target.answer) if target.answer else UNKNOWN,
         "Path": target.path,
     }
+
+
+def _says(target: Target) -> str:
+    """The verdict, with its mark."""
+    if target.answer is None:
+        return "✗ no answer" if target.failure else "not asked yet"
+    counts = target.answer.support.counts()
+    worst = Verdict.REFUSED if counts[Verdict.REFUSED] else Verdict.UNKNOWN if counts[Verdict.UNKNOWN] else Verdict.TAKEN
+    return f"{SUPPORT_MARKS[worst]} {verdict_text(target)}"
 
 
 def _one_target(model: Model, told: Preflight, asked: Sequence[Target]) -> Target:
@@ -143,8 +139,8 @@ def _problem(model: Model, told: Preflight, target: Target, problem: Problem, nu
     urls = [subgraph_url(model, told.signature, target, places[node.name], ticket) for node in problem.nodes]
     with st.container(border=True):
         mark = f":{_COLOURS[problem.verdict]}-badge[{SUPPORT_MARKS[problem.verdict]} {problem.verdict.value}]"
-        between = f" · stands between {problem.between}" if problem.between else ""
-        st.markdown(f"{mark} **{plain(problem.op)}** · {plural(len(problem.nodes), 'node')}{between}")
+        cuts = f" · {problem.cuts_text}" if problem.cuts_text else ""
+        st.markdown(f"{mark} **{plain(problem.op)}** · {plural(len(problem.nodes), 'node')}{cuts}")
         st.markdown(f"{target.title} says: {plain(problem.reason)}")
         for advice in problem.advice:
             st.markdown(f":material/arrow_forward: {plain(advice)}")
@@ -163,7 +159,13 @@ def _problem(model: Model, told: Preflight, target: Target, problem: Problem, nu
             )  # fmt: skip
         if len(problem.nodes) > NODES_SHOWN:
             with st.expander(f"All {len(problem.nodes):,} nodes"):
-                frame = pd.DataFrame({"Node": [node.name for node in problem.nodes], "Small file": urls})
+                frame = pd.DataFrame(
+                    {
+                        "Node": [node.name for node in problem.nodes],
+                        "Stands between": [between_text(node) for node in problem.nodes],
+                        "Small file": urls,
+                    }
+                )
                 column = st.column_config.LinkColumn(display_text=_kind(target))
                 st.dataframe(frame, hide_index=True, column_config={"Small file": column}, alt="Nodes refused alike")
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.backends.base import Backend, BuildConfig, Engine, all_backends
+from core.backends.base import Backend, BuildConfig, Engine, Preflights, all_backends
 from core.base.errors import EngineRoomError, InvalidRequest, RunFailed, Unavailable
 from core.base.files import folder_bytes
 from core.base.profile import AxisRange, ShapeProfile
@@ -274,6 +274,24 @@ def test_layer_times_are_of_described_layers(running: Built, described: EngineGr
     assert times.keys() <= {layer.name for layer in described.layers}
     assert all(time >= 0 for time in times.values())
     assert not times or sum(times.values()) > 0
+
+
+@pytest.mark.parametrize("backend", [one for one in BACKENDS if isinstance(one, Preflights)], ids=lambda backend: backend.name)
+def test_one_that_can_be_asked_takes_every_node_of_what_it_builds(
+    backend: Any, cases: Callable[[Format], Any], tmp_path: Path
+) -> None:
+    """The cases are built by the tests above."""
+    assert set(backend.asked_about) <= set(backend.accepts)
+    config = config_for(backend, backend.variants[0].name)
+    for taken in backend.asked_about:
+        folder = tmp_path / taken.value
+        folder.mkdir()
+        support = backend.preflight(cases(taken).source, config, folder, lambda progress: None)
+        assert support.complete, support.not_taken
+        assert support.nodes
+        assert support.regions == 1
+        assert support.way
+        assert support.versions
 
 
 @pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)

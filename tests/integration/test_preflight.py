@@ -259,7 +259,8 @@ def test_a_script_reads_json_and_the_exit_code(tmp_path: Path) -> None:
     assert (ort["target"], ort["takes_all"], ort["regions"], ort["cuts"]) == (ORT, False, 2, ["odd one"])
     assert ort["counts"] == {"supported": 2, "not supported": 1, "not told": 0}
     (problem,) = openvino["problems"]
-    assert (problem["op"], problem["nodes"], problem["between"]) == ("my.ops.Fancy", ["odd one"], "regions 1 and 2")
+    assert (problem["op"], problem["nodes"]) == ("my.ops.Fancy", ["odd one"])
+    assert problem["between"] == {"odd one": "regions 1 and 2"}
     assert problem["reason"] == "No conversion rule found for my.ops.Fancy"
 
 

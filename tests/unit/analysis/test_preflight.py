@@ -54,6 +54,10 @@ def test_nodes_refused_alike_are_one_problem_and_refusals_come_first() -> None:
     found = problems(told(one), one)
     assert [(problem.op, [node.name for node in problem.nodes]) for problem in found] == [("Fancy", ["f", "g"]), ("Odd", ["u"])]
     assert found[0].advice == ("Do without.",)
+    assert found[0].cuts_text == "all of them stand between supported regions"
+    assert found[1].cuts_text == ""
+    (alone,) = problems(told(one), target("openvino", REFUSED))
+    assert alone.cuts_text == "stands between regions 1, 2 and 3"
 
 
 def test_who_takes_the_whole_model_is_advised_before_who_takes_the_node() -> None:
