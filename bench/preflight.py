@@ -2,8 +2,9 @@
 
 python -m bench.preflight onnxruntime openvino tensorrt_rtx [--differing]
 
-Every node test with a float input is asked about and then built by the same backend, in FP32 and with no simplifying, in a child
-process that takes one after the other. "Right" is a model that is taken and built, or refused and not built.
+Every node test with a float input, those apart that take sequences and are no models here, is asked about and then built by the
+same backend, in FP32 and with no simplifying, in a child process that takes one after the other. "Right" is a model that is taken
+and built, or refused and not built.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ def judge_all(backend: str, paths: list[Path]) -> list[Case]:
 
 def run(backend: str, paths: Sequence[Path]) -> Iterator[Case]:
     """All of them; a model that ends its process is told as such, and the others of its lot are asked about alone."""
+    from bench.preflight import judge_all  # not of __main__, which a child does not know
+
     for start in range(0, len(paths), AT_ONCE):
         lot = list(paths[start : start + AT_ONCE])
         try:
@@ -116,8 +119,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         paths = []
         for name, model in node_models():
-            paths.append(Path(folder) / f"{name}.onnx")
-            onnx.save(model, paths[-1])
+            if all(value.type.HasField("tensor_type") for value in model.graph.input):
+                paths.append(Path(folder) / f"{name}.onnx")
+                onnx.save(model, paths[-1])
         print("| backend | models | right | taken, not built | refused, but built | not told | median of a preflight |")
         print("|---|---|---|---|---|---|---|")
         for backend in given.backends:

@@ -102,7 +102,7 @@ class _Asking:
             for node in self.model.graph.node
         ]
         self.aliases = alias_nodes(self.model)
-        self.nodes = {node.name: onnx.NodeProto.FromString(node.SerializeToString()) for node in self.model.graph.node}
+        self.nodes = {node.name: _kept(node) for node in self.model.graph.node}
         self._inner = {
             f"{alias}_in{place}": told for alias, held in zip(self.nodes, inner, strict=True) for place, told in enumerate(held)
         }
@@ -113,11 +113,8 @@ class _Asking:
             left = self._left()
             if not left:
                 break
-            report(
-                Progress(
-                    message=f"Asking {self.title} about {plural(len(left), 'node')}", fraction=1 - len(left) / len(self.nodes)
-                )
-            )
+            message = f"Asking {self.title} about {plural(len(left), 'node')}"
+            report(Progress(message=message, fraction=1 - len(left) / len(self.nodes)))
             refusals = self.judge(self.model, self.types, self.aliases)
             if not refusals:
                 self._doubt(doubts)
@@ -263,10 +260,22 @@ class _Asking:
 
     def _worded(self, text: str) -> str:
         """With the nodes' own names in it."""
-        inside = re.compile("|".join(map(re.escape, sorted(self._inner, key=len, reverse=True))) or r"(?!)")
-        named = inside.sub(lambda found: " ".join(self._inner[found.group()]).strip() + " inside it", text)
-        return self.aliases.restore(named)
+
+        def told(found: re.Match[str]) -> str:
+            op, name = self._inner.get(found.group(), ("", found.group()))
+            return f"{op} {name}".strip() + " inside it"
+
+        return self.aliases.restore(re.sub(rf"{self.aliases.prefix}\d+_in\d+", told, text))
 
     def _blank(self, text: str) -> str:
         """Without the nodes' names, to be compared."""
         return re.sub(rf"{self.aliases.prefix}\d+(_in\d+)?", "", text)
+
+
+def _kept(node: onnx.NodeProto) -> onnx.NodeProto:
+    """A copy, for when the node is cut out; a constant's without its value."""
+    if node.op_type == "Constant":
+        return onnx.NodeProto(name=node.name, op_type=node.op_type, domain=node.domain, output=node.output)
+    copy = onnx.NodeProto()
+    copy.CopyFrom(node)
+    return copy
