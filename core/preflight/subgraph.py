@@ -25,28 +25,19 @@ def write_subgraph(workspace: Workspace, model: Model, answer: Answer, names: Se
         InvalidRequest: The file would not be small.
         StageCrashed: The process ended without an answer.
     """
-    try:
-        Child().call(write_nodes, path_of(workspace, model, answer.asked), answer.asked, list(names), path)
-    except NotFound:
-        if answer.asked == answer.graph:
-            raise
-        _again(workspace, model, answer.graph, names, path)
-    except NoAnswer as end:
-        raise _ended(end) from None
-
-
-def _again(workspace: Workspace, model: Model, prepared: Prepared, names: Sequence[str], path: Path) -> None:
-    """From the graph before it was simplified, for nodes that went then."""
-    try:
-        Child().call(write_nodes, path_of(workspace, model, prepared), prepared, list(names), path)
-    except NoAnswer as end:
-        raise _ended(end) from None
-
-
-def _ended(end: NoAnswer) -> StageCrashed:
-    return StageCrashed(
-        "Taking the nodes out ended without an answer.", hint="It may need more memory than there is.", detail=end.log
-    )
+    asked, graph = answer.asked, answer.graph
+    for prepared in [asked] if asked == graph else [asked, graph]:  # nodes that went when it was simplified are in the other
+        try:
+            Child().call(write_nodes, path_of(workspace, model, prepared), prepared, list(names), path)
+        except NotFound:
+            if prepared == graph:
+                raise
+        except NoAnswer as end:
+            raise StageCrashed(
+                "Taking the nodes out ended without an answer.", hint="It may need more memory than there is.", detail=end.log
+            ) from None
+        else:
+            return
 
 
 def path_of(workspace: Workspace, model: Model, prepared: Prepared) -> Path:
