@@ -35,7 +35,7 @@ from core.precision.prepare import prepare
 from core.precision.record import PrecisionRecord
 from core.precision.remedy import Remedy, find_remedy
 from core.precision.sensitivity import Sensitivity, layer_errors, make_trial
-from core.precision.settings import DEFAULTS, CalibrationMethod, ImageOptions, PrecisionEngine, PrecisionSettings
+from core.precision.settings import DEFAULTS, CalibrationMethod, ImageOptions, Placement, PrecisionEngine, PrecisionSettings
 from core.precision.target import Device, QuantizedOutputs, advise, parse_target
 
 group = typer.Typer(no_args_is_help=True, help="Precision: convert, calibrate, check, and find where accuracy goes.")
@@ -110,13 +110,18 @@ class LoweringChoices:
     ] = None
     keep_op: Annotated[list[str] | None, typer.Option("--keep-op", help="An op type to leave in FP32 (repeatable).")] = None
     percentile: Percentile = None
+    placement: Annotated[
+        list[Placement] | None,
+        typer.Option("--placement", help="Where Q and DQ go other than by TensorRT's rules, INT8 and FP8 (repeatable)."),
+    ] = None
     ranges: Annotated[Path | None, typer.Option("--ranges", help="From `calibrate`, or an earlier `convert`.")] = None
 
     @property
     def settings(self) -> PrecisionSettings:
-        return PrecisionSettings(
+        settings = PrecisionSettings(
             keep_nodes=tuple(self.keep or ()), keep_ops=tuple(self.keep_op or ()), percentile=self.percentile
         )
+        return settings.placing(self.placement or ())
 
 
 def register(app: typer.Typer) -> None:

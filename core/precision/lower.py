@@ -18,9 +18,10 @@ from core.precision.float_rewrite import convert
 from core.precision.opset import fit_opset
 from core.precision.placement_check import check_placement
 from core.precision.quantize_rewrite import quantize
-from core.precision.record import PrecisionRecord
+from core.precision.record import PrecisionRecord, Rule, Violation
 from core.precision.requested import mark_fp32
-from core.precision.settings import DEFAULTS, PrecisionEngine, PrecisionSettings
+from core.precision.scales_behind import move_scales_behind
+from core.precision.settings import DEFAULTS, Placement, PrecisionEngine, PrecisionSettings
 from core.precision.strides import spell_out_strides
 from core.precision.target import QuantizedOutputs, Target
 
@@ -62,7 +63,7 @@ def lower(
         model: From `core.precision.load` with the same precision.
         precision: FP16, BF16, INT8 or FP8.
         target: What the graph is for.
-        settings: What stays in FP32, and how far quantized values reach.
+        settings: What stays in FP32, how far quantized values reach, and where Q and DQ go.
         ranges: Of the tensors; INT8 and FP8 need them, FP16 uses them to find overflow.
 
     Raises:
@@ -80,17 +81,29 @@ def lower(
     outputs = _outputs(precision, target)
     both_sides = outputs is QuantizedOutputs.ALL
     chosen = quantize_plan.plan(model, settings, precision=precision, outputs=outputs)
+    moved: frozenset[str] = frozenset()
+    if Placement.SCALES_BEHIND in settings.placement:
+        chosen, moved = move_scales_behind(model, chosen, ranges, settings.percentile)
     stored = target.stores_weights
     if target.weakly_typed:
         held = float_plan.nodes_for_fp32(model, settings, ranges=ranges.bounds)
         mark_fp32(model, (name for name in held if name not in chosen.weights))
     quantize(model, chosen, ranges, precision, percentile=settings.percentile, stored=stored, unsigned=both_sides)
-    violations = check_placement(model, stored_weights=stored, tensorrt=not both_sides)
+    violations = _those_meant(check_placement(model, stored_weights=stored, tensorrt=not both_sides), moved)
     suit_runtime(model, precision, target)
     if target.rest in ELEMENT_TYPE:
         around = float_plan.plan(model, ELEMENT_TYPE[target.rest], settings, ranges=ranges.bounds)
         convert(model, around, keep_io_types=settings.keep_io_types)
     return model, replace(record, converted=tuple(chosen.weights), kept=dict(chosen.kept), violations=violations)
+
+
+def _those_meant(violations: tuple[Violation, ...], moved: frozenset[str]) -> tuple[Violation, ...]:
+    """Without those that moving scales behind convolutions is bound to bring: one scale for all, nothing to fuse an Add with."""
+
+    def is_bound(one: Violation) -> bool:
+        return one.rule is Rule.SHORTCUT or (one.rule is Rule.CHANNEL_AXIS and one.node in moved)
+
+    return tuple(one for one in violations if not moved or not is_bound(one))
 
 
 def suit_runtime(model: onnx.ModelProto, precision: Precision, target: Target) -> None:

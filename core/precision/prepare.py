@@ -27,7 +27,7 @@ from core.precision.modelopt import check_modelopt, lower_with_modelopt
 from core.precision.record import PrecisionRecord
 from core.precision.requested import requested_types
 from core.precision.settings import DEFAULTS, PrecisionEngine, PrecisionSettings
-from core.precision.target import Target, check_target
+from core.precision.target import Target, check_placements, check_target
 
 RANGES_FILE = "ranges.json"
 
@@ -36,10 +36,11 @@ def check_possible(precision: Precision, target: Target, settings: PrecisionSett
     """Refuses what cannot be, before anything is read.
 
     Raises:
-        InvalidRequest: The target has no such precision.
+        InvalidRequest: The target has no such precision, or a placement is not for it.
         Unavailable: ModelOpt is wanted and not there.
     """
     check_target(precision, target)
+    check_placements(precision, target, settings)
     if precision.in_graph and settings.engine is PrecisionEngine.MODELOPT:
         check_modelopt(precision, target)
 

@@ -20,6 +20,7 @@ from onnx import NodeProto
 from core.base.precision import Precision
 from core.onnxio.walk import STANDARD_DOMAINS
 from core.precision.depthwise import Readers, is_depthwise, quantized_behind
+from core.precision.placement import LeftOut
 from core.precision.settings import DEFAULTS, PrecisionSettings
 from core.precision.target import QuantizedOutputs
 from core.precision.view import GraphView, attribute
@@ -67,7 +68,7 @@ def plan(
 
     Args:
         model: With constants folded and BatchNorm merged, as `core.onnxio.simplify` leaves it.
-        settings: Say which nodes stay FP32.
+        settings: Say which nodes stay FP32, and where Q and DQ go other than by the rules.
         precision: INT8 or FP8; what FP8 quantizes is among what INT8 does.
         outputs: The convolutions whose outputs are quantized too; with all of them, so are both inputs of residual Adds.
     """
@@ -76,11 +77,14 @@ def plan(
     weights: dict[str, Weight] = {}
     readers: Readers = {}
     kept: dict[str, str] = {}
+    left_out = LeftOut(model, view, settings)
     for node in model.graph.node:
         if node.op_type not in WEIGHTED_OPS or node.domain not in STANDARD_DOMAINS:
             continue
         found = _weight(node, view)
         reason = wished[node.name] or _obstacle(node, found, view, precision)
+        if found is not None and not reason:
+            reason = left_out.why(node, found.tensor)
         if reason or found is None:
             kept[node.name] = reason
             continue

@@ -28,6 +28,28 @@ class CalibrationMethod(str, Enum):
     ENTROPY = "entropy"
 
 
+class Placement(str, Enum):
+    """Other places for Q and DQ than NVIDIA's rules give, for builders that fuse less around INT8 than those rules expect.
+
+    What each one changes in real engines is in docs/measurements/placements.md.
+    """
+
+    SCALES_BEHIND = "scales_behind"
+    FLOAT_DEPTHWISE = "float_depthwise"
+    HEAVY_ONLY = "heavy_only"
+
+    @property
+    def summary(self) -> str:
+        return _PLACEMENTS[self]
+
+
+_PLACEMENTS = {
+    Placement.SCALES_BEHIND: "the scales of a convolution's channels multiply behind it; its weights are the same integers",
+    Placement.FLOAT_DEPTHWISE: "depthwise convolutions are not quantized",
+    Placement.HEAVY_ONLY: "only what has more weights than activations is quantized",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageOptions:
     """How a picture becomes a model's input: resized, multiplied by `scale`, less `mean`, over `std`.
@@ -61,6 +83,8 @@ class PrecisionSettings:
         top1_drop: The same for the top-1 accuracy that may be lost on labelled calibration data, 0.01 for one point.
         layer_errors: Compare every layer with FP32 on a few samples, and the accuracy where the calibration data have labels.
         target: What the graph is written for ("tensorrt-8.6"); None for the path's backend as it is installed.
+        placement: Where Q and DQ go other than by the target's rules, for INT8 and FP8 on TensorRT 10 and later; in the enum's
+            order, each once.
     """
 
     engine: PrecisionEngine = PrecisionEngine.LIGHT
@@ -75,6 +99,7 @@ class PrecisionSettings:
     top1_drop: float | None = None
     layer_errors: bool = False
     target: str | None = None
+    placement: tuple[Placement, ...] = ()
 
     @property
     def has_goal(self) -> bool:
@@ -98,8 +123,14 @@ class PrecisionSettings:
         """The same with these nodes kept in FP32 too."""
         return replace(self, keep_nodes=(*self.keep_nodes, *nodes))
 
+    def placing(self, placements: Iterable[Placement]) -> PrecisionSettings:
+        """The same with these placements alone."""
+        wanted = set(placements)
+        return replace(self, placement=tuple(one for one in Placement if one in wanted))
+
 
 DEFAULTS = PrecisionSettings()
+_LISTS = ("keep_ops", "keep_nodes", "placement", "images.size", "images.mean", "images.std")
 
 
 def parse_settings(texts: Sequence[str]) -> PrecisionSettings:
@@ -116,10 +147,11 @@ def parse_settings(texts: Sequence[str]) -> PrecisionSettings:
         name, equals, value = text.partition("=")
         if not equals or name not in names:
             raise InvalidRequest(f"Could not read the precision setting {text!r}.", hint=f"There are: {', '.join(names)}.")
-        listed = (name.startswith("keep_") and name != "keep_io_types") or name in ("images.size", "images.mean", "images.std")
+        listed = name in _LISTS
         (images if name.startswith("images.") else given)[name.removeprefix("images.")] = value.split(",") if listed else value
     try:
-        return from_data(PrecisionSettings, {**given, "images": images})
+        read = from_data(PrecisionSettings, {**given, "images": images})
+        return read.placing(read.placement)
     except ValidationError as error:
         first = error.errors()[0]
         raise InvalidRequest(
@@ -141,4 +173,4 @@ def settings_as_texts(settings: PrecisionSettings) -> list[str]:
 def _text(value: object) -> str:
     if isinstance(value, Enum):
         return str(value.value)
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ",".join(map(_text, value)) if isinstance(value, tuple) else str(value)

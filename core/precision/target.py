@@ -8,6 +8,7 @@ from enum import Enum
 
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
+from core.precision.settings import Placement, PrecisionEngine, PrecisionSettings
 
 TENSORRT, ONNXRUNTIME, OPENVINO = "tensorrt", "onnxruntime", "openvino"
 NEWEST_TENSORRT = (11, 0)
@@ -82,6 +83,11 @@ class Target:
         return {ONNXRUNTIME: QuantizedOutputs.ALL, TENSORRT: QuantizedOutputs.DEPTHWISE}.get(self.runtime, QuantizedOutputs.NONE)
 
     @property
+    def takes_placements(self) -> bool:
+        """Whether Q and DQ may go elsewhere than its rules say (`core.precision.settings.Placement`)."""
+        return self.runtime == TENSORRT and self.version >= (10, 0)
+
+    @property
     def rest(self) -> Precision:
         """What a quantized graph computes in between the quantized ops: FP16 where types are strong, else FP32.
 
@@ -139,6 +145,32 @@ def check_target(precision: Precision, target: Target) -> None:
         raise InvalidRequest(
             f"{precision.value.upper()} came with TensorRT {since[0]}.{since[1]}; the target is {target.name}.",
             hint="Choose FP16 or INT8, or a newer TensorRT.",
+        )
+
+
+def check_placements(precision: Precision, target: Target, settings: PrecisionSettings) -> None:
+    """Refuses placements where they would do nothing, or harm. Other precisions than INT8 and FP8 have none and ignore them.
+
+    Raises:
+        InvalidRequest: The target, the engine or the precision is another than they are for.
+    """
+    if not settings.placement or not precision.quantizes:
+        return
+    named = f"placement={','.join(one.value for one in settings.placement)}"
+    if not target.takes_placements:
+        raise InvalidRequest(
+            f"{named} is for TensorRT 10 and later, whose rules it changes; the graph is for {target.name}.",
+            hint="Leave placement out for this runtime.",
+        )
+    if settings.engine is not PrecisionEngine.LIGHT:
+        raise InvalidRequest(
+            f"{named} is for our own passes; {settings.engine.value} places Q and DQ itself.",
+            hint=f"Use the engine `{PrecisionEngine.LIGHT.value}`, or leave placement out.",
+        )
+    if Placement.SCALES_BEHIND in settings.placement and precision is not Precision.INT8:
+        raise InvalidRequest(
+            f"placement={Placement.SCALES_BEHIND.value} is for INT8; {precision.value.upper()} convolutions do not build so.",
+            hint="Leave it out, or ask for INT8.",
         )
 
 

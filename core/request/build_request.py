@@ -13,6 +13,7 @@ from core.base.serialization import content_key
 from core.benchmark.measurement import Protocol
 from core.models.model import Model
 from core.precision.settings import PrecisionSettings
+from core.precision.target import check_placements, parse_target
 from core.request.paths import parse_path, path_named, path_title, precisions_of
 
 
@@ -86,6 +87,16 @@ def aimed_at(request: BuildRequest, version: str | None) -> BuildRequest:
     return replace(request, lowering=replace(request.lowering, target=target))
 
 
+def _check_lowering(request: BuildRequest, title: str, target: str | None) -> None:
+    """Refuses placements that the path's graphs do not take, before anything is queued."""
+    if not request.lowering.placement or not request.precision.quantizes:
+        return
+    named = request.lowering.target or target
+    if named is None:
+        raise InvalidRequest(f"{title} does not take Q and DQ from the graph.", hint="Leave placement out for this runtime.")
+    check_placements(request.precision, parse_target(named), request.lowering)
+
+
 def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildRequest:
     """The request in its one canonical form, after every check that needs no build.
 
@@ -110,6 +121,7 @@ def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildR
         )
     for name, value in request.options.items():
         known_option(backend, name).check(value)
+    _check_lowering(request, backend.title, backend.target(None))
     signature = model.signature(request.signature)
     return replace(
         aimed_at(request, availability_of(backend).version if here else None),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.precision.settings import DEFAULTS, CalibrationMethod, PrecisionEngine, PrecisionSettings
+from core.precision.settings import DEFAULTS, CalibrationMethod, Placement, PrecisionEngine, PrecisionSettings
 
 MAX_PERCENTILE = 100.0
 ENGINES, METHODS = tuple(PrecisionEngine), tuple(CalibrationMethod)
@@ -46,6 +46,19 @@ def choose_lowering(key: str) -> PrecisionSettings:
         )
     ops = left.text_input("Ops kept in FP32", placeholder="Softmax, LayerNormalization", key=f"{key}-keep")
     nodes = right.text_input("Nodes kept in FP32", placeholder="head/*, classifier", key=f"{key}-keep-nodes")
+    placement = (
+        st.multiselect(
+            "Placement of Q and DQ for INT8 and FP8, TensorRT 10 and later",
+            tuple(Placement),
+            format_func=lambda one: one.value,
+            placeholder="By TensorRT's rules",
+            help="\n".join(f"- {one.value}: {one.summary}." for one in Placement),
+            key=f"{key}-placement",
+        )
+        if engine is PrecisionEngine.LIGHT
+        else ()
+    )
+    left, right = st.columns(2)
     max_rel = left.number_input(
         "Largest relative error, 0 for any",
         0.0,
@@ -69,7 +82,7 @@ def choose_lowering(key: str) -> PrecisionSettings:
         help="Compares every layer with FP32 on a few samples, and the accuracy where the calibration data have labels.",
         key=f"{key}-layer-errors",
     )
-    return PrecisionSettings(
+    settings = PrecisionSettings(
         engine=engine,
         method=method,
         keep_ops=_listed(ops),
@@ -79,6 +92,7 @@ def choose_lowering(key: str) -> PrecisionSettings:
         top1_drop=top1_drop / 100 or None,
         layer_errors=layer_errors,
     )
+    return settings.placing(placement)
 
 
 def _listed(text: str) -> tuple[str, ...]:

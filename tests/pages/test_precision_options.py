@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
-from core.precision.settings import CalibrationMethod, PrecisionEngine, PrecisionSettings
+from core.precision.settings import CalibrationMethod, Placement, PrecisionEngine, PrecisionSettings
 
 
 def page() -> None:
@@ -33,8 +33,15 @@ def test_everything_chosen_arrives() -> None:
     app.number_input(key="k-max-rel").set_value(0.05)
     app.number_input(key="k-top1-drop").set_value(1.0)
     app.checkbox(key="k-layer-errors").check()
+    app.multiselect(key="k-placement").set_value([Placement.HEAVY_ONLY, Placement.SCALES_BEHIND])
     assert chosen(app.run()) == PrecisionSettings(
-        keep_ops=("Softmax", "Gemm"), keep_nodes=("head/*",), percentile=99.999, max_rel=0.05, top1_drop=0.01, layer_errors=True
+        keep_ops=("Softmax", "Gemm"),
+        keep_nodes=("head/*",),
+        percentile=99.999,
+        max_rel=0.05,
+        top1_drop=0.01,
+        layer_errors=True,
+        placement=(Placement.SCALES_BEHIND, Placement.HEAVY_ONLY),
     )
 
 
@@ -44,3 +51,4 @@ def test_modelopt_has_methods_and_no_percentile() -> None:
     app.selectbox(key="k-method").select("entropy")
     assert chosen(app.run()) == PrecisionSettings(engine=PrecisionEngine.MODELOPT, method=CalibrationMethod.ENTROPY)
     assert "k-percentile" not in [box.key for box in app.number_input]
+    assert not app.multiselect
