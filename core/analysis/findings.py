@@ -6,14 +6,19 @@ matter from 3 %.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 
+from core.analysis.finding import Finding, FindingKind
+from core.analysis.kernels import nodes_of
 from core.analysis.layers import LayerRow, layer_rows, sum_times
+from core.analysis.mends import with_mend
+from core.analysis.overheads import attention, float_between, mixed, padded, quantizing, reformats
 from core.analysis.realized import compare_precisions
+from core.analysis.traffic import Traffic
 from core.base.precision import Precision
 from core.graph.engine_graph import EngineGraph
+from core.stages.outcome import Outcome
 
 DOMINANT_SHARE = 0.10
 DOMINANT_AMONG = 10
@@ -26,47 +31,33 @@ OPAQUE_NODES = 0.5
 OPAQUE_AT_LEAST = 20
 NAMED = 3
 
-
-class FindingKind(str, Enum):
-    DOMINANT = "dominant layers"
-    REFORMATS = "reformats"
-    CASTS = "casts"
-    SHAPES = "shape work"
-    TINY = "tiny layers"
-    OPAQUE = "opaque block"
-    PRECISION = "other precision"
-    UNMAPPED = "unmapped nodes"
+_OVERHEADS = (quantizing.find, float_between.find, padded.find, mixed.find, reformats.find, attention.find)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing worth knowing.
-
-    Attributes:
-        message: What was found, a sentence.
-        hint: What one can do about it.
-        layers: The layers it is about, for highlighting.
-        share: Of the timed layers' time; None when it is not about time or no layer was timed.
-    """
-
-    kind: FindingKind
-    message: str
-    hint: str
-    layers: tuple[str, ...] = ()
-    share: float | None = None
+def findings_of(outcome: Outcome) -> list[Finding]:
+    """Everything worth knowing of a build's layers, with the mends that are ours; empty where it told none."""
+    if outcome.graph is None:
+        return []
+    return [with_mend(found, outcome) for found in findings(outcome.graph, outcome.build.request.precision)]
 
 
 def findings(graph: EngineGraph, requested: Precision | None = None) -> list[Finding]:
-    """Everything worth knowing, what costs most time first.
+    """Everything worth knowing: what costs most time first, then what moves most bytes; what is good comes last.
 
     Args:
         requested: What the build asked for, to be held against what its layers compute in.
     """
     rows = layer_rows(graph)
-    found = [*_dominant(rows), *_overheads(rows), *_tiny(rows), *_opaque(graph), *_unmapped(graph)]
+    overheads = list(_overheads(graph, rows))
+    told = {name for finding in overheads for name in finding.layers}
+    found = [*_dominant(rows), *overheads, *_of_kinds(graph, rows, told), *_tiny(rows), *_opaque(graph), *_unmapped(graph)]
     if requested:
         found += _other_precision(graph, requested)
-    return sorted(found, key=lambda finding: finding.share or 0.0, reverse=True)
+    return sorted(found, key=_weight, reverse=True)
+
+
+def _weight(finding: Finding) -> tuple[bool, float, int]:
+    return not finding.good, finding.share or 0.0, finding.moved.bytes if finding.moved else 0
 
 
 def _dominant(rows: Sequence[LayerRow]) -> Iterator[Finding]:
@@ -84,8 +75,30 @@ def _dominant(rows: Sequence[LayerRow]) -> Iterator[Finding]:
     )
 
 
-def is_reformat(row: LayerRow) -> bool:
-    return row.kind.lower().startswith(("reorder", "reformat"))
+def _overheads(graph: EngineGraph, rows: Sequence[LayerRow]) -> Iterator[Finding]:
+    """What layers of little work cost, told by their time; where nothing was timed, by their number or by what they move."""
+    traffic = Traffic(graph)
+    for find in _OVERHEADS:
+        for finding in find(graph, traffic):
+            share = _share(finding.layers, rows)
+            moved = finding.moved.bytes if finding.moved else 0
+            if finding.good or _matters(len(finding.layers), share, rows, moved / (traffic.total.bytes or 1)):
+                yield replace(finding, share=share, message=_with_time(finding.message, share))
+
+
+def _share(layers: Iterable[str], rows: Sequence[LayerRow]) -> float | None:
+    inside = set(layers)
+    return sum_times(row.share for row in rows if row.name in inside)
+
+
+def _matters(count: int, share: float | None, rows: Sequence[LayerRow], of_bytes: float = 0.0) -> bool:
+    if any(row.share is not None for row in rows):
+        return (share or 0) >= OVERHEAD_SHARE
+    return count >= max(1, OVERHEAD_LAYERS * len(rows)) or of_bytes >= OVERHEAD_SHARE
+
+
+def _with_time(message: str, share: float | None) -> str:
+    return f"{message.removesuffix('.')}, {share:.0%} of the time." if share is not None else message
 
 
 def is_cast(row: LayerRow) -> bool:
@@ -97,11 +110,7 @@ def is_shape_work(row: LayerRow) -> bool:
     return row.kind.lower() in shapes
 
 
-_OVERHEADS: tuple[tuple[FindingKind, Callable[[LayerRow], bool], str, str], ...] = (
-    (
-        FindingKind.REFORMATS, is_reformat, "only change the memory layout",
-        "They stand where neighbours want other layouts: look at the layers beside them, and at transposes in the source.",
-    ),
+_KINDS: tuple[tuple[FindingKind, Callable[[LayerRow], bool], str, str], ...] = (
     (
         FindingKind.CASTS, is_cast, "only change the element type",
         "Layers of mixed precision meet here: keep neighbours in one type.",
@@ -113,23 +122,21 @@ _OVERHEADS: tuple[tuple[FindingKind, Callable[[LayerRow], bool], str, str], ...]
 )  # fmt: skip
 
 
-def _overheads(rows: Sequence[LayerRow]) -> Iterator[Finding]:
-    """Layers that compute nothing: told by their time, by their number where no layer was timed."""
-    timed = any(row.share is not None for row in rows)
-    for kind, matches, what, hint in _OVERHEADS:
-        layers = [row for row in rows if matches(row)]
-        share = sum_times(row.share for row in layers)
-        if (share or 0) < OVERHEAD_SHARE if timed else len(layers) < OVERHEAD_LAYERS * len(rows) or not layers:
-            continue
-        time = f", {share:.0%} of the time" if share is not None else ""
-        verb = f"{len(layers)} of {len(rows)} layers"
-        yield Finding(
-            kind=kind,
-            message=f"{verb} {what}{time}.",
-            hint=hint,
-            layers=tuple(row.name for row in layers),
-            share=share,
-        )
+def _of_kinds(graph: EngineGraph, rows: Sequence[LayerRow], told: Collection[str]) -> Iterator[Finding]:
+    """The same of layers whose kind alone says that they compute nothing, where nothing else was told of them."""
+    for kind, matches, what, hint in _KINDS:
+        layers = tuple(row.name for row in rows if matches(row) and row.name not in told)
+        share = _share(layers, rows)
+        if layers and _matters(len(layers), share, rows):
+            inside = set(layers)
+            yield Finding(
+                kind=kind,
+                message=_with_time(f"{len(layers)} of {len(rows)} layers {what}.", share),
+                hint=hint,
+                layers=layers,
+                share=share,
+                nodes=nodes_of(graph, (layer for layer in graph.layers if layer.name in inside)),
+            )
 
 
 def _tiny(rows: Sequence[LayerRow]) -> Iterator[Finding]:

@@ -105,8 +105,9 @@ def compare_precisions(graph: EngineGraph, precision: Precision | None = None) -
     """Compares what was asked with the layers' own precision.
 
     A layer is judged by the narrowest type among its nodes, as a ReLU fused into an INT8 convolution is not asked for on its
-    own. Nor is it odd when a layer takes over the quantized type that the graph asks for elsewhere: runtimes move Q and DQ past
-    pooling and transposes. And a build in INT8 or FP8 leaves the rest free to run in FP16.
+    own. A node in several layers, one of which ran as it was asked to, says nothing of the others: a product in INT8 may leave
+    its bias to the next kernel. Nor is it odd when a layer takes over the quantized type that the graph asks for elsewhere:
+    runtimes move Q and DQ past pooling and transposes. And a build in INT8 or FP8 leaves the rest free to run in FP16.
 
     Args:
         graph: The engine's layers, with times where they were measured.
@@ -120,11 +121,13 @@ def compare_precisions(graph: EngineGraph, precision: Precision | None = None) -
         allowed.add("int8")
     total = total_time_ms(graph)
     inside = {layer.name: tuple(name for name in layer.source_nodes if name in asked) for layer in graph.layers}
+    as_asked = {name for layer in graph.layers for name in inside[layer.name] if _plain(layer.precision) == asked[name]}
     groups: dict[tuple[str, str], list[Layer]] = {}
     for layer in graph.layers:
         realized = _plain(layer.precision)
         if inside[layer.name] and realized in _BITS:
-            wanted = min((asked[name] for name in inside[layer.name]), key=_BITS.__getitem__)
+            own = [name for name in inside[layer.name] if name not in as_asked or asked[name] == realized]
+            wanted = min((asked[name] for name in own), key=_BITS.__getitem__, default=realized)
             groups.setdefault((wanted, realized), []).append(layer)
     pairs = [
         PrecisionPair(

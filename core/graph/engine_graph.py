@@ -18,12 +18,14 @@ class LayerTensor:
         shape: At the profile's opt point; None when the runtime does not tell.
         dtype: NumPy's name of the element type, None when unknown.
         format: The memory layout as the runtime names it.
+        lengths: Where an engine leaves lengths open, those it tells and None for each that is open; None where `shape` tells all.
     """
 
     name: str
     dtype: str | None = None
     shape: tuple[int, ...] | None = None
     format: str | None = None
+    lengths: tuple[int | None, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class Layer:
         source_nodes: Names of the source nodes carried out here, in source order.
         stream: Of the streams that an engine runs layers on at once, the one it runs on, 0 for the first; None when not told.
         event: What it signals or waits for, for layers that do only that.
+        weight_bytes: Of the constants that it reads, as they lie in the engine; None when not told.
         attributes: Whatever else the runtime tells, for the detail view.
     """
 
@@ -52,6 +55,7 @@ class Layer:
     source_nodes: tuple[str, ...] = ()
     stream: int | None = None
     event: int | None = None
+    weight_bytes: int | None = None
     attributes: dict[str, str] = field(default_factory=dict)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from core.analysis.colours import ColourBy, Colouring
 from core.analysis.deviation import trouble
-from core.analysis.findings import findings
+from core.analysis.finding import Finding
+from core.analysis.findings import findings_of
 from core.analysis.layers import LayerRow, layer_rows, precisions_text
 from core.analysis.preparation import StageChange, stage_changes
 from core.analysis.realized import compare_precisions
+from core.analysis.standing import standing
 from core.analysis.summary import build_figures, failures
 from core.base.precision import Precision
-from core.base.units import lengths, milliseconds, number, percent, scientific
+from core.base.units import lengths, listed, milliseconds, number, percent, scientific
 from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
 from core.report.charts import layers_chart, samples_chart
@@ -28,7 +32,7 @@ LAYERS = ("#", "layer", "kind", "precision", "ms", "share", "source nodes", "ker
 def build_body(outcome: Outcome) -> str:
     parts = [figures(build_figures(outcome)), notes(failures(outcome.build))]
     if outcome.graph and outcome.graph.layers:
-        parts.append(_layers(outcome.graph, outcome.build.request.precision))
+        parts.append(_layers(outcome.graph, outcome.build.request.precision, findings_of(outcome)))
     if outcome.measurement:
         parts.append(_measurement(outcome))
     if outcome.parity:
@@ -36,12 +40,9 @@ def build_body(outcome: Outcome) -> str:
     return "".join([*parts, _made(outcome)])
 
 
-def _layers(graph: EngineGraph, asked: Precision) -> str:
+def _layers(graph: EngineGraph, asked: Precision, findings: Sequence[Finding]) -> str:
     rows = layer_rows(graph)
-    found = "".join(
-        tag("div", tag("p", text(one.message)) + tag("p", text(one.hint), class_="quiet"), class_="finding")
-        for one in findings(graph, asked)
-    )
+    found = tag("p", text(standing(graph).text)) + "".join(_finding(one) for one in findings)
     summary = compare_precisions(graph, asked).summary
     told = f"{asked.value} was asked for{f'; {summary}' if summary else ''}. What layers compute in, by time where it is known: "
     realized = tag("p", text(f"{told}{precisions_text(rows)}."))
@@ -55,6 +56,15 @@ def _layers(graph: EngineGraph, asked: Precision) -> str:
         table(("node", "op", "fate", "why"), loose, caption="In no layer"),
     )
     return section("Fused layers", chart, realized, found, listed, lost if loose else "", notes(graph.notes))
+
+
+def _finding(one: Finding) -> str:
+    lines = [tag("h3", text(one.kind.value.capitalize())), tag("p", text(one.message)), tag("p", text(one.hint), class_="quiet")]
+    if one.nodes:
+        lines.append(tag("p", text(f"Source nodes: {listed(one.nodes, MOST_NODES)}."), class_="quiet"))
+    if mend := one.mend:
+        lines.append(tag("p", text(f"To try: {mend.title}, ") + tag("code", text(" ".join(mend.flags))) + text(f". {mend.cost}")))
+    return tag("div", "".join(lines), class_="finding good" if one.good else "finding")
 
 
 def _layer(row: LayerRow) -> tuple[object, ...]:

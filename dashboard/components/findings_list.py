@@ -7,7 +7,8 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
-from core.analysis.findings import Finding, findings
+from core.analysis.finding import Finding
+from core.analysis.findings import findings_of
 from core.analysis.layers import LayerTotal, totals_by_kind
 from core.base.units import percent, plural
 from core.stages.outcome import Outcome
@@ -21,7 +22,7 @@ def findings_section(outcome: Outcome, view: LayerView | None) -> None:
     if view is None:
         st.info("This build told no layers, so there is nothing to find in them.", icon=":material/layers_clear:")
         return
-    found = findings(view.graph, outcome.build.request.precision)
+    found = findings_of(outcome)
     if not found:
         st.success(
             "Nothing stands out: no dominant layer, no costly reformats or casts, every node traced.", icon=":material/check:"

@@ -17,6 +17,7 @@ from operator import itemgetter
 from typing import Any
 
 from core.backends._tensorrt.build_log import UNREAD
+from core.backends._tensorrt.constants import weight_bytes
 from core.base.dtypes import dtype_in
 from core.base.errors import BuildFailed
 from core.graph.engine_graph import Layer, LayerTensor
@@ -140,6 +141,7 @@ def _layer(entry: Mapping[str, Any], name: str, aliases: Aliases) -> InspectedLa
         outputs=outputs,
         stream=streams["StreamId"],
         event=streams["EventId"],
+        weight_bytes=weight_bytes(entry),
         attributes={key: _text(value) for key, value in entry.items() if key not in _TOLD_ELSEWHERE and value not in ("", [])},
     )
     return InspectedLayer(
@@ -156,11 +158,13 @@ def _tensor(told: Mapping[str, Any], aliases: Aliases) -> LayerTensor:
     layout = together or told.get("Format")
     dtype = dtype_in(told.get("Datatype") or told.get("DataType")) or dtype_in(layout)
     shape = told.get("Dimensions")
+    lengths = tuple(int(length) if length >= 0 else None for length in shape or ())
     return LayerTensor(
         name=_CONTROL.sub(" ", aliases.restore(str(told["Name"]))),
         dtype=dtype,
         shape=tuple(int(length) for length in shape) if shape is not None and all(n >= 0 for n in shape) else None,
         format=str(layout) if layout else None,
+        lengths=lengths if None in lengths else None,
     )
 
 

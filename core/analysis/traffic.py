@@ -1,0 +1,100 @@
+"""How many bytes layers read and write: of the tensors between them, and of the constants that they read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from core.base.dtypes import bits
+from core.base.units import plural, size
+from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
+
+NOT_TOLD = "not told"
+OPEN_NOTE = "This engine leaves a length open, the batch as a rule, and bytes count 1 for it."
+# They move nothing: names for tensors that lie where they lay, constants, and what orders streams.
+_IDLE = frozenset({"noop", "constant", "signal", "wait", "shape_call"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """Bytes that layers read and write, whether from memory or a cache; a tensor counts for each layer that touches it.
+
+    Attributes:
+        bytes: Of the tensors whose size is told; a length that the engine leaves open counts as 1.
+        tensors: How many those are.
+        open: Some of them have an open length.
+        untold: How many others do not tell their size.
+    """
+
+    bytes: int = 0
+    tensors: int = 0
+    open: bool = False
+    untold: int = 0
+
+    def __add__(self, other: Moved) -> Moved:
+        return Moved(
+            bytes=self.bytes + other.bytes,
+            tensors=self.tensors + other.tensors,
+            open=self.open or other.open,
+            untold=self.untold + other.untold,
+        )
+
+    @property
+    def known(self) -> int | None:
+        """The bytes; None where no tensor tells its size."""
+        return self.bytes if self.tensors or not self.untold else None
+
+    @property
+    def text(self) -> str:
+        """`41.2 MB`, `41.2 MB and 3 tensors that do not tell their size`, or `not told`."""
+        if self.known is None:
+            return NOT_TOLD
+        return size(self.bytes) + (f" and {plural(self.untold, 'tensor')} whose size is not told" if self.untold else "")
+
+
+class Traffic:
+    """Sizes of one engine's tensors.
+
+    Where some tensor has several open lengths, as texts of any batch and length have, those with one tell nothing either: one
+    may stand for the product of both.
+    """
+
+    def __init__(self, graph: EngineGraph) -> None:
+        self.layers = tuple(layer for layer in graph.layers if moves(layer))
+        tensors = [tensor for layer in graph.layers for tensor in (*layer.inputs, *layer.outputs)]
+        self._one_open = all(tensor.lengths is None or tensor.lengths.count(None) == 1 for tensor in tensors)
+        self.total = self.of(self.layers)
+
+    def of(self, layers: Iterable[Layer]) -> Moved:
+        """What these layers read and write; those that move nothing are left out."""
+        return self.tensors(tensor for layer in layers if moves(layer) for tensor in (*layer.inputs, *layer.outputs))
+
+    def tensors(self, tensors: Iterable[LayerTensor]) -> Moved:
+        found = Moved()
+        for tensor in tensors:
+            count, width = self.elements(tensor), bits(tensor.dtype or "")
+            if count is None or not width:
+                found += Moved(untold=1)
+            else:
+                found += Moved(bytes=math.ceil(count * width / 8), tensors=1, open=tensor.shape is None)
+        return found
+
+    def elements(self, tensor: LayerTensor) -> int | None:
+        """How many a tensor has, with 1 for an open length; None when it is not told."""
+        if tensor.shape is not None:
+            return math.prod(tensor.shape)
+        if tensor.lengths is None or not self._one_open:
+            return None
+        return math.prod(length for length in tensor.lengths if length is not None)
+
+
+def moves(layer: Layer) -> bool:
+    """Whether a layer reads or writes anything."""
+    return layer.kind.lower() not in _IDLE
+
+
+def weight_bytes(layers: Iterable[Layer]) -> int | None:
+    """Of the constants that layers read; None when none tells."""
+    told = [layer.weight_bytes for layer in layers if layer.weight_bytes is not None]
+    return sum(told) if told else None
