@@ -34,6 +34,7 @@ class Mend:
         title: What it does, as an order.
         cost: What it costs, or what only a measurement tells: sentences.
         flags: What to give the build's command for it, with whatever it had of the same kind: `--lower placement=heavy_only`.
+            Empty where the build is one without any.
         request: The build with that change alone.
     """
 
@@ -41,6 +42,11 @@ class Mend:
     cost: str
     flags: tuple[str, ...]
     request: BuildRequest
+
+    @property
+    def command(self) -> str:
+        """The flags as they are typed, or that there are none."""
+        return " ".join(self.flags) or "no --lower"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,8 +74,8 @@ def mixes_floats(layer: Layer) -> bool:
 def only_casts(layer: Layer) -> bool:
     """Whether all that a layer does is to change the width of floats, and perhaps the layout."""
     done = set(operations(layer))
-    named = layer.kind.lower() in _CAST_KINDS or is_reformat_kind(layer) or ("Cast" in done and done <= {"Cast", *_LAYOUT, *_PARTS})
-    return named and mixes_floats(layer)
+    generated = "Cast" in done and done <= {"Cast", *_LAYOUT, *_PARTS}
+    return (generated or layer.kind.lower() in _CAST_KINDS or is_reformat_kind(layer)) and mixes_floats(layer)
 
 
 def only_moves(layer: Layer) -> bool:

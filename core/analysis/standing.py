@@ -12,6 +12,7 @@ from core.base.units import size
 from core.graph.engine_graph import EngineGraph
 
 SAME = "the same"
+HARDLY = 0.0005  # a change that a tenth of a percent does not show
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -34,6 +35,12 @@ class Standing:
     moved: Moved
     weight_bytes: int | None
     engine_bytes: int | None = None
+
+    @property
+    def everything(self) -> int | None:
+        """What is moved between layers and read of constants; None where some of it is not told."""
+        known = self.moved.known
+        return None if known is None or self.moved.untold else known + (self.weight_bytes or 0)
 
     @property
     def text(self) -> str:
@@ -77,7 +84,7 @@ def verdict(before: Standing, after: Standing) -> str:
     pairs = {
         "layers": (before.layers, after.layers),
         "kernels that only quantize": (before.quantizing, after.quantizing),
-        "bytes moved": (_all(before), _all(after)),
+        "bytes moved, constants among them,": (before.everything, after.everything),
     }
     ratios = {what: new / old - 1 for what, (old, new) in pairs.items() if old and new is not None and new != old}
     if not ratios:
@@ -86,12 +93,6 @@ def verdict(before: Standing, after: Standing) -> str:
     head = "It trades" if len(signs) > 1 else "It helps" if signs == {True} else "It does not help"
     told = ", ".join(f"{what} {_signed(ratio, 0)}" for what, ratio in ratios.items())
     return f"{head}: {told}. What that does to the time, only a measurement tells."
-
-
-def _all(one: Standing) -> int | None:
-    """Tensors and constants; the tensors alone where constants are not told."""
-    known = one.moved.known
-    return None if known is None or one.moved.untold else known + (one.weight_bytes or 0)
 
 
 def _changes(before: Standing, after: Standing) -> Iterator[Change]:
@@ -123,8 +124,15 @@ def _sized(label: str, before: int | None, after: int | None, told: tuple[str, s
     texts = told or tuple(NOT_TOLD if one is None else size(one) for one in (before, after))
     if before is None or after is None or not before:
         return Change(label=label, before=texts[0], after=texts[1], change="", better=None)
-    change = SAME if before == after else _signed(after / before - 1, 1)
-    return Change(label=label, before=texts[0], after=texts[1], change=change, better=None if before == after else after < before)
+    ratio = after / before - 1
+    same = abs(ratio) < HARDLY
+    return Change(
+        label=label,
+        before=texts[0],
+        after=texts[1],
+        change=SAME if same else _signed(ratio, 1),
+        better=None if same else ratio < 0,
+    )
 
 
 def _signed(ratio: float, digits: int) -> str:

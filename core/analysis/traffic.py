@@ -52,6 +52,10 @@ class Moved:
             return NOT_TOLD
         return size(self.bytes) + (f" and {plural(self.untold, 'tensor')} whose size is not told" if self.untold else "")
 
+    def told(self, what: str) -> str:
+        """`41.2 MB are written and read`, or `how many bytes are written and read is not told`."""
+        return f"how many bytes {what} is {NOT_TOLD}" if self.known is None else f"{self.text} {what}"
+
 
 class Traffic:
     """Sizes of one engine's tensors.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from rich.markup import escape
 from core.analysis.finding import Finding
 from core.analysis.findings import findings_of
 from core.analysis.standing import Change, Standing, changes, standing, verdict
+from core.analysis.twins import twins_text, wider_twins
 from core.base.errors import InvalidRequest
 from core.base.units import digest, listed
 from core.cli.models import AsJson
@@ -18,6 +20,7 @@ from core.cli.output import print_json, print_notes, print_table, stdout
 from core.cli.requests import require
 from core.request.commands import command_for
 from core.stages.outcome import Outcome, load_outcome
+from core.storage.builds import all_builds
 from core.storage.workspace import default_workspace
 
 NAMED = 4
@@ -29,12 +32,14 @@ class Told:
 
     Attributes:
         standing: What the engine's layers move.
+        twins: The same path's in wider floats, by their precision.
         against: The other build's, where one was named.
     """
 
     build: str
     standing: Standing
     findings: tuple[Finding, ...]
+    twins: dict[str, Standing] = field(default_factory=dict)
     against: Standing | None = None
     changes: tuple[Change, ...] = ()
 
@@ -54,6 +59,7 @@ def findings_command(
     workspace = default_workspace()
     outcome = load_outcome(workspace, build)
     own = _standing(outcome)
+    twins = wider_twins(outcome, all_builds(workspace), partial(load_outcome, workspace))
     other = load_outcome(workspace, against) if against else None
     if other and other.model.digest != outcome.model.digest:
         raise InvalidRequest("Two builds of one model are set against each other.", hint="`engineroom builds` lists them.")
@@ -62,6 +68,7 @@ def findings_command(
         build=outcome.build.key,
         standing=own,
         findings=tuple(findings_of(outcome)),
+        twins={precision.value: other for precision, other in twins},
         against=beside,
         changes=changes(own, beside) if beside else (),
     )
@@ -70,6 +77,8 @@ def findings_command(
         return
     stdout.print(f"[bold]{escape(outcome.model.name)} → {escape(outcome.build.request.title)}[/bold]", highlight=False)
     stdout.print(escape(own.text), highlight=False)
+    if twins:
+        stdout.print(escape(twins_text(own, twins)), highlight=False)
     for finding in told.findings:
         _show(finding, outcome)
     if not told.findings:
@@ -95,7 +104,7 @@ def _show(finding: Finding, outcome: Outcome) -> None:
     if finding.nodes:
         lines.append(f"Source nodes: {listed(finding.nodes, NAMED)}.")
     if mend := finding.mend:
-        lines += [f"To try: {mend.title}: {' '.join(mend.flags)}", mend.cost]
+        lines += [f"To try: {mend.title}: {mend.command}", mend.cost]
         lines.append(command_for(mend.request, default_workspace().data_path))
     for line in lines:
         stdout.print(f"  {escape(line)}", highlight=False, soft_wrap=True)

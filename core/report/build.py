@@ -63,7 +63,7 @@ def _finding(one: Finding) -> str:
     if one.nodes:
         lines.append(tag("p", text(f"Source nodes: {listed(one.nodes, MOST_NODES)}."), class_="quiet"))
     if mend := one.mend:
-        lines.append(tag("p", text(f"To try: {mend.title}, ") + tag("code", text(" ".join(mend.flags))) + text(f". {mend.cost}")))
+        lines.append(tag("p", text(f"To try: {mend.title}, ") + tag("code", text(mend.command)) + text(f". {mend.cost}")))
     return tag("div", "".join(lines), class_="finding good" if one.good else "finding")
 
 

@@ -1,4 +1,4 @@
-"""What is worth knowing about an engine's layers."""
+"""What is worth knowing about an engine's layers, and what may mend it."""
 
 from __future__ import annotations
 
@@ -8,51 +8,87 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.finding import Finding
-from core.analysis.findings import findings_of
 from core.analysis.layers import LayerTotal, totals_by_kind
+from core.analysis.standing import standing
+from core.analysis.twins import twins_text, wider_twins
 from core.base.units import percent, plural
+from core.jobs.job import Job
 from core.stages.outcome import Outcome
-from dashboard.components.layer_view import LayerView
+from dashboard import services
+from dashboard.components.layer_view import LayerView, findings_for
+from dashboard.components.layer_view import outcome as load
+from dashboard.components.mend_trial import mend_trial, trials_of
 from dashboard.components.selection import select
+from dashboard.components.tables import table_height
+from dashboard.formatting import plain
 
 LINKED = 6
+NODES_HEIGHT = 250
 
 
 def findings_section(outcome: Outcome, view: LayerView | None) -> None:
     if view is None:
         st.info("This build told no layers, so there is nothing to find in them.", icon=":material/layers_clear:")
         return
-    found = findings_of(outcome)
+    found = findings_for(outcome.build.key)
+    own = standing(view.graph)
+    twins = wider_twins(outcome, services.builds_of(outcome.build.request.model), load)
+    st.caption(plain(f"{own.text} {twins_text(own, twins)}"))
     if not found:
         st.success(
             "Nothing stands out: no dominant layer, no costly reformats or casts, every node traced.", icon=":material/check:"
         )
-    for finding in found:
-        _finding(finding, view)
+    jobs = trials_of([finding.mend for finding in found if finding.mend])
+    for number, finding in enumerate(found):
+        _finding(finding, view, outcome, jobs.get(finding.mend.request.key) if finding.mend else None, number)
+    for note in view.graph.notes:
+        st.caption(plain(note))
     st.header("Kinds of layers")
     _totals(totals_by_kind(view.rows), timed=view.timed)
 
 
-def _finding(finding: Finding, view: LayerView) -> None:
+def _finding(finding: Finding, view: LayerView, outcome: Outcome, job: Job | None, number: int) -> None:
     with st.container(border=True):
-        st.markdown(
-            f"**{finding.kind.value.capitalize()}**" + (f" · {percent(finding.share)} of the time" if finding.share else "")
-        )
+        with st.container(horizontal=True, vertical_alignment="center"):
+            title = finding.kind.value.capitalize()
+            if finding.good:
+                st.badge(title, icon=":material/check:", color="green")
+            else:
+                st.markdown(f"**{title}**" + (f" · {percent(finding.share)} of the time" if finding.share else ""))
         st.text(finding.message)
-        st.caption(finding.hint)
-        positions = [row.position for row in view.rows if row.name in set(finding.layers)]
-        if not positions:
-            return
-        with st.container(horizontal=True):
-            for position in positions[:LINKED]:
-                st.button(
-                    f"Layer {position}",
-                    key=f"finding-{finding.kind.value}-{position}",
-                    on_click=partial(_show, position),
-                    type="tertiary",
-                )
-            if len(positions) > LINKED:
-                st.caption(f"and {plural(len(positions) - LINKED, 'more layer', 'more layers')}")
+        st.caption(plain(finding.hint))
+        _layers(finding, view, number)
+        _nodes(finding, view)
+        if finding.mend:
+            mend_trial(outcome, finding.mend, job)
+
+
+def _layers(finding: Finding, view: LayerView, number: int) -> None:
+    inside = set(finding.layers)
+    positions = [row.position for row in view.rows if row.name in inside]
+    if not positions:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for position in positions[:LINKED]:
+            st.button(
+                f"Layer {position}",
+                key=f"finding-{finding.kind.value}-{number}-{position}",
+                on_click=partial(_show, position),
+                type="tertiary",
+            )
+        if len(positions) > LINKED:
+            st.caption(f"and {plural(len(positions) - LINKED, 'more layer', 'more layers')}")
+
+
+def _nodes(finding: Finding, view: LayerView) -> None:
+    if not finding.nodes:
+        return
+    with st.expander(f"From {plural(len(finding.nodes), 'source node')}"):
+        ops = [view.nodes[name].op if name in view.nodes else None for name in finding.nodes]
+        frame = pd.DataFrame({"Op": ops, "Node": finding.nodes})
+        st.dataframe(
+            frame, hide_index=True, height=table_height(len(ops), NODES_HEIGHT), alt="Source nodes that the finding is about"
+        )
 
 
 def _show(position: int) -> None:

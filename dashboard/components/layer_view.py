@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from core.analysis.finding import Finding
+from core.analysis.findings import findings_of
 from core.analysis.layer_graph import Edge, layer_edges
 from core.analysis.layers import LayerRow, layer_rows
 from core.analysis.summary import Figure, build_figures
@@ -57,6 +59,11 @@ def figures_of(key: str) -> tuple[Figure, ...]:
     return _figures(key, stamp(key))
 
 
+def findings_for(key: str) -> tuple[Finding, ...]:
+    """What is worth knowing of a build's layers."""
+    return _findings(key, stamp(key))
+
+
 def stamp(key: str) -> Stamp:
     """Of what a build's stages have left; empty when there is no such build here."""
     files = services.workspace().builds.glob(f"{key}*/*.json") if key.isalnum() else []
@@ -71,6 +78,11 @@ def _outcome(key: str, stamp: Stamp) -> Outcome:
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
 def _figures(key: str, stamp: Stamp) -> tuple[Figure, ...]:
     return build_figures(outcome(key))
+
+
+@st.cache_resource(max_entries=KEPT, show_spinner=False)
+def _findings(key: str, stamp: Stamp) -> tuple[Finding, ...]:
+    return tuple(findings_of(outcome(key)))
 
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)

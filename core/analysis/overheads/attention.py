@@ -50,9 +50,9 @@ def find(graph: EngineGraph, traffic: Traffic) -> Iterator[Finding]:
 def _good(graph: EngineGraph, fused: list[tuple[Block, Layer]], merged: list[Layer]) -> Finding:
     said = []
     if merged:
-        said.append(f"Q, K and V of {plural(len(merged), 'attention block')} run as one product")
+        said.append(f"Q, K and V of {plural(len(merged), 'attention block')} run as one GEMM")
     if fused:
-        said.append(f"{plural(len(fused), 'fused attention kernel')}" + (" carry out what follows" if merged else ""))
+        said.append(plural(len(fused), "fused attention kernel"))
     layers = list(dict.fromkeys(layer.name for layer in (*merged, *(layer for _, layer in fused))))
     return Finding(
         kind=FindingKind.ATTENTION_FUSED,
@@ -75,7 +75,7 @@ def _apart(graph: EngineGraph, traffic: Traffic, blocks: list[Block], places: Ma
     return Finding(
         kind=FindingKind.ATTENTION_APART,
         message=f"{runs} in pieces, in {' and '.join(computed) or 'a type not told'}: scores, softmax and weighted sum are "
-        f"{plural(len(layers), 'kernel')} that read and write {moved.text}.",
+        f"{plural(len(layers), 'kernel')}, by which {moved.told('are read and written')}.",
         hint="As one kernel they would keep the scores to themselves.",
         layers=tuple(layer.name for layer in layers),
         nodes=nodes_of(graph, layers),

@@ -26,7 +26,7 @@ def find(graph: EngineGraph, traffic: Traffic) -> Iterator[Finding]:
     yield Finding(
         kind=FindingKind.FLOAT_BETWEEN,
         message=f"{compute} in {listed(narrow, 3)} and {write} {listed(wide, 3)}, which the next kernel only quantizes: "
-        f"{moved.text} are written and read in between{_if_narrow(tensors, traffic, moved, narrow)}.",
+        f"{moved.told('are written and read in between')}{_if_narrow(tensors, traffic, moved, narrow)}.",
         hint="Float between two quantized layers costs two to four times the bytes that the quantized type would.",
         layers=tuple(layer.name for layer in layers),
         nodes=nodes_of(graph, layers),

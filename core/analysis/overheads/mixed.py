@@ -31,8 +31,7 @@ def find(graph: EngineGraph, traffic: Traffic) -> Iterator[Finding]:
     yield Finding(
         kind=FindingKind.MIXED,
         message=f"{plural(len(layers), 'kernel')} of {len(traffic.layers)} {'stands' if len(layers) == 1 else 'stand'} between "
-        f"{' and '.join(types)}{nothing_else}. "
-        f"What they move in {types[0]} between layers is {wide.text}.",
+        f"{' and '.join(types)}{nothing_else}; {wide.told(f'are moved in {types[0]} between layers')}.",
         hint=HINT,
         layers=tuple(layer.name for layer in layers),
         nodes=nodes_of(graph, layers),

@@ -24,7 +24,7 @@ def find(graph: EngineGraph, traffic: Traffic) -> Iterator[Finding]:
     yield Finding(
         kind=FindingKind.PADDED,
         message=f"{plural(len(layers), 'depthwise convolution reads', 'depthwise convolutions read')} {many} channels for each "
-        f"one that the model has, the others full of zeros: {moved.text} are written and read for that.",
+        f"one that the model has, the others full of zeros: {moved.told('are written and read for that')}.",
         hint="The builder pads each group, as its quantized convolutions take no fewer channels; in float it does not.",
         layers=tuple(layer.name for layer in layers),
         nodes=nodes_of(graph, layers),

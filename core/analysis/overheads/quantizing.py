@@ -28,13 +28,14 @@ def find(graph: EngineGraph, traffic: Traffic) -> Iterator[Finding]:
     narrow = sorted({tensor.dtype for layer in layers for tensor in layer.outputs if tensor.dtype} & _narrow(layers))
     moved = traffic.of(layers)
     of_all = f" of the {traffic.total.text} that all layers do" if traffic.total.known and moved.known is not None else ""
-    do, they, read = ("carries", "it scales, adds, clips", "It reads and writes")
-    if len(layers) > 1:
-        do, they, read = ("carry", "they scale, add, clip", "They read and write")
+    one = len(layers) == 1
+    do, work = ("carries", "it scales, adds, clips") if one else ("carry", "they scale, add, clip")
+    read = f"{'It reads' if one else 'They read'} and write{'s' if one else ''} {moved.text}{of_all}"
     yield Finding(
         kind=FindingKind.QUANTIZING,
-        message=f"{plural(len(layers), 'kernel')} of {len(traffic.layers)} {do} out no convolution or product: {they} "
-        f"and bring tensors to {listed(narrow, 3) or 'float'} or back. {read} {moved.text}{of_all}.",
+        message=f"{plural(len(layers), 'kernel')} of {len(traffic.layers)} {do} out no convolution or product: {work} "
+        f"and bring{'s' if one else ''} tensors to {listed(narrow, 3) or 'float'} or back. "
+        f"{read if moved.known is not None else 'How much that moves is not told'}.",
         hint=HINT,
         layers=tuple(layer.name for layer in layers),
         nodes=nodes_of(graph, layers),

@@ -79,8 +79,14 @@ def test_a_layer_keeps_what_the_builder_told():
     assert convolution.layer.precision == "int8"
     assert convolution.layer.inputs[0].dtype == "int8"
     assert convolution.layer.outputs[0] == LayerTensor(
-        name="__myln_k_arg__bb1_33_myl0", dtype="float32", shape=None, format="(NHWC) Channel major format"
+        name="__myln_k_arg__bb1_33_myl0",
+        dtype="float32",
+        shape=None,
+        format="(NHWC) Channel major format",
+        lengths=(None, 64, 112, 112),
     )
+    # 64 filters of 4 x 7 x 7 in INT8, and two scales in FP32 for each.
+    assert convolution.layer.weight_bytes == 64 * 4 * 7 * 7 + 2 * 64 * 4
     assert convolution.layer.stream == 0
     signal, wait = (next(entry.layer for entry in layers if entry.layer.kind == kind) for kind in ("signal", "wait"))
     assert (signal.stream, signal.event, signal.precision) == (0, 1, None)
