@@ -47,7 +47,7 @@ def _scales_behind(finding: Finding, graph: EngineGraph, outcome: Outcome) -> Me
         outcome,
         Placement.SCALES_BEHIND,
         title="Multiply by the channels' scales behind each convolution, which then has one scale and writes FP16",
-        cost=f"The quantized weights stay the same integers. {_TIME}",
+        cost=f"The quantized weights stay the same. {_TIME}",
     )
 
 

@@ -83,7 +83,7 @@ def lower(
     chosen = quantize_plan.plan(model, settings, precision=precision, outputs=outputs)
     moved: frozenset[str] = frozenset()
     if Placement.SCALES_BEHIND in settings.placement:
-        chosen, moved = move_scales_behind(model, chosen, ranges, settings.percentile)
+        chosen, moved = move_scales_behind(model, chosen, ranges, precision, settings.percentile)
     stored = target.stores_weights
     if target.weakly_typed:
         held = float_plan.nodes_for_fp32(model, settings, ranges=ranges.bounds)

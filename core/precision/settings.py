@@ -44,7 +44,7 @@ class Placement(str, Enum):
 
 
 _PLACEMENTS = {
-    Placement.SCALES_BEHIND: "the scales of a convolution's channels multiply behind it; its weights are the same integers",
+    Placement.SCALES_BEHIND: "the scales of a convolution's channels multiply behind it; its quantized weights stay the same",
     Placement.FLOAT_DEPTHWISE: "depthwise convolutions are not quantized",
     Placement.HEAVY_ONLY: "only what has more weights than activations is quantized",
 }

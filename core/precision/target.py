@@ -8,7 +8,7 @@ from enum import Enum
 
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
-from core.precision.settings import Placement, PrecisionEngine, PrecisionSettings
+from core.precision.settings import PrecisionEngine, PrecisionSettings
 
 TENSORRT, ONNXRUNTIME, OPENVINO = "tensorrt", "onnxruntime", "openvino"
 NEWEST_TENSORRT = (11, 0)
@@ -152,7 +152,7 @@ def check_placements(precision: Precision, target: Target, settings: PrecisionSe
     """Refuses placements where they would do nothing, or harm. Other precisions than INT8 and FP8 have none and ignore them.
 
     Raises:
-        InvalidRequest: The target, the engine or the precision is another than they are for.
+        InvalidRequest: The target or the engine is another than they are for.
     """
     if not settings.placement or not precision.quantizes:
         return
@@ -166,11 +166,6 @@ def check_placements(precision: Precision, target: Target, settings: PrecisionSe
         raise InvalidRequest(
             f"{named} is for our own passes; {settings.engine.value} places Q and DQ itself.",
             hint=f"Use the engine `{PrecisionEngine.LIGHT.value}`, or leave placement out.",
-        )
-    if Placement.SCALES_BEHIND in settings.placement and precision is not Precision.INT8:
-        raise InvalidRequest(
-            f"placement={Placement.SCALES_BEHIND.value} is for INT8; {precision.value.upper()} convolutions do not build so.",
-            hint="Leave it out, or ask for INT8.",
         )
 
 

@@ -87,10 +87,6 @@ def test_where_a_placement_is_not_for_it_is_not_offered(change: dict[str, Any]) 
     assert mends(outcome) == {}
 
 
-def test_fp8_convolutions_have_no_scales_to_move() -> None:
-    assert FindingKind.FLOAT_BETWEEN not in mends(made(listed("resnet50-int8"), Precision.FP8))
-
-
 def test_convolutions_that_write_fp16_already_have_nothing_to_mend() -> None:
     def narrow(tensors: tuple[LayerTensor, ...]) -> tuple[LayerTensor, ...]:
         return tuple(replace(one, dtype="float16") if one.dtype == "float32" else one for one in tensors)

@@ -14,6 +14,7 @@ from onnx import checker, numpy_helper
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.precision.calibration.ranges import Ranges, TensorRange
+from core.precision.element_types import GRIDS, to_grid
 from core.precision.load import copy_of
 from core.precision.lower import lower
 from core.precision.quantize_plan import plan
@@ -79,6 +80,20 @@ def test_the_weights_are_the_integers_that_their_own_scales_give(make_network: M
     np.testing.assert_array_equal(found[:2], expected)
     assert not found[2].any()
     assert np.abs(found).max() == 127
+
+
+def test_fp8_weights_are_those_that_their_own_scales_give_too(make_network: Make) -> None:
+    rng = np.random.default_rng(1)
+    filters = (rng.normal(0, 0.2, (16, 16, 3, 3)) * rng.uniform(0.05, 1, 16).reshape(16, 1, 1, 1)).astype(np.float32)
+    body = "y = Conv <pads = [1,1,1,1]> (x, w)"
+    model = make_network(body, inputs="float[1,16,6,6] x", outputs="float[1,16,6,6] y", weights={"w": filters}, opset=19)
+    made = lower(model, Precision.FP8, TARGET, BEHIND, ranges=ranges_of(model))[0]
+    view = GraphView(made)
+    convolution = next(node for node in made.graph.node if node.op_type == "Conv")
+    quantizer = view.producer[view.producer[convolution.input[1]].input[0]]
+    weights, scale = (view.array(name).astype(np.float32) for name in quantizer.input[:2])
+    own = np.abs(filters).max(axis=(1, 2, 3)).reshape(-1, 1, 1, 1) / 448
+    np.testing.assert_array_equal(to_grid(weights / scale, GRIDS[Precision.FP8]), to_grid(filters / own, GRIDS[Precision.FP8]))
 
 
 def test_what_it_computes_stays_the_same(make_network: Make) -> None:
@@ -177,7 +192,6 @@ def test_what_has_no_known_shape_is_quantized(make_network: Make) -> None:
         ("onnxruntime", Precision.INT8, BEHIND, "is for TensorRT 10 and later"),
         ("tensorrt-8.6", Precision.INT8, BEHIND, "the graph is for tensorrt-8.6"),
         ("tensorrt", Precision.INT8, replace(BEHIND, engine=PrecisionEngine.MODELOPT), "modelopt places Q and DQ itself"),
-        ("tensorrt", Precision.FP8, BEHIND, "is for INT8"),
     ],
 )
 def test_placements_are_refused_where_they_are_not_for(
