@@ -29,6 +29,7 @@ from core.models.model import Format, Source
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx, save_onnx
 from core.precision import float_plan, quantize_plan
+from core.precision.calibration.labelled import labelled_accuracy, open_labelled
 from core.precision.calibration.ranges import Ranges
 from core.precision.calibration.samples import SampleSource, open_data
 from core.precision.element_types import ELEMENT_TYPE
@@ -39,6 +40,7 @@ from core.precision.opset import fit_opset
 from core.precision.quantize_rewrite import quantize
 from core.precision.settings import DEFAULTS, Placement, PrecisionSettings
 from core.precision.target import QuantizedOutputs, parse_target
+from sample_models.make_models import sample
 
 NETWORKS = ("digits", "mobilenetv2", "efficientnetb0", "resnet50", "bert")
 BACKEND, TARGET = "tensorrt_rtx", "tensorrt-11.0"
@@ -130,8 +132,11 @@ TRIED = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
+    """An engine; `top1` is of digits alone, of the graph that it was built from, run as it stands by ONNX Runtime."""
+
     tried: Tried
     standing: Standing | None = None
+    top1: float | None = None
     error: str = ""
 
 
@@ -141,11 +146,14 @@ def rows(network: str, folder: Path) -> Iterator[Row]:
     data = SampleSource() if network == "digits" else SampleSource(path=inputs_file(network, SAMPLES, 0, folder))
     opened = open_data(data, graph_signature(model), DEFAULTS)
     ranges = calibrate(model, Precision.INT8, parse_target(TARGET), opened, silent)
+    labelled = open_labelled(sample("digits_test"), graph_signature(model)) if network == "digits" else None
     for tried in TRIED:
         try:
             made = made_by(copy_of(model), ranges, tried)
+            fed = tried.settings.keep_io_types  # the test set is in FP32
+            top1 = labelled_accuracy(made, labelled, exact=True).top1 if labelled and fed else None
             with tempfile.TemporaryDirectory(dir=folder) as place:
-                row = Row(tried=tried, standing=built(made, tried.precision, Path(place)))
+                row = Row(tried=tried, standing=built(made, tried.precision, Path(place)), top1=top1)
         except EngineRoomError as error:
             row = Row(tried=tried, error=error.message)
         print(line(row), file=sys.stderr, flush=True)
@@ -187,7 +195,7 @@ def line(row: Row) -> str:
     head = f"| {tried.label} | {f'`{tried.setting}`' if tried.setting else ''} |"
     one = row.standing
     if one is None:
-        return f"{head} {row.error} | | | | | |"
+        return f"{head} {row.error} | | | | | | |"
     cells = [
         one.layers,
         one.quantizing,
@@ -195,6 +203,7 @@ def line(row: Row) -> str:
         "not told" if one.moved.known is None else f"{one.moved.known / MB:.2f}",
         "not told" if one.weight_bytes is None else f"{one.weight_bytes / MB:.2f}",
         "–" if one.engine_bytes is None else f"{one.engine_bytes / MB:.1f}",
+        "" if row.top1 is None else f"{row.top1:.1%}",
     ]
     return f"{head} {' | '.join(map(str, cells))} |"
 
@@ -204,9 +213,11 @@ def report(found: dict[str, list[Row]], version: str) -> str:
         "# Placements of Q and DQ, and what they do to TensorRT-RTX's engines",
         "",
         f"`python -m bench.placements`: TensorRT-RTX {version} with no GPU, by the builder's own list of layers; the",
-        f"sample networks at batch 1 (BERT at length {SEQUENCE}), ranges from {SAMPLES} samples. Sizes in MB. Nothing ran,",
-        "so nothing here says what is faster; on a GPU kernels are compiled anew, and more may be fused. A tensor counts",
-        "once for each layer that writes or reads it. [What the tables say](../precision.md#placements-tried).",
+        f"sample networks at batch 1 (BERT at length {SEQUENCE}), ranges from {SAMPLES} samples, for digits from random",
+        "ones. Sizes in MB. Nothing ran, so nothing here says what is faster; on a GPU kernels are compiled anew, and",
+        "more may be fused. A tensor counts once for each layer that writes or reads it. Top-1 is of the graph on digits'",
+        "test set, run by ONNX Runtime as it stands; the other networks have random weights. [What the tables",
+        "say](../precision.md#placements-tried).",
         "",
     ]
     for network, of_it in found.items():
@@ -214,8 +225,8 @@ def report(found: dict[str, list[Row]], version: str) -> str:
             f"## {network}",
             "",
             "| tried | `--lower` | layers | kernels that only quantize | layers that compute quantized | moved between layers "
-            "| constants read | engine |",
-            "|---|---|---|---|---|---|---|---|",
+            "| constants read | engine | top-1 |",
+            "|---|---|---|---|---|---|---|---|---|",
             *map(line, of_it),
             "",
         ]

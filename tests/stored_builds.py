@@ -26,8 +26,10 @@ from core.graph.engine_graph import EngineGraph, Layer, LayerTensor, SourceNode
 from core.graph.source import SourceGraph
 from core.models.model import Format, Model
 from core.parity.result import Accuracy, OutputParity, Parity
-from core.request.build_request import BuildRequest
+from core.precision.record import PrecisionRecord
+from core.request.build_request import BuildRequest, checked
 from core.stages.build import Built
+from core.stages.stage import Prepared
 from core.storage.builds import BUILD_FILE, REQUEST_FILE, Build, StageName, StageRecord, State, result_file
 from core.storage.workspace import Workspace
 
@@ -128,6 +130,19 @@ def store_build(
         write_json(result_file(folder, StageName.PARITY), _parity(error))
         write_json(result_file(folder, StageName.MEASURE), _measurement(median_ms))
     return request.key
+
+
+def store_lowered(
+    workspace: Workspace, graph: EngineGraph, precision: Precision = Precision.INT8, *, request: BuildRequest | None = None
+) -> str:
+    """A finished build of TensorRT-RTX with these layers, whose precision our own passes put in; returns its key."""
+    model = store_model(workspace, "mobilenetv2")
+    plain = BuildRequest(model=model.digest, path="onnx.tensorrt_rtx", precision=precision)
+    key = store_build(workspace, request or checked(plain, model, here=False), graph=graph)
+    record = PrecisionRecord(target="tensorrt-11.0", engine="light", precision=precision)
+    prepared = Prepared(artifact=None, entry="m.onnx", format=Format.ONNX, signature=SIGNATURE, precision=record)
+    write_json(result_file(workspace.build_folder(key), StageName.PRECISION), prepared)
+    return key
 
 
 def resnet(precision: str) -> EngineGraph:

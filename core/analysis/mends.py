@@ -6,6 +6,7 @@ where this build's own layers show what it works on. What it costs in time or ac
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -32,7 +33,19 @@ def with_mend(finding: Finding, outcome: Outcome) -> Finding:
     find = _MENDS.get(finding.kind)
     if find is None or outcome.graph is None:
         return finding
+    if finding.kind is FindingKind.MIXED and (why := _why_wide(finding, outcome)):
+        finding = replace(finding, hint=why)
     return replace(finding, mend=find(finding, outcome.graph, outcome))
+
+
+def _why_wide(finding: Finding, outcome: Outcome) -> str:
+    """Why nodes there stay in wider floats, as the precision stage noted it; "" where it noted nothing of them."""
+    record = _record(outcome)
+    reasons = Counter(record.kept[name] for name in finding.nodes if record.kept.get(name)) if record else Counter()
+    if not reasons:
+        return ""
+    told = "; ".join(f"{plural(count, 'node')}, {reason}" for reason, count in reasons.most_common(_NAMED))
+    return f"Some of these nodes stay wider: {told}."
 
 
 def _scales_behind(finding: Finding, graph: EngineGraph, outcome: Outcome) -> Mend | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.analysis.kernels import computes_quantized
 from core.analysis.overheads.quantizing import kernels_apart
@@ -75,7 +75,10 @@ def standing(graph: EngineGraph, engine_bytes: int | None = None) -> Standing:
 
 
 def changes(before: Standing, after: Standing) -> tuple[Change, ...]:
-    """Every figure before and after, fewer being better but for layers that compute in a quantized type, which are a trade."""
+    """Every figure before and after, fewer being better but for layers that compute in a quantized type, which are a trade.
+
+    Those of quantized layers are left out where neither engine has any.
+    """
     return tuple(_changes(before, after))
 
 
@@ -97,14 +100,11 @@ def verdict(before: Standing, after: Standing) -> str:
 
 def _changes(before: Standing, after: Standing) -> Iterator[Change]:
     yield _counted("Layers", before.layers, after.layers)
-    yield _counted("Kernels that only quantize", before.quantizing, after.quantizing)
-    yield Change(
-        label="Layers that compute quantized",
-        before=f"{before.quantized:,}",
-        after=f"{after.quantized:,}",
-        change=_difference(before.quantized, after.quantized),
-        better=None,
-    )
+    if before.quantizing or after.quantizing:
+        yield _counted("Kernels that only quantize", before.quantizing, after.quantizing)
+    if before.quantized or after.quantized:
+        compute = _counted("Layers that compute quantized", before.quantized, after.quantized)
+        yield replace(compute, better=None)
     moved = (before.moved.known, after.moved.known)
     yield _sized("Moved between layers", *moved, told=(before.moved.text, after.moved.text))
     yield _sized("Constants read", before.weight_bytes, after.weight_bytes)

@@ -15,6 +15,8 @@ from core.storage.builds import Build, State
 def wider_twins(outcome: Outcome, builds: Iterable[Build], load: Callable[[str], Outcome]) -> list[tuple[Precision, Standing]]:
     """How the first build of the path in each wider float stands, under the same conditions; those that told layers.
 
+    A build in which nodes were kept wider, by wish or for an accuracy's sake, is no measure of that float.
+
     Args:
         load: What a build has found, by its key: only twins are read.
     """
@@ -22,7 +24,7 @@ def wider_twins(outcome: Outcome, builds: Iterable[Build], load: Callable[[str],
     found: dict[Precision, Standing] = {}
     for build in builds:
         precision = build.request.precision
-        alike = build.state is State.DONE and conditions(build.request) == conditions(request)
+        alike = build.state is State.DONE and _keeps_nothing(build) and conditions(build.request) == conditions(request)
         if not alike or precision in found or not _is_wider(precision, request.precision):
             continue
         if (graph := load(build.key).graph) is not None:
@@ -45,6 +47,11 @@ def _share(own: Standing, other: Standing) -> str:
         return "bytes not told"
     ratio = own.everything / other.everything
     return f"this engine moves {ratio:.0%} of that" if ratio < 1 else f"this engine moves {ratio:.2f} times that"
+
+
+def _keeps_nothing(build: Build) -> bool:
+    lowering = build.request.lowering
+    return not (lowering.keep_ops or lowering.keep_nodes or lowering.has_goal)
 
 
 def _is_wider(one: Precision, than: Precision) -> bool:

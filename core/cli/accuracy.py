@@ -41,7 +41,7 @@ def precision_fields(record: PrecisionRecord) -> list[tuple[str, object]]:
     remedy = record.remedy
     fields: list[tuple[str, object]] = [
         ("calibrated on", record.data),
-        ("nodes in fp32", f"{len(record.kept)}: {listed(list(record.kept), NAMED)}" if record.kept else None),
+        (record.left, f"{len(record.kept)}: {listed(list(record.kept), NAMED)}" if record.kept else None),
         ("for accuracy", f"{len(remedy.keep)} of them: {listed(remedy.keep, NAMED)}" if remedy and remedy.keep else None),
     ]
     return fields + (_cost_fields(record.cost) if record.cost else [])

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from core.analysis.findings import findings_of
 from core.analysis.payoff import payoff_among
 from core.analysis.preparation import simplified_text
 from core.analysis.realized import compare_precisions
@@ -91,7 +92,13 @@ def _notes(outcome: Outcome) -> list[str]:
     told = [*measured.warnings, *(measured.gpu.warnings if measured.gpu else ())] if measured else []
     realized = compare_precisions(graph, outcome.build.request.precision).disagreements if graph else ()
     told += [*outcome.notes, *(pair.warning for pair in realized), *(parity.notes if parity else ())]
-    return list(dict.fromkeys(told))
+    return list(dict.fromkeys([*told, *_mendable(outcome)]))
+
+
+def _mendable(outcome: Outcome) -> list[str]:
+    """Where to read of what a setting may mend."""
+    flags = list(dict.fromkeys(one.mend.command for one in findings_of(outcome) if one.mend))
+    return [f"To try: {' | '.join(flags)}. `engineroom findings {digest(outcome.build.key)}` tells why."] if flags else []
 
 
 def _show_payoff(workspace: Workspace, outcome: Outcome) -> None:

@@ -171,7 +171,7 @@ def _show_record(record: PrecisionRecord, precision: Precision, out: Path) -> No
         ("graph", out / record.entry),
         ("precision", f"{precision.value} for {record.target}, opset {record.opset}, by {record.engine}"),
         ("converted", f"{len(record.converted)} nodes"),
-        ("kept in FP32", f"{len(record.kept)} nodes" if record.kept else ""),
+        (record.left, f"{len(record.kept)} nodes" if record.kept else ""),
         ("calibrated on", record.data),
         ("ranges", out / record.ranges if record.ranges else ""),
         ("builder flags", ", ".join(record.builder_flags)),
@@ -179,7 +179,7 @@ def _show_record(record: PrecisionRecord, precision: Precision, out: Path) -> No
     ]
     print_fields(precision.value.upper(), fields)
     if record.kept:
-        print_table("Kept in FP32", ["node", "why"], list(record.kept.items()))
+        print_table(record.left.capitalize(), ["node", "why"], list(record.kept.items()))
     print_notes([*([record.stamp] if record.stamp else []), *(v.message for v in record.violations), *record.notes])
 
 

@@ -167,3 +167,10 @@ class PrecisionRecord:
     seconds: float | None = None
     cost: AccuracyCost | None = None
     remedy: RemedyRecord | None = None
+
+    @property
+    def left(self) -> str:
+        """What became of the nodes in `kept`: around quantized ones, TensorRT 10 and later compute in FP16."""
+        if self.precision is not None and self.precision.quantizes:
+            return f"left out of {self.precision.value}"
+        return "kept in fp32"

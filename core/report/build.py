@@ -14,7 +14,7 @@ from core.analysis.realized import compare_precisions
 from core.analysis.standing import standing
 from core.analysis.summary import build_figures, failures
 from core.base.precision import Precision
-from core.base.units import lengths, listed, milliseconds, number, percent, scientific
+from core.base.units import lengths, listed, milliseconds, number, percent, plural, scientific
 from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
 from core.report.charts import layers_chart, samples_chart
@@ -60,10 +60,10 @@ def _layers(graph: EngineGraph, asked: Precision, findings: Sequence[Finding]) -
 
 def _finding(one: Finding) -> str:
     lines = [tag("h3", text(one.kind.value.capitalize())), tag("p", text(one.message)), tag("p", text(one.hint), class_="quiet")]
-    if one.nodes:
-        lines.append(tag("p", text(f"Source nodes: {listed(one.nodes, MOST_NODES)}."), class_="quiet"))
     if mend := one.mend:
         lines.append(tag("p", text(f"To try: {mend.title}, ") + tag("code", text(mend.command)) + text(f". {mend.cost}")))
+    if one.nodes:
+        lines.append(folded(f"From {plural(len(one.nodes), 'source node')}", tag("p", text(listed(one.nodes, MOST_LAYERS)))))
     return tag("div", "".join(lines), class_="finding good" if one.good else "finding")
 
 

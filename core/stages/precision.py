@@ -118,7 +118,7 @@ def _details(record: PrecisionRecord) -> dict[str, str]:
         "engine": record.engine,
         "opset": str(record.opset),
         "converted": f"{len(record.converted)} nodes",
-        "kept in fp32": f"{len(record.kept)} nodes",
+        record.left: f"{len(record.kept)} nodes",
         "calibrated on": record.data,
         "placement": "as TensorRT wants it" if not record.violations else f"{len(record.violations)} violations",
     }

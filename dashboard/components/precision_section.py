@@ -105,9 +105,9 @@ def _kept(record: PrecisionRecord) -> None:
         st.warning(plain(violation.message), icon=":material/rule:")
     if not record.kept:
         return
-    with st.expander(f"{plural(len(record.kept), 'node')} kept in fp32"):
+    with st.expander(f"{plural(len(record.kept), 'node')} {record.left}"):
         frame = pd.DataFrame({"Node": list(record.kept), "Why": list(record.kept.values())})
-        st.dataframe(frame, hide_index=True, alt="Nodes kept in fp32, each with why")
+        st.dataframe(frame, hide_index=True, alt=f"Nodes {record.left}, each with why")
 
 
 def _cost(cost: AccuracyCost) -> None:

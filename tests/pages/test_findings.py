@@ -14,19 +14,13 @@ from core.analysis.findings import findings_of
 from core.backends.base import backend_named
 from core.base.files import WORKSPACE_VARIABLE
 from core.base.precision import Precision
-from core.base.serialization import write_json
-from core.graph.engine_graph import EngineGraph
-from core.models.model import Format
-from core.precision.record import PrecisionRecord
 from core.precision.settings import Placement
-from core.request.build_request import BuildRequest, checked
 from core.stages.outcome import load_outcome
-from core.stages.stage import Prepared
-from core.storage.builds import StageName, State, result_file
+from core.storage.builds import State
 from core.storage.workspace import Workspace
 from dashboard import links, services
 from tests.pages.conftest import SECONDS, text_of
-from tests.stored_builds import SIGNATURE, store_build, store_model
+from tests.stored_builds import store_build, store_lowered
 from tests.unit.analysis.engines import listed
 from tests.unit.analysis.test_attention import FUSED, MERGED, engine
 
@@ -40,19 +34,6 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace
     monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path))
     yield Workspace(tmp_path)
     services.queue().close()
-
-
-def stored(
-    workspace: Workspace, graph: EngineGraph, *, precision: Precision = Precision.INT8, request: BuildRequest | None = None
-) -> str:
-    """A finished build with that list of layers, as the stages leave it."""
-    model = store_model(workspace, "mobilenetv2")
-    asked = request or checked(BuildRequest(model=model.digest, path="onnx.tensorrt_rtx", precision=precision), model, here=False)
-    key = store_build(workspace, asked, graph=graph)
-    record = PrecisionRecord(target="tensorrt-11.0", engine="light", precision=precision)
-    prepared = Prepared(artifact=None, entry="m.onnx", format=Format.ONNX, signature=SIGNATURE, precision=record)
-    write_json(result_file(workspace.build_folder(key), StageName.PRECISION), prepared)
-    return key
 
 
 def opened(build: str) -> AppTest:
@@ -76,7 +57,7 @@ def said(app: AppTest) -> str:
 
 
 def test_findings_come_with_bytes_nodes_and_what_to_try(shelf: Workspace) -> None:
-    app = opened(stored(shelf, listed("mobilenetv2-int8")))
+    app = opened(store_lowered(shelf, listed("mobilenetv2-int8")))
     told = said(app)
     assert "Its layers read and write 90.3 MB between them, and 3.9 MB of constants." in told
     assert "51 layers compute in int8 and write float32" in told
@@ -91,10 +72,10 @@ def test_findings_come_with_bytes_nodes_and_what_to_try(shelf: Workspace) -> Non
 
 
 def test_what_was_tried_before_is_shown_at_once(shelf: Workspace) -> None:
-    build = stored(shelf, listed("mobilenetv2-int8"))
+    build = store_lowered(shelf, listed("mobilenetv2-int8"))
     mend = mend_of(shelf, build, FindingKind.QUANTIZING)
     fewer = listed("mobilenetv2-fp16")
-    assert stored(shelf, fewer, request=mend.request) == mend.request.key
+    assert store_lowered(shelf, fewer, request=mend.request) == mend.request.key
     app = opened(build)
     assert "**Tried.** It helps: layers −47 %, kernels that only quantize −100 %, bytes moved" in said(app)
     (table,) = app.table
@@ -107,7 +88,7 @@ def test_what_was_tried_before_is_shown_at_once(shelf: Workspace) -> None:
 
 @needs_builder
 def test_one_click_queues_the_build_with_that_change_alone_and_follows_it(shelf: Workspace) -> None:
-    build = stored(shelf, listed("mobilenetv2-int8"))
+    build = store_lowered(shelf, listed("mobilenetv2-int8"))
     mend = mend_of(shelf, build, FindingKind.PADDED)
     app = opened(build)
     app.button(key=f"try-{mend.request.key}").click().run()
@@ -123,7 +104,7 @@ def test_one_click_queues_the_build_with_that_change_alone_and_follows_it(shelf:
 
 @needs_builder
 def test_a_trial_that_was_cancelled_can_be_tried_again(shelf: Workspace) -> None:
-    build = stored(shelf, listed("mobilenetv2-int8"))
+    build = store_lowered(shelf, listed("mobilenetv2-int8"))
     mend = mend_of(shelf, build, FindingKind.PADDED)
     queue = services.queue()
     job = queue.submit(mend.request).job
@@ -135,7 +116,7 @@ def test_a_trial_that_was_cancelled_can_be_tried_again(shelf: Workspace) -> None
 
 
 def test_a_build_that_failed_with_the_change_is_not_compared(shelf: Workspace) -> None:
-    build = stored(shelf, listed("mobilenetv2-int8"))
+    build = store_lowered(shelf, listed("mobilenetv2-int8"))
     mend = mend_of(shelf, build, FindingKind.PADDED)
     store_build(shelf, mend.request, state=State.FAILED)
     app = opened(build)
@@ -144,7 +125,7 @@ def test_a_build_that_failed_with_the_change_is_not_compared(shelf: Workspace) -
 
 
 def test_fused_attention_is_told_as_good(shelf: Workspace) -> None:
-    app = opened(stored(shelf, engine(MERGED, FUSED), precision=Precision.FP16))
+    app = opened(store_lowered(shelf, engine(MERGED, FUSED), Precision.FP16))
     assert "Q, K and V of 1 attention block run as one GEMM; 1 fused attention kernel." in said(app)
     assert ":green-badge[" in said(app)
     assert not [button for button in app.button if button.key.startswith("try-")]

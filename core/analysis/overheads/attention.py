@@ -17,6 +17,8 @@ _THROUGH = frozenset(
     {"Add", "AddV2", "And", "Cast", "Concat", "DequantizeLinear", "Div", "Dropout", "Expand", "Identity", "Mul", "QuantizeLinear",
      "RealDiv", "Reshape", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where"}
 )  # fmt: skip
+FUSED = "Scores and their softmax never leave such a kernel: nothing to mend."
+MERGED = "What all three are made of is read once."
 _FEW = 2  # softmaxes from which a layer is a block of much else
 
 
@@ -57,7 +59,7 @@ def _good(graph: EngineGraph, fused: list[tuple[Block, Layer]], merged: list[Lay
     return Finding(
         kind=FindingKind.ATTENTION_FUSED,
         message="; ".join(said) + ".",
-        hint="Scores and their softmax never leave such a kernel: nothing to mend.",
+        hint=FUSED if fused else MERGED,
         layers=tuple(layers),
         nodes=nodes_of(graph, (layer for layer in graph.layers if layer.name in set(layers))),
         good=True,

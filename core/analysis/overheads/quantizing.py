@@ -27,7 +27,7 @@ def find(graph: EngineGraph, traffic: Traffic) -> Iterator[Finding]:
         return
     narrow = sorted({tensor.dtype for layer in layers for tensor in layer.outputs if tensor.dtype} & _narrow(layers))
     moved = traffic.of(layers)
-    of_all = f" of the {traffic.total.text} that all layers do" if traffic.total.known and moved.known is not None else ""
+    of_all = f" of the {traffic.total.text} that all layers do" if traffic.total.bytes and not traffic.total.untold else ""
     one = len(layers) == 1
     do, work = ("carries", "it scales, adds, clips") if one else ("carry", "they scale, add, clip")
     read = f"{'It reads' if one else 'They read'} and write{'s' if one else ''} {moved.text}{of_all}"

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from core.base.errors import InvalidRequest
 from core.base.files import WORKSPACE_VARIABLE
+from core.base.precision import Precision
 from core.cli.app import app
 from core.models.model import Format
 from core.report.charts import ticks_to
@@ -22,7 +23,9 @@ from core.stages.outcome import load_outcome
 from core.stages.stage import Prepared
 from core.storage.builds import StageName
 from core.storage.workspace import Workspace
-from tests.stored_builds import SIGNATURE, Shelf, chain, fill, resnet, store_build, store_model
+from tests.stored_builds import SIGNATURE, Shelf, chain, fill, resnet, store_build, store_lowered, store_model
+from tests.unit.analysis.engines import listed
+from tests.unit.analysis.test_attention import FUSED, MERGED, engine
 
 VOID = {"meta", "br", "link", "img"}
 
@@ -70,6 +73,15 @@ def test_a_build_with_its_charts(shelf: Shelf) -> None:
     assert "0.619 ms" in html
     assert "resnet50/conv5_block3_out/Relu" in html
     assert "engineroom build" in html
+
+
+def test_findings_come_with_nodes_bytes_and_what_to_try(shelf: Shelf) -> None:
+    html = of(shelf, store_lowered(shelf.workspace, listed("mobilenetv2-int8")))
+    assert "Its layers read and write 90.3 MB between them" in html
+    assert "<summary>From 68 source nodes</summary>" in html
+    assert "<code>--lower placement=float_depthwise</code>" in html
+    good = of(shelf, store_lowered(shelf.workspace, engine(MERGED, FUSED), Precision.FP16))
+    assert '<div class="finding good">' in good
 
 
 def test_what_a_stage_changed_is_told(shelf: Shelf) -> None:
