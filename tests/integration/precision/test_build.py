@@ -59,7 +59,7 @@ def test_int8_tells_its_cost_and_whether_it_paid(home: Path) -> None:
     model, data = str(home / "tiny.onnx"), str(home / "labelled.npz")
     int8 = (model, "--precision", "int8", "--calibration", data, "--lower", "top1_drop=0.5")
     told = engineroom(home, *int8)
-    assert "of the nodes, int8 asked for" in told.split("ran as asked", 1)[1].splitlines()[0]
+    assert "of the nodes whose layer tells its precision, int8 asked for" in told.split("ran as asked", 1)[1].splitlines()[0]
     assert "in fp32" in told.split("by the labels", 1)[1].splitlines()[0]
     assert "The layers that lose most" in told
     assert "good enough" in told
