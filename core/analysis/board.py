@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from core.analysis.candidate import Candidate, candidate_from
 from core.analysis.comparison import ComparisonRow, compare_candidates
-from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome
+from core.storage.builds import Build
 
 
 def board(outcomes: Sequence[Outcome], *, baseline: str | None = None) -> list[ComparisonRow]:
@@ -23,17 +23,18 @@ def board(outcomes: Sequence[Outcome], *, baseline: str | None = None) -> list[C
 def titled_candidates(outcomes: Sequence[Outcome]) -> list[Candidate]:
     """Candidates whose titles tell them apart: what sets builds of the same path and precision apart is added."""
     candidates = [candidate_from(outcome) for outcome in outcomes]
-    requests = [outcome.build.request for outcome in outcomes]
+    builds = [outcome.build for outcome in outcomes]
     return [
-        replace(candidate, title=", ".join([candidate.title, *_apart(request, requests)]))
-        for candidate, request in zip(candidates, requests, strict=True)
+        replace(candidate, title=", ".join([candidate.title, *_apart(build, builds)]))
+        for candidate, build in zip(candidates, builds, strict=True)
     ]
 
 
-def _apart(request: BuildRequest, all_of: Sequence[BuildRequest]) -> Iterator[str]:
-    """What of this request differs from another's of the same path and precision."""
-    alike = [other for other in all_of if (other.path, other.precision) == (request.path, request.precision)]
-    facts = _facts(request)
+def _apart(build: Build, all_of: Sequence[Build]) -> Iterator[str]:
+    """What of this build differs from another's of the same path and precision."""
+    path, precision = build.request.path, build.request.precision
+    alike = [other for other in all_of if (other.request.path, other.request.precision) == (path, precision)]
+    facts = _facts(build)
     others = [_facts(other) for other in alike]
     for name, fact in facts.items():
         if any(other.get(name) != fact for other in others):
@@ -42,8 +43,9 @@ def _apart(request: BuildRequest, all_of: Sequence[BuildRequest]) -> Iterator[st
         yield f"default {', '.join(sorted(absent))}"
 
 
-def _facts(request: BuildRequest) -> dict[str, str]:
-    """Everything that decides a build besides path and precision, and is no default."""
+def _facts(build: Build) -> dict[str, str]:
+    """Everything that decides a build besides path and precision, and is no default; and where it was run, if not there."""
+    request = build.request
     facts = {"device": request.device, "signature": request.signature or "default signature"}
     facts |= {f"axis {symbol}": f"{symbol} {axis}" for symbol, axis in request.profile.axes.items()}
     facts |= {name: f"{name} {value}" for name, value in request.options.items()}
@@ -55,4 +57,6 @@ def _facts(request: BuildRequest) -> dict[str, str]:
         facts["inputs"] = f"inputs {request.inputs[:6]}"
     if request.ranges:
         facts["ranges"] = f"ranges of {', '.join(request.ranges)}"
+    place = build.ran_elsewhere
+    facts["run"] = f"run on {place.name}" if place else "not run" if build.not_run else "run where it was built"
     return facts | {"seed": f"seed {request.seed}", "seconds": f"{request.protocol.min_seconds:g} s measured"}

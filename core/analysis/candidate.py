@@ -13,7 +13,7 @@ from core.precision.settings import PrecisionSettings
 from core.request.build_request import BuildRequest
 from core.request.paths import path_title
 from core.stages.outcome import Outcome
-from core.storage.builds import StageName
+from core.storage.builds import Build, Place, StageName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,16 +108,26 @@ def candidate_from(outcome: Outcome) -> Candidate:
         build_seconds=built.build_seconds + (prepared.made_seconds if prepared else 0.0) if built else None,
         graph=outcome.graph,
         error=build.error.message if build.error and not built else "",
-        unmeasured="" if outcome.measurement else build.not_run or f"not measured: {build.missing(StageName.MEASURE)}",
-        device=request.device,
-        conditions=conditions(request),
+        unmeasured="" if outcome.measurement else _unmeasured(build),
+        device=build.ran_on,
+        conditions=conditions(request, build.ran_elsewhere),
     )
 
 
-def conditions(request: BuildRequest) -> BuildRequest:
-    """Equal for builds that differ only in precision and in what they were compared on: an FP32 build's and its twins'."""
+def _unmeasured(build: Build) -> str:
+    why = build.missing(StageName.MEASURE)
+    return why if build.not_run else f"not measured: {why}"
+
+
+def conditions(request: BuildRequest, place: Place | None = None) -> BuildRequest:
+    """Equal for builds that differ only in precision and in what they were compared on: an FP32 build's and its twins'.
+
+    Args:
+        place: Where the engine was run, where that is not where it was built.
+    """
     return replace(
         request,
+        device=f"{place.host} {place.device}" if place else request.device,
         precision=Precision.FP32,
         lowering=PrecisionSettings(),
         calibration=None,

@@ -15,7 +15,7 @@ from core.benchmark.measurement import Measurement
 from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
 from core.stages.outcome import Outcome
-from core.storage.builds import Build, StageName
+from core.storage.builds import Build, StageName, State
 
 TOO_FEW = "too few samples"
 NOT_RUN = "not run here"
@@ -51,7 +51,19 @@ def build_figures(outcome: Outcome) -> tuple[Figure, ...]:
 
 def failures(build: Build) -> list[str]:
     """A sentence for each stage that failed, the optional ones too."""
-    return [f"Stage {record.stage.value}: {record.error}" for record in build.stages if record.error]
+    return [f"Stage {record.stage.value}: {record.error}" for record in build.all_stages if record.error]
+
+
+def state_text(build: Build) -> str:
+    """Its state in words: "done", "done, not run here"."""
+    return f"{build.state.value}, {NOT_RUN}" if build.not_run and build.state is State.DONE else build.state.value
+
+
+def devices_text(build: Build) -> str:
+    """The device of a build; of one that is run elsewhere both: "built for cpu, run on NVIDIA L4 (cuda:0) of gpu-host"."""
+    if build.ran_elsewhere:
+        return f"built for {build.request.device}, run on {build.ran_elsewhere.text}"
+    return f"built for {build.request.device}, {build.not_run}" if build.not_run else build.request.device
 
 
 def tails(latency: Latency) -> dict[str, str]:
@@ -66,7 +78,8 @@ def protocol_text(outcomes: Sequence[Outcome]) -> str:
     """How the figures of builds were taken, from the first that has any."""
     measured = next((outcome.measurement for outcome in outcomes if outcome.measurement), None)
     if measured is None:
-        return "Nothing was measured."
+        not_run = next((outcome.build.not_run for outcome in outcomes if outcome.build.not_run), "")
+        return f"Nothing was measured; {not_run}." if not_run else "Nothing was measured."
     shapes = ", ".join(f"{name} {lengths(shape)}" for name, shape in measured.shapes.items())
     machine = measured.machine.get("gpu") or measured.machine.get("processor") or "processor unknown"
     threads = f", {measured.settings['threads']} threads" if "threads" in measured.settings else ""
@@ -87,10 +100,11 @@ def _latency(measured: Measurement | None, build: Build) -> Figure:
     if measured is None:
         return _lacking(label, NOT_MEASURED, build, StageName.MEASURE)
     latency = measured.latency
+    where = f", on {build.ran_elsewhere.text}" if build.ran_elsewhere else ""
     return Figure(
         label=label,
         value=milliseconds(latency.median_ms),
-        basis=f"of {latency.samples:,} samples, host to host",
+        basis=f"of {latency.samples:,} samples, host to host{where}",
         against=(
             f"95 % interval {interval(latency.low_ms, latency.high_ms)}",
             ", ".join(f"{name} {value}" for name, value in tails(latency).items()),

@@ -12,7 +12,7 @@ from core.jobs.job import Worker
 from core.models.model import Model
 from core.request.paths import BuildPath, paths_for, precisions_of
 from core.request.references import reference_for
-from core.request.running import not_run_here
+from core.request.running import not_run_here, runs_elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,23 +54,18 @@ def path_choices(model: Model, device: str, workers: Sequence[Worker], signature
     choices = []
     for path in paths_for(model, signature):
         offer = _offer(path, alive)
-        not_run = not_run_here(device, offer)
+        elsewhere = runs_elsewhere(backend_named(path.backend), device, offer)
         choices.append(
             PathChoice(
                 path=path,
                 precisions=precisions_of(path),
                 lacks=path.refused or (None if offer.available else offer),
                 is_reference=(path.backend, path.variant) == (reference.backend, reference.variant) and len(path.formats) == 1,
-                not_run=not_run,
-                runs_elsewhere=_workers(offer.runs_on) if not_run else "",
+                not_run=not_run_here(elsewhere),
+                runs_elsewhere=elsewhere.kind_of_worker if elsewhere else "",
             )
         )
     return choices
-
-
-def _workers(types: Sequence[str]) -> str:
-    """The workers of these device types, in words."""
-    return "a GPU worker" if tuple(types) == ("cuda",) else f"a worker for {' or '.join(types)}"
 
 
 def device_types(workers: Sequence[Worker]) -> list[str]:

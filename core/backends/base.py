@@ -193,6 +193,24 @@ class Preflights(Protocol):
         ...
 
 
+@runtime_checkable
+class ForSomeGpus(Protocol):
+    """What a backend adds whose engines run on GPUs of some compute capabilities alone."""
+
+    def capabilities(self, options: Mapping[str, OptionValue]) -> tuple[str, ...]:
+        """Compute capabilities of the GPUs that an engine runs on, "8.6" or "12.x" for all of 12; empty for any.
+
+        Args:
+            options: Those of the build that differ from their defaults.
+        """
+        ...
+
+
+def capabilities_of(backend: Backend, options: Mapping[str, OptionValue]) -> tuple[str, ...]:
+    """The compute capabilities that an engine of this backend runs on; empty for any."""
+    return backend.capabilities(options) if isinstance(backend, ForSomeGpus) else ()
+
+
 def _load(name: str) -> Backend:
     module = importlib.import_module(f"core.backends.{name}")
     backend: Backend = module.BACKEND

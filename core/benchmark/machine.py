@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import time
 from dataclasses import dataclass
@@ -77,12 +78,27 @@ def gpu_name(which: str | None = None) -> str:
     Args:
         which: Its number in PCI order, or its UUID; by default the first that CUDA may use in this process.
     """
+    return _ask_driver("name", which) or "unknown GPU"
+
+
+def compute_capability(which: str | None = None) -> str | None:
+    """An NVIDIA GPU's compute capability ("8.9"); None where its driver does not tell: old ones do not.
+
+    Args:
+        which: As `gpu_name` takes it.
+    """
+    told = _ask_driver("compute_cap", which)
+    return told if re.fullmatch(r"\d+\.\d", told) else None
+
+
+def _ask_driver(what: str, which: str | None) -> str:
+    """One of `nvidia-smi --help-query-gpu`'s properties; empty where it does not tell."""
     which = which or os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0] or "0"
-    command = ["nvidia-smi", "-i", which, "--query-gpu=name", "--format=csv,noheader"]
+    command = ["nvidia-smi", "-i", which, f"--query-gpu={what}", "--format=csv,noheader"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return "unknown GPU"
+        return ""
 
 
 def _is_virtual() -> bool:

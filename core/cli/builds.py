@@ -12,7 +12,7 @@ from core.analysis.findings import findings_of
 from core.analysis.payoff import payoff_among
 from core.analysis.preparation import simplified_text
 from core.analysis.realized import compare_precisions
-from core.analysis.summary import Figure, build_figures, failures
+from core.analysis.summary import Figure, build_figures, devices_text, failures, state_text
 from core.base.errors import Unavailable
 from core.base.precision import Precision
 from core.base.units import digest, interval, milliseconds, number
@@ -22,7 +22,8 @@ from core.cli.accuracy import precision_fields, print_precision
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, stderr
-from core.cli.requests import Force, RequestOptions, exit_code, make_request, require, run_in_foreground
+from core.cli.requests import Force, RequestOptions, RunElsewhere, bring_runs, exit_code, make_request, require, run_in_foreground
+from core.jobs.queue import Queue
 from core.stages.child import run_stage
 from core.stages.outcome import Outcome, load_outcome
 from core.stages.pipeline import record_done
@@ -44,6 +45,7 @@ def build_command(
     options: RequestOptions,
     precision: Annotated[Precision, typer.Option("--precision")] = Precision.FP32,
     force: Force = False,
+    run_elsewhere: RunElsewhere = False,
     json: AsJson = False,
 ) -> None:
     """Build one engine in the foreground, then show its size, latency, parity and layers."""
@@ -55,6 +57,9 @@ def build_command(
     else:
         show_outcome(outcome)
         _show_payoff(workspace, outcome)
+    if run_elsewhere and outcome.build.not_run:
+        told = Queue(workspace).run(outcome.build.key)
+        stderr.print(f"job {told.job} is to run it. {told.note}".strip(), highlight=False, markup=False)
     raise typer.Exit(exit_code(outcome))
 
 
@@ -65,7 +70,8 @@ def show_outcome(outcome: Outcome) -> None:
         ("build", digest(build.key)),
         ("state", build.state.value),
         ("precision", request.precision.value),
-        ("device", request.device),
+        ("device", devices_text(build)),
+        ("built on", build.built_on.text if build.built_on else None),
         ("simplified", simplified_text(outcome)),
     ]
     if built := outcome.built:
@@ -127,7 +133,7 @@ def gpu_fields(gpu: GpuTimes | None) -> list[tuple[str, object]]:
 
 def builds_command(json: AsJson = False) -> None:
     """List the stored builds, newest first."""
-    workspace = default_workspace()
+    workspace = bring_runs(default_workspace())
     found = all_builds(workspace)
     if json:
         print_json(found)
@@ -139,11 +145,12 @@ def builds_command(json: AsJson = False) -> None:
             names.get(b.request.model, digest(b.request.model)),
             b.request.path,
             b.request.precision.value,
-            b.state.value,
+            state_text(b),
+            b.ran_elsewhere.text if b.ran_elsewhere else None,
         )
         for b in found
     ]
-    print_table("", ["build", "model", "path", "precision", "state"], rows)
+    print_table("", ["build", "model", "path", "precision", "state", "run on"], rows)
 
 
 def layers_command(
@@ -151,7 +158,7 @@ def layers_command(
     json: AsJson = False,
 ) -> None:
     """Show a built engine's layers, and the source nodes fused into each."""
-    outcome = load_outcome(default_workspace(), build)
+    outcome = load_outcome(bring_runs(default_workspace()), build)
     graph = require(outcome.graph)
     if json:
         print_json(graph)
@@ -183,8 +190,11 @@ def bench_command(
     workspace = default_workspace()
     asked = load_outcome(workspace, build).build
     key = asked.key
-    if asked.not_run:
-        raise Unavailable(f"Build {digest(key)} cannot be measured: {asked.not_run}.", hint="Measure it where it runs.")
+    if asked.not_run or asked.ran_elsewhere:
+        raise Unavailable(
+            f"Build {digest(key)} cannot be measured here: it is {devices_text(asked)}.",
+            hint=f"`engineroom run {digest(key)}` has a worker run it where it can.",
+        )
     found: list[Measurement] = []
     with progress_bar("Measuring") as report:
         for _ in range(repeats):

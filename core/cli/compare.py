@@ -15,7 +15,7 @@ from core.base.units import interval, milliseconds, percent, scientific, seconds
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_json, print_notes, print_table, stderr, stdout
-from core.cli.requests import Force, RequestOptions, exit_code, make_request, run_in_foreground
+from core.cli.requests import Force, RequestOptions, bring_runs, exit_code, make_request, run_in_foreground
 from core.request.paths import paths_for
 from core.stages.outcome import Outcome
 from core.storage.workspace import default_workspace
@@ -50,7 +50,7 @@ def compare_command(
     json: AsJson = False,
 ) -> None:
     """Build every path of a model that works here, and set them side by side with a verdict."""
-    workspace = default_workspace()
+    workspace = bring_runs(default_workspace())
     found = stored_model(workspace, model)
     wanted = [
         (one_path, one_precision)

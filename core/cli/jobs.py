@@ -1,14 +1,16 @@
-"""`submit`, `jobs`, `log`, `cancel`, `retry`, `worker`, `workers`, `gc`: builds in the background, here or on other hosts."""
+"""`submit`, `run`, `jobs`, `log`, `cancel`, `retry`, `worker`, `workers`, `gc`: what is done in the background, on any host."""
 
 from __future__ import annotations
 
 import json as json_module
 import sys
 import time
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from core.analysis.summary import NOT_RUN
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.base.units import seconds, size
@@ -16,9 +18,9 @@ from core.benchmark.machine import memory_limit
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_json, print_table, stderr, stdout
-from core.cli.requests import Force, RequestOptions, make_request
+from core.cli.requests import Force, RequestOptions, RunElsewhere, make_request
 from core.jobs.device import parse_device
-from core.jobs.job import Answer, Job, Priority
+from core.jobs.job import Answer, Job, Priority, Submitted
 from core.jobs.queue import Queue
 from core.jobs.start import WorkerOptions, become_worker
 from core.jobs.supervisor import StageLimits
@@ -39,11 +41,13 @@ Store = Annotated[
     str | None,
     typer.Option("--store", envvar="ENGINEROOM_STORE", help="Shared store for several hosts: a folder or s3://bucket/prefix."),
 ]
+PriorityName = Annotated[str, typer.Option("--priority", help="high, normal or low.")]
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Id of a job, or its beginning: see `engineroom jobs`.")]
 
 
 def register(app: typer.Typer) -> None:
     app.command("submit")(submit_command)
+    app.command("run")(run_command)
     app.command("jobs")(jobs_command)
     app.command("log")(log_command)
     app.command("cancel")(cancel_command)
@@ -63,15 +67,15 @@ def submit_command(
     path: Annotated[list[str], typer.Option("--path", "-p", help="Which path, as `engineroom paths` lists them (repeatable).")],
     options: RequestOptions,
     precision: Annotated[list[Precision] | None, typer.Option("--precision", help="Repeatable: fp32 when not given.")] = None,
-    priority: Annotated[str, typer.Option("--priority", help="high, normal or low.")] = "normal",
+    priority: PriorityName = "normal",
     force: Force = False,
+    run_elsewhere: RunElsewhere = False,
     database: Database = None,
     store: Store = None,
     json: AsJson = False,
 ) -> None:
     """Queue builds for a worker: every path in every precision given."""
-    if priority.upper() not in Priority.__members__:
-        raise InvalidRequest(f"{priority!r} is no priority.", hint="Choose high, normal or low.")
+    rank = _priority(priority)
     queue = _queue(database, store)
     found = stored_model(queue.workspace, model)
     requests = [
@@ -79,10 +83,36 @@ def submit_command(
         for one_path in path
         for one_precision in precision or [Precision.FP32]
     ]
-    answers = queue.submit_all(requests, priority=Priority[priority.upper()], force=force)
+    answers = queue.submit_all(requests, priority=rank, force=force, run_elsewhere=run_elsewhere)
     if json:
         print_json(answers)
-        return
+    else:
+        show_submitted(answers)
+
+
+def run_command(
+    build: Annotated[str, typer.Argument(help="Key of a build, or its beginning; `engineroom builds` lists them.")],
+    priority: PriorityName = "normal",
+    database: Database = None,
+    store: Store = None,
+    json: AsJson = False,
+) -> None:
+    """Queue the run of an engine where it can, on a worker that has what it runs on: layer times, parity and latency."""
+    answer = _queue(database, store).run(build, priority=_priority(priority))
+    if json:
+        print_json(answer)
+    else:
+        show_submitted([answer])
+
+
+def _priority(name: str) -> Priority:
+    if name.upper() not in Priority.__members__:
+        raise InvalidRequest(f"{name!r} is no priority.", hint="Choose high, normal or low.")
+    return Priority[name.upper()]
+
+
+def show_submitted(answers: Sequence[Submitted]) -> None:
+    """What became of what was submitted, a line each."""
     for answer in answers:
         words = {
             Answer.QUEUED: f"job {answer.job} is queued",
@@ -104,7 +134,7 @@ def jobs_command(
     if json:
         print_json(found)
         return
-    columns = ["job", "model", "path", "precision", "state", "stage", "left", "submitted"]
+    columns = ["job", "kind", "model", "path", "precision", "state", "stage", "left", "submitted"]
     print_table("", columns, [_row(job) for job in found], numbers=["left"])
 
 
@@ -114,9 +144,13 @@ def _row(job: Job) -> tuple[object, ...]:
         stage = job.error.message
     elif job.progress:
         stage = job.progress.message
+    elif job.waits_for:
+        stage = f"waits for {job.waits_for}"
     left = seconds(job.remaining_seconds) if job.remaining_seconds is not None else None
     submitted = time.strftime("%d %b %H:%M", time.localtime(job.submitted_at))
-    return job.id, job.model_name, job.request.path, job.request.precision.value, job.state.value, stage, left, submitted
+    state = f"{job.state.value}, {NOT_RUN}" if job.not_run else job.state.value
+    path, precision = job.request.path, job.request.precision.value
+    return job.id, job.kind.value, job.model_name, path, precision, state, stage, left, submitted
 
 
 def log_command(
@@ -195,13 +229,14 @@ def workers_command(database: Database = None, json: AsJson = False) -> None:
             worker.card.host,
             worker.card.device,
             worker.card.device_name,
+            worker.card.capability,
             ", ".join(f"{chain.name} ({chain.version})" for chain in worker.card.toolchains),
             f"{seconds(worker.beat_age_seconds)} ago" if worker.alive else "dead",
             worker.job,
         )
         for worker in found
     ]
-    print_table("", ["host", "device", "name", "toolchains", "sign of life", "job"], rows)
+    print_table("", ["host", "device", "name", "capability", "toolchains", "sign of life", "job"], rows)
 
 
 def gc_command(

@@ -10,6 +10,7 @@ import typer
 from core.base.errors import InvalidRequest, StoreFailed
 from core.base.units import size
 from core.cli.output import stdout
+from core.cli.requests import bring_runs
 from core.report.page import report
 from core.stages.outcome import load_outcome
 from core.storage.workspace import default_workspace
@@ -25,7 +26,7 @@ def report_command(
     baseline: Annotated[str | None, typer.Option("--baseline", help="The build that the others are held against.")] = None,
 ) -> None:
     """Write a self-contained HTML report of one build, or of several side by side."""
-    workspace = default_workspace()
+    workspace = bring_runs(default_workspace())
     outcomes = [load_outcome(workspace, key) for key in dict.fromkeys(build)]
     if len({outcome.model.digest for outcome in outcomes}) > 1:
         raise InvalidRequest("These builds are of different models.", hint="Give builds of one model: `engineroom builds` tells.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -17,6 +18,7 @@ from core.base.progress import Progress
 from core.benchmark.measurement import Protocol
 from core.cli.output import progress_bar, stderr
 from core.jobs.device import exclusive, parse_device
+from core.jobs.queue import Queue
 from core.models.model import Model
 from core.parity.inputs import parse_ranges
 from core.precision.settings import parse_settings
@@ -25,6 +27,7 @@ from core.request.paths import parse_path
 from core.stages.outcome import Outcome, load_outcome
 from core.stages.pipeline import run_build
 from core.storage.builds import Build, StageName, State
+from core.storage.store import STORE_VARIABLE
 from core.storage.userdata import store_data
 from core.storage.workspace import Workspace
 
@@ -34,6 +37,10 @@ PARITY_FAILED = 11
 DEFAULT_PROTOCOL = Protocol()
 
 Force = Annotated[bool, typer.Option("--force", help="Build again although it was built before.")]
+RunElsewhere = Annotated[
+    bool,
+    typer.Option("--run-elsewhere", help="An engine that does not run where it is built is run by a worker where it can."),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +131,13 @@ def read_options(path_id: str, texts: list[str] | None) -> dict[str, OptionValue
     return found
 
 
+def bring_runs(workspace: Workspace) -> Workspace:
+    """The workspace, with what runs elsewhere have found by now where hosts share a store."""
+    if os.environ.get(STORE_VARIABLE):
+        Queue(workspace).bring_runs()
+    return workspace
+
+
 def run_in_foreground(workspace: Workspace, request: BuildRequest, *, force: bool = False) -> Outcome:
     """Builds with a progress bar; a failed build is an Outcome too."""
     with progress_bar(request.path) as report:
@@ -137,8 +151,9 @@ def run_in_foreground(workspace: Workspace, request: BuildRequest, *, force: boo
         def wait() -> None:
             report(Progress(message="waiting for the device: another build is at it"))
 
-        with exclusive(parse_device(request.device), wait):
-            build = run_build(workspace, request, on_change=show, force=force)
+        device = parse_device(request.device)
+        with exclusive(device, wait):
+            build = run_build(workspace, request, on_change=show, force=force, place=device.place)
     return load_outcome(workspace, build.key)
 
 

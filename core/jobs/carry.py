@@ -6,8 +6,8 @@ import codecs
 import contextvars
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,14 @@ from core.base.progress import Progress
 from core.base.serialization import to_data
 from core.jobs.database import dbos_module
 from core.jobs.device import Device, exclusive
-from core.jobs.job import LOG_STREAM, STATUS_EVENT, Ending, Snapshot, Ticket
+from core.jobs.job import LOG_STREAM, STATUS_EVENT, Ending, JobKind, Snapshot, Ticket
 from core.jobs.supervisor import Lease, StageLimits, Supervisor
 from core.stages.child import LOG_FILE, Interrupted
+from core.stages.elsewhere import run_engine
 from core.stages.pipeline import Plan, run_build
 from core.stages.toolchains import Toolchain
-from core.storage.builds import Build, State
-from core.storage.store import STORE_VARIABLE, Store
+from core.storage.builds import Build, Place, Run, StageName, State, artifact_of
+from core.storage.store import STORE_VARIABLE, Kind, Store
 from core.storage.workspace import Workspace
 
 TICK_SECONDS = 0.2
@@ -40,14 +41,15 @@ class Bench:
     workspace: Workspace
     store: Store | None
     device: Device
+    place: Place
     toolchains: Sequence[Toolchain]
     core_folder: Path
     limits: StageLimits
     lease: Lease
 
 
-def carry_out(bench: Bench, job: str, ticket: Ticket) -> Ending:
-    """Runs a job to its end.
+def carry_out(bench: Bench, job: str, ticket: Ticket, kind: JobKind = JobKind.BUILD) -> Ending:
+    """Carries a job out to its end.
 
     Raises:
         Interrupted: This worker was cut off; somebody else may be at the job.
@@ -55,26 +57,84 @@ def carry_out(bench: Bench, job: str, ticket: Ticket) -> Ending:
     started_at = time.time()
     voice = Voice(bench, job, ticket)
     voice.start()
-    build, error = None, None
+    build, run, error = None, None, None
     try:
-        build = _carry_out(bench, ticket, voice)
+        if kind is JobKind.RUN:
+            run = _run(bench, ticket, voice)
+        else:
+            build = _build(bench, ticket, voice)
     except EngineRoomError as failure:
         error = Failure.of(failure)
     finally:
         voice.stop()
-    return Ending(started_at=started_at, finished_at=time.time(), build=build, error=error)
+    return Ending(started_at=started_at, finished_at=time.time(), build=build, run=run, error=error)
 
 
-def _carry_out(bench: Bench, ticket: Ticket, voice: Voice) -> Build:
-    workspace, request, store = bench.workspace, ticket.request, bench.store
-    if request.key != ticket.key:
+def _fetch(bench: Bench, ticket: Ticket, voice: Voice) -> None:
+    """Brings what a job starts from, unless its sender's request is another here."""
+    if ticket.request.key != ticket.key:
         hint = "Install the same release of Engine Room on every host."
         raise EngineRoomError("The worker is of another release than the one that sent the job.", hint=hint)
-    if store:
+    if bench.store:
         voice.say(progress=Progress(message="Fetching the model"))
-        store.pull_inputs(workspace, request)
-        if not workspace.build_folder(request.key).exists():
-            store.pull_build(workspace, request.key)
+        bench.store.pull_inputs(bench.workspace, ticket.request)
+
+
+def _run(bench: Bench, ticket: Ticket, voice: Voice) -> Run:
+    """Runs the engine of a build that is there, perhaps on another host."""
+    workspace, key, store = bench.workspace, ticket.key, bench.store
+    _fetch(bench, ticket, voice)
+
+    def refresh() -> None:
+        if store:
+            store.pull(workspace, Kind.BUILD, key)
+
+    refresh()
+    if store:
+        voice.say(progress=Progress(message="Fetching the engine"))
+        for stage in (StageName.BUILD, StageName.REFERENCE):
+            if artifact := artifact_of(workspace.build_folder(key), stage):
+                store.pull(workspace, Kind.ARTIFACT, artifact)
+    voice.read_log()
+    with _stages_on(bench, ticket, voice) as supervisor:
+        run = run_engine(
+            workspace,
+            key,
+            bench.place,
+            on_change=lambda run, progress: voice.say(run=run, progress=progress),
+            runner=supervisor.run,
+            refresh=refresh,
+        )
+    if store and run.state is not State.CANCELLED:
+        store.push_build(workspace, key)
+    return run
+
+
+@contextmanager
+def _stages_on(bench: Bench, ticket: Ticket, voice: Voice) -> Iterator[Supervisor]:
+    """What runs a job's stages, while the device is held for it."""
+    store = bench.store
+    with exclusive(bench.device, voice.wait_for_device) as lock:
+        voice.supervisor = Supervisor(
+            needs=ticket.needs,
+            toolchains=bench.toolchains,
+            core_folder=bench.core_folder,
+            limits=bench.limits,
+            lease=bench.lease,
+            device_lock=lock,
+            environment={**bench.device.environment, **({STORE_VARIABLE: store.address} if store else {})},
+            device=bench.device.type,
+            build=bench.workspace.build_folder(ticket.key),
+        )
+        yield voice.supervisor
+
+
+def _build(bench: Bench, ticket: Ticket, voice: Voice) -> Build:
+    workspace, request, store = bench.workspace, ticket.request, bench.store
+    _fetch(bench, ticket, voice)
+    if store and not workspace.build_folder(request.key).exists():
+        store.pull_build(workspace, request.key)
+    voice.read_log()
     pushed = 0
 
     def on_change(build: Build, progress: Progress | None) -> None:
@@ -85,23 +145,14 @@ def _carry_out(bench: Bench, ticket: Ticket, voice: Voice) -> Build:
             pushed = finished
             store.push_build(workspace, build.key)
 
-    with exclusive(bench.device, voice.wait_for_device) as lock:
-        supervisor = Supervisor(
-            needs=ticket.needs,
-            toolchains=bench.toolchains,
-            core_folder=bench.core_folder,
-            limits=bench.limits,
-            lease=bench.lease,
-            device_lock=lock,
-            environment={**bench.device.environment, **({STORE_VARIABLE: store.address} if store else {})},
-        )
-        voice.supervisor = supervisor
+    with _stages_on(bench, ticket, voice) as supervisor:
         return run_build(
             workspace,
             request,
-            planned=Plan(stages=ticket.stages, not_run=ticket.not_run),
+            planned=Plan(stages=ticket.stages, not_run=ticket.not_run, runs_on=ticket.runs_on),
             on_change=on_change,
             runner=supervisor.run,
+            place=bench.place,
         )
 
 
@@ -120,15 +171,20 @@ class Voice(threading.Thread):
         self._started_at = time.time()
         self._snapshot: Snapshot | None = None
         self.say()
-        headline = f"--- {time.strftime('%Y-%m-%d %H:%M:%S %Z')} on {bench.worker}\n"
-        self._log = LogReader(bench.workspace.build_folder(ticket.request.key) / LOG_FILE, headline)
+        self._log_file = bench.workspace.build_folder(ticket.request.key) / LOG_FILE
+        self._log: LogReader | None = None
         self._over = threading.Event()
         self._cancelled = threading.Event()
         self._lost = threading.Event()
 
-    def say(self, *, build: Build | None = None, progress: Progress | None = None) -> None:
+    def say(self, *, build: Build | None = None, run: Run | None = None, progress: Progress | None = None) -> None:
         """What everyone sees of the job next."""
-        self._snapshot = Snapshot(started_at=self._started_at, build=build, progress=progress)
+        self._snapshot = Snapshot(started_at=self._started_at, build=build, run=run, progress=progress)
+
+    def read_log(self) -> None:
+        """From now on, what is added to the build's log is the job's own."""
+        headline = f"--- {time.strftime('%Y-%m-%d %H:%M:%S %Z')} on {self._bench.worker}\n"
+        self._log = LogReader(self._log_file, headline)
 
     def wait_for_device(self) -> None:
         if self._cancelled.is_set():
@@ -168,7 +224,7 @@ class Voice(threading.Thread):
         with suppress(Exception, self._not_ours):  # cancelled, or another worker's; or the lease decides, as above
             if snapshot:
                 self._step.run(self._dbos.set_event, STATUS_EVENT, to_data(snapshot))
-            for text in self._log.new_text():
+            for text in self._log.new_text() if self._log else ():
                 self._step.run(self._dbos.write_stream, LOG_STREAM, text)
 
 

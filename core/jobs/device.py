@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.base.errors import InvalidRequest, StoreFailed
-from core.benchmark.machine import gpu_name, processor
+from core.benchmark.machine import compute_capability, gpu_name, processor
 from core.jobs.processes import end_orphans
+from core.storage.builds import Place
 
 POLL_SECONDS = 0.05
 SWEEP_SECONDS = 2.0
@@ -39,6 +41,12 @@ class Device:
     def title(self) -> str:
         """As the machine calls it."""
         return gpu_name(str(self.index)) if self.type.startswith("cuda") else processor()
+
+    @property
+    def place(self) -> Place:
+        """Where it is, for a build's record."""
+        capability = compute_capability(str(self.index)) if self.type.startswith("cuda") else None
+        return Place(host=socket.gethostname(), device=str(self), name=self.title, capability=capability)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -6,7 +6,8 @@
     RUNNING -> QUEUED      its worker died or lost the database; finished stages stay finished
 
 A job is one carrying-out of a build request. The build it leaves has the request's key; several jobs can have had the same
-key one after the other (a retry, a forced rebuild), never at the same time.
+key one after the other (a retry, a forced rebuild), never at the same time. A run is a job of its own kind: it runs the engine
+of a build that is there, on a device where it can.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ from enum import Enum, IntEnum
 
 from core.base.availability import Availability
 from core.base.errors import Failure
+from core.base.gpus import RunsOn
 from core.base.progress import Progress
 from core.request.build_request import BuildRequest
 from core.stages.stage import Needs
 from core.stages.toolchains import Toolchain
-from core.storage.builds import Build, StageName, StageRecord, measuring_failed
+from core.storage.builds import Build, Run, StageName, StageRecord, measuring_failed
 
 # How the job engine knows our workflow and what it tells.
 WORKFLOW = "build"
+RUN_WORKFLOW = "run"
+WORKFLOWS = (WORKFLOW, RUN_WORKFLOW)
 STATUS_EVENT = "status"
 LOG_STREAM = "log"
 
@@ -38,6 +42,13 @@ class JobState(str, Enum):
     @property
     def finished(self) -> bool:
         return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+class JobKind(str, Enum):
+    """The values are the workflows' names."""
+
+    BUILD = WORKFLOW
+    RUN = RUN_WORKFLOW
 
 
 class Priority(IntEnum):
@@ -61,6 +72,11 @@ class Job:
         submitted_at, started_at, finished_at: Seconds since the epoch. `started_at` is the current attempt's.
         remaining_seconds: Estimate from earlier builds of the same kind; None when there were none.
         error: Of a failed job; also what an optional stage of a done one could not do.
+        kind: A build, or the run of a build's engine elsewhere.
+        runs_on: What the engine runs on, where that is not where it is built.
+        waits_for: The worker that a queued run needs, in words, while none is there; empty for others.
+        not_run: Why a done build's engine was not run there; empty when it was.
+        run_elsewhere: Once it is built, its engine is to be run where it can.
     """
 
     id: str
@@ -78,10 +94,16 @@ class Job:
     attempt: int = 0
     remaining_seconds: float | None = None
     error: Failure | None = None
+    kind: JobKind = JobKind.BUILD
+    runs_on: RunsOn | None = None
+    waits_for: str = ""
+    not_run: str = ""
+    run_elsewhere: bool = False
 
     @property
     def device(self) -> str:
-        return self.request.device
+        """The device type that it is for."""
+        return " or ".join(self.runs_on.devices) if self.kind is JobKind.RUN and self.runs_on else self.request.device
 
     @property
     def can_retry(self) -> bool:
@@ -131,6 +153,7 @@ class WorkerCard:
         device: The one device it works on ("cpu", "cuda:0").
         device_type: The jobs it takes ("cpu", "cuda").
         device_name: As the machine calls it ("AMD EPYC 7763", "NVIDIA H100").
+        capability: A GPU's compute capability ("9.0"); None for others, and when it is not told.
         versions: Of Engine Room, Python, and the job engine.
         toolchains: The worker's own interpreter first.
     """
@@ -141,6 +164,7 @@ class WorkerCard:
     device: str
     device_type: str
     device_name: str
+    capability: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     toolchains: tuple[Toolchain, ...] = ()
 
@@ -188,7 +212,8 @@ class Ticket:
     Attributes:
         key: The request's, as the sender counts it; a worker of another release may count otherwise.
         needs: What each stage needs of a toolchain.
-        not_run: See `Plan`.
+        not_run, runs_on: See `Plan`.
+        run_elsewhere: Its engine is to be run where it can, once it is built.
     """
 
     key: str
@@ -199,22 +224,26 @@ class Ticket:
     submitted_at: float
     force: bool = False
     not_run: str = ""
+    runs_on: RunsOn | None = None
+    run_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Where a running job is, as its worker last told."""
+    """Where a running job is, as its worker last told: the build, or the run of one."""
 
     started_at: float
     build: Build | None = None
+    run: Run | None = None
     progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """What a finished job leaves in the queue's history; `error` is set when there is no build to tell it."""
+    """What a finished job leaves in the queue's history; `error` is set when there is no build and no run to tell it."""
 
     started_at: float
     finished_at: float
     build: Build | None = None
+    run: Run | None = None
     error: Failure | None = None

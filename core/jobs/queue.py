@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from core.base.errors import InvalidRequest, NotFound, Unavailable
-from core.base.serialization import from_data, read_json, to_data
+from core.base.serialization import from_data, read_json
 from core.jobs.database import database_url, dbos_module, is_local, open_client, prepare, told
 from core.jobs.heartbeats import Heartbeats
 from core.jobs.job import (
     LOG_STREAM,
+    RUN_WORKFLOW,
     STATUS_EVENT,
     WORKFLOW,
+    WORKFLOWS,
     Answer,
     Job,
+    JobKind,
     JobState,
     LogText,
     Priority,
@@ -27,6 +30,7 @@ from core.jobs.job import (
     Worker,
 )
 from core.jobs.rows import UNFINISHED, ending_of, job_of, may_have_told, statuses_of
+from core.jobs.runs import able, enqueue, lacking_runs, send_run, what_runs, with_waits
 from core.models.model import Model
 from core.request.build_request import BuildRequest, aimed_at, checked
 from core.request.paths import path_named
@@ -68,28 +72,74 @@ class Queue:
         self._client.destroy()
         self._beats.close()
 
-    def submit(self, request: BuildRequest, *, priority: Priority = Priority.NORMAL, force: bool = False) -> Submitted:
+    def submit(
+        self,
+        request: BuildRequest,
+        *,
+        priority: Priority = Priority.NORMAL,
+        force: bool = False,
+        run_elsewhere: bool = False,
+    ) -> Submitted:
         """Queues a build, joins the job that is at it already, or finds it built.
 
         Args:
             force: Build again although it was built before.
+            run_elsewhere: An engine that does not run where it is built is run where it can, by a job of its own.
 
         Raises:
             InvalidRequest: The request is wrong.
             Unavailable: No worker of that device type can carry it out, nor could one on this machine.
         """
-        return self.submit_all([request], priority=priority, force=force)[0]
+        return self.submit_all([request], priority=priority, force=force, run_elsewhere=run_elsewhere)[0]
 
     def submit_all(
-        self, requests: Sequence[BuildRequest], *, priority: Priority = Priority.NORMAL, force: bool = False
+        self,
+        requests: Sequence[BuildRequest],
+        *,
+        priority: Priority = Priority.NORMAL,
+        force: bool = False,
+        run_elsewhere: bool = False,
     ) -> list[Submitted]:
         """Queues a sweep. All requests are checked before any is queued; raises what `submit` does."""
         models = {digest: self.workspace.model(digest) for digest in {request.model for request in requests}}
         asked = [(checked(request, models[request.model], here=False), models[request.model]) for request in requests]
         workers = [worker for worker in self.workers() if worker.alive]
-        return [self._submit(request, model, workers, priority, force) for request, model in asked]
+        return [self._submit(request, model, workers, priority, force, run_elsewhere) for request, model in asked]
 
-    def _submit(self, request: BuildRequest, model: Model, alive: Sequence[Worker], priority: Priority, force: bool) -> Submitted:
+    def run(self, key: str, *, priority: Priority = Priority.NORMAL) -> Submitted:
+        """Queues the run of a build's engine on a device where it runs, or joins the job that is at it already.
+
+        Raises:
+            NotFound: There is no such build.
+            InvalidRequest: It has no engine, or one that runs where it was built.
+        """
+        outcome, workers = self.outcome(key), self.workers()
+        build, runs_on = outcome.build, what_runs(outcome)
+        if self.store and outcome.built and self.workspace.artifact(outcome.built.artifact):
+            self.store.push_inputs(self.workspace, build.request)
+            self.store.push_build(self.workspace, build.key)
+        with told(self.url):
+            job, new = send_run(
+                self._client,
+                build,
+                runs_on,
+                model_name=outcome.model.name,
+                needs=needs_of(build.request, outcome.model),
+                workers=workers,
+                priority=priority,
+            )
+        note = "" if able(workers, runs_on) else f"The run waits for {runs_on.worker}."
+        return Submitted(key=build.key, answer=Answer.QUEUED if new else Answer.JOINED, job=job, note=note)
+
+    def _submit(
+        self,
+        request: BuildRequest,
+        model: Model,
+        alive: Sequence[Worker],
+        priority: Priority,
+        force: bool,
+        run_elsewhere: bool,
+    ) -> Submitted:
         workers = [worker for worker in alive if worker.card.device_type == request.device]
         offers = [offer for worker in workers if (offer := worker.offers(request.backend)) and offer.available]
         needs, planned = needs_of(request, model), plan(request, model, offers[0] if offers else None)
@@ -99,6 +149,9 @@ class Queue:
             raise lacks[0]
         request = aimed_at(request, offers[0].version if offers else None)
         if not force and self._is_stored(request.key):
+            if run_elsewhere and self.outcome(request.key).build.not_run:
+                run = self.run(request.key, priority=priority)
+                return replace(run, note=f"It was built before; its run is queued. {run.note}".strip())
             last = self._find(request.key)
             return Submitted(key=request.key, answer=Answer.STORED, job=last)
         if self.store:
@@ -109,34 +162,26 @@ class Queue:
             model_name=model.name,
             stages=planned.stages,
             not_run=planned.not_run,
+            runs_on=planned.runs_on,
             needs=needs,
             submitted_at=time.time(),
             force=force,
+            run_elsewhere=run_elsewhere and planned.runs_on is not None,
         )
-        proposed = secrets.token_hex(6)
         with told(self.url):
-            handle = self._client.enqueue(
-                {
-                    "workflow_name": WORKFLOW,
-                    "queue_name": request.device,
-                    "workflow_id": proposed,
-                    "deduplication_id": request.key,
-                    "duplication_policy": "return-existing",
-                    "priority": int(priority),
-                },
-                to_data(ticket),
-            )
-        job = str(handle.get_workflow_id())
+            job, new = enqueue(self._client, WORKFLOW, request.device, ticket, priority)
         note = " ".join(f"{lack.message} {lack.hint}" for lack in lacks)
         if not workers:
             note = f"No worker for {request.device!r} is running: start one with `engineroom worker`."
-        return Submitted(key=request.key, answer=Answer.QUEUED if job == proposed else Answer.JOINED, job=job, note=note)
+        if not new and ticket.run_elsewhere and not self.job(job).run_elsewhere:
+            note = f"{note} That job was queued without a run elsewhere; ask for one when it is built.".strip()
+        return Submitted(key=request.key, answer=Answer.QUEUED if new else Answer.JOINED, job=job, note=note)
 
     def jobs(self, *, states: Sequence[JobState] = (), limit: int = 100) -> list[Job]:
         """The newest jobs, newest first, of these states or of all."""
         rows = self._rows(limit=limit, status=statuses_of(states))
         history = self._history() if any(row.status in UNFINISHED for row in rows) else []
-        jobs = [self._as_job(row, history) for row in rows]
+        jobs = self._with_waits([self._as_job(row, history) for row in rows])
         found = [job for job in jobs if not states or job.state in states]
         return sorted(found, key=lambda job: job.submitted_at, reverse=True)  # SQLite's rows know whole seconds only
 
@@ -147,7 +192,7 @@ class Queue:
             NotFound: None does, or several.
         """
         row = self._row(job)
-        return self._as_job(row, self._history() if row.status in UNFINISHED else [])
+        return self._with_waits([self._as_job(row, self._history() if row.status in UNFINISHED else [])])[0]
 
     def log(self, job: str, offset: int = 0) -> LogText:
         """What the job has logged since `offset`, at once; the whole log is in the build's folder when it is done."""
@@ -175,21 +220,30 @@ class Queue:
         found = self.job(job)
         if not found.can_retry:
             raise InvalidRequest(f"Job {found.id} is {found.state.value}.", hint="Only failed and cancelled jobs can be retried.")
-        return self.submit(found.request)
+        if found.kind is JobKind.RUN:
+            return self.run(found.key)
+        return self.submit(found.request, run_elsewhere=found.run_elsewhere)
 
     def workers(self) -> list[Worker]:
         """Every worker that gave a sign of life, dead ones until their jobs are given away."""
         return self._beats.workers(DEAD_AFTER_SECONDS)
 
     def outcome(self, key: str) -> Outcome:
-        """What a build found, brought from the shared store first if it was made elsewhere.
+        """What a build found, brought from the shared store first if it was made or run elsewhere.
 
         Raises:
             NotFound: There is no such build.
         """
         if self.store and not _stored_build_done(self.workspace, key):
-            self.store.pull_build(self.workspace, key, artifacts=False)
+            self.store.pull_build(self.workspace, self._whole(key), artifacts=False)
+        self.bring_runs()
         return load_outcome(self.workspace, key)
+
+    def bring_runs(self) -> None:
+        """Brings what the newest runs elsewhere have found into the builds that are here; does nothing without a store."""
+        if self.store:
+            for key in lacking_runs(self.workspace, self._rows(name=RUN_WORKFLOW, status="SUCCESS", limit=HISTORY)):
+                self.store.pull_build(self.workspace, key, artifacts=False)
 
     def bring_artifacts(self, key: str) -> None:
         """Brings a build's engine and intermediate models from the shared store, for a download."""
@@ -246,9 +300,14 @@ class Queue:
             where = f"any running worker for {request.device!r}" if offers else "this machine"
             raise Unavailable(f"{request.path} does not work on {where}: {lacks[0].reason}", hint=lacks[0].hint)
 
-    def _rows(self, **filters: Any) -> list[Any]:
+    def _rows(self, *, name: str | Sequence[str] = WORKFLOWS, **filters: Any) -> list[Any]:
+        names = name if isinstance(name, str) else list(name)
         with told(self.url):
-            return list(self._client.list_workflows(name=WORKFLOW, sort_desc=True, **filters))
+            return list(self._client.list_workflows(name=names, sort_desc=True, **filters))
+
+    def _with_waits(self, jobs: Sequence[Job]) -> list[Job]:
+        waiting = any(job.kind is JobKind.RUN and job.state is JobState.QUEUED for job in jobs)
+        return with_waits(jobs, self.workers()) if waiting else list(jobs)
 
     def _row(self, job: str) -> Any:
         rows = self._rows(workflow_id_prefix=job, limit=2) if job.isalnum() else []
@@ -258,12 +317,17 @@ class Queue:
         return rows[0]
 
     def _history(self) -> list[Build]:
-        endings = (ending_of(row) for row in self._rows(status="SUCCESS", limit=HISTORY, load_input=False))
+        endings = (ending_of(row) for row in self._rows(name=WORKFLOW, status="SUCCESS", limit=HISTORY, load_input=False))
         return [ending.build for ending in endings if ending and ending.build and ending.build.state is State.DONE]
+
+    def _whole(self, key: str) -> str:
+        """The key of a build elsewhere that is given by its beginning, if one of the newest jobs made it."""
+        made = {build.key for build in self._history() if build.key.startswith(key)}
+        return made.pop() if len(made) == 1 else key
 
     def _find(self, key: str) -> str | None:
         """The newest job that built this key."""
-        for row in self._rows(status="SUCCESS", limit=HISTORY, load_input=False):
+        for row in self._rows(name=WORKFLOW, status="SUCCESS", limit=HISTORY, load_input=False):
             ending = ending_of(row)
             if ending and ending.build and ending.build.key == key:
                 return str(row.workflow_id)

@@ -9,7 +9,7 @@ from typing import Any
 from core.base.errors import EngineRoomError, Failure, StageCrashed
 from core.base.serialization import from_data
 from core.jobs.estimate import remaining_seconds
-from core.jobs.job import Ending, Job, JobState, Priority, Snapshot, Ticket
+from core.jobs.job import Ending, Job, JobKind, JobState, Priority, Snapshot, Ticket
 from core.storage.builds import Build, StageRecord, State
 
 UNFINISHED = ("ENQUEUED", "DELAYED", "PENDING")
@@ -47,10 +47,12 @@ def job_of(row: Any, snapshot: Snapshot | None, history: Sequence[Build]) -> Job
         history: Finished builds, for the estimate of one that is not finished.
     """
     ticket = from_data(Ticket, row.input["args"][0])
+    kind = JobKind(row.name)
     ending = ending_of(row)
     state = _state(row, ending)
     told = ending or snapshot
-    stages = told.build.stages if told and told.build else tuple(StageRecord(stage=stage) for stage in ticket.stages)
+    work = (told.build or told.run) if told else None
+    stages = work.stages if work else tuple(StageRecord(stage=stage) for stage in ticket.stages)
     if state is JobState.CANCELLED:
         stages = tuple(replace(r, state=State.CANCELLED) if r.state is State.RUNNING else r for r in stages)
     return Job(
@@ -67,23 +69,28 @@ def job_of(row: Any, snapshot: Snapshot | None, history: Sequence[Build]) -> Job
         progress=snapshot.progress if snapshot and state is JobState.RUNNING else None,
         worker=row.executor_id,
         attempt=row.recovery_attempts or 0,
-        remaining_seconds=None if state.finished else remaining_seconds(ticket.request, stages, history),
+        remaining_seconds=None if state.finished or kind is JobKind.RUN else remaining_seconds(ticket.request, stages, history),
         error=_error(row, ending),
+        kind=kind,
+        runs_on=ticket.runs_on,
+        not_run=ending.build.not_run if ending and ending.build and state is JobState.DONE else "",
+        run_elsewhere=ticket.run_elsewhere,
     )
 
 
 def _state(row: Any, ending: Ending | None) -> JobState:
     if row.status in _STATES:
         return _STATES[row.status]
-    if ending and ending.build:
-        return JobState(ending.build.state.value)
+    if ending and (work := ending.build or ending.run):
+        return JobState(work.state.value)
     return JobState.FAILED
 
 
 def _error(row: Any, ending: Ending | None) -> Failure | None:
     """Why a job failed, in words."""
     if ending:
-        return ending.error or (ending.build.error if ending.build else None)
+        work = ending.build or ending.run
+        return ending.error or (work.error if work else None)
     if row.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
         hint = "It may need more memory than the host has. Its log tells how far it came."
         return Failure.of(StageCrashed("Every worker that took this job died over it; it is not tried again.", hint=hint))

@@ -113,6 +113,8 @@ class Supervisor:
 
     Attributes:
         device_lock: File descriptor that holds the device; every process of the build inherits it.
+        device: The device's type.
+        build: The build's own folder, where the stages work in another.
     """
 
     needs: Mapping[StageName, Needs]
@@ -122,6 +124,8 @@ class Supervisor:
     lease: Lease
     device_lock: int
     environment: dict[str, str]
+    device: str = ""
+    build: Path | None = None
 
     def __post_init__(self) -> None:
         self._child: GuardedChild | None = None
@@ -140,7 +144,16 @@ class Supervisor:
         chain = toolchain_for(self.needs.get(stage, Needs()), self.toolchains)
         environment = {**self.environment, **python_path(chain.python, self.core_folder)}
         try:
-            run_stage(stage, folder, report, python=chain.python, environment=environment, start=self._start)
+            run_stage(
+                stage,
+                folder,
+                report,
+                device=self.device,
+                build=self.build,
+                python=chain.python,
+                environment=environment,
+                start=self._start,
+            )
         finally:
             if self._child:
                 self._child.close()

@@ -34,17 +34,18 @@ from core.jobs.database import (
 from core.jobs.guard import become_subreaper
 from core.jobs.heap import give_memory_back, use_one_heap
 from core.jobs.heartbeats import Heartbeats
-from core.jobs.job import WORKFLOW, Ending, Ticket, WorkerCard
+from core.jobs.job import WORKFLOWS, Ending, JobKind, Ticket, WorkerCard
 from core.jobs.processes import boot_seconds
+from core.jobs.runs import hear, one_at_a_time, queues_for, register, send_run
 from core.jobs.start import OPTIONS_VARIABLE, WorkerOptions, become_worker, hold_for_life, worker_lock_file
 from core.jobs.supervisor import Lease
 from core.stages.child import Interrupted
 from core.stages.pipeline import forget_build
 from core.stages.toolchains import OWN, link_core, probe
+from core.storage.builds import Build, State
 from core.storage.housekeeping import sweep_partial
 from core.storage.store import store_named
 
-POLL_SECONDS = 0.35  # for new jobs
 BEATS_PER_LEASE = 5
 DEAD_AFTER_LEASES = 2
 MAX_ATTEMPTS = 10
@@ -80,7 +81,7 @@ class _Worker:
         self._home = f"{socket.gethostname()}/{options.device}/{content_key(str(options.workspace.root))[:8]}"
         self._id = f"{self._home}/{secrets.token_hex(4)}"
         self._lease = Lease(options.lease_seconds)
-        self._job: str | None = None
+        self._jobs: list[str] = []  # more than one only while the others wait for the device
         self._idle_with_work = 0
         self._stop = threading.Event()
         self._restart = False
@@ -91,14 +92,16 @@ class _Worker:
         bench = self._set_up()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        self._join(self._card(bench))
+        card = self._card(bench)
+        self._join(card)
         threading.Thread(target=self._beat_on, name="heartbeat", daemon=True).start()
-        dbos = self._launch(bench)
+        dbos = self._launch(bench, card)
         where = shown(self._url)
         print(f"Worker {self._id} takes {self._options.device.type} jobs from {where}.", file=sys.stderr, flush=True)
         while not self._stop.is_set():
             try:
                 self._give_away_dead_workers_jobs(dbos)
+                hear(dbos, queues_for(card, [queue.name for queue in dbos.list_queues()]))
             except EngineRoomError as error:
                 print(error, file=sys.stderr, flush=True)
             except Exception as error:  # the job engine's own; the lease decides what a failing database means
@@ -134,6 +137,7 @@ class _Worker:
             workspace=options.workspace,
             store=store_named(options.store),
             device=options.device,
+            place=options.device.place,
             toolchains=[probe(name, python, core_folder) for name, python in interpreters.items()],
             core_folder=core_folder,
             limits=options.limits,
@@ -143,20 +147,29 @@ class _Worker:
     def _card(self, bench: Bench) -> WorkerCard:
         return WorkerCard(
             id=self._id,
-            host=socket.gethostname(),
+            host=bench.place.host,
             pid=os.getpid(),
-            device=str(bench.device),
+            device=bench.place.device,
             device_type=bench.device.type,
-            device_name=bench.device.title,
+            device_name=bench.place.name,
+            capability=bench.place.capability,
             versions={"engine-room": core.__version__, "python": platform.python_version(), "dbos": version("dbos")},
             toolchains=tuple(bench.toolchains),
         )
 
-    def _launch(self, bench: Bench) -> Any:
-        """Starts the job engine, which then calls `build` for each job."""
+    def _send_on(self, build: Build, ticket: Ticket) -> None:
+        """Queues the run of an engine that was to be run, and does not run here."""
+        if build.state is State.DONE and build.not_run and build.runs_on:
+            workers = self._beats.workers(DEAD_AFTER_LEASES * self._lease.seconds)
+            client = open_client(self._url)
+            send_run(client, build, build.runs_on, model_name=ticket.model_name, needs=ticket.needs, workers=workers)
+            client.destroy()
+
+    def _launch(self, bench: Bench, card: WorkerCard) -> Any:
+        """Starts the job engine, which then calls `build` or `run` for each job."""
         module = dbos_module()
         dbos = module.DBOS
-        dbos(
+        engine = dbos(
             config={
                 "name": APPLICATION,
                 "system_database_url": self._url,
@@ -183,42 +196,52 @@ class _Worker:
                 return ending
             return None
 
-        def carry(ticket: Ticket) -> Any:
-            self._job = dbos.workflow_id
+        def carry(ticket: Ticket, kind: JobKind) -> Any:
+            job = str(dbos.workflow_id)
+            self._jobs.append(job)
             try:
-                return to_data(carry_out(bench, self._job or "", ticket))
+                ending = carry_out(bench, job, ticket, kind)
+                if ticket.run_elsewhere and ending.build:
+                    self._send_on(ending.build, ticket)
+                return to_data(ending)
             finally:
-                self._job = None
+                self._jobs.remove(job)
                 with suppress(StoreFailed):
                     sweep_partial(bench.workspace)  # what a stage that was ended left half done
                 give_memory_back()
 
-        @dbos.workflow(name=WORKFLOW, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]
-        def build(data: Any) -> Any:
+        def work(data: Any, kind: JobKind) -> Any:
             ticket = from_data(Ticket, data)
             try:
                 with told(self._url):
                     trouble = dbos.run_step({"name": "forget"}, forget, ticket) if ticket.force else None
-                    return trouble or dbos.run_step({"name": "carry out"}, carry, ticket)
+                    return trouble or dbos.run_step({"name": "carry out"}, carry, ticket, kind)
             except (Interrupted, StoreFailed) as reason:  # cut off, or the end could not be recorded
                 self._start_over(str(reason))
                 threading.Event().wait()  # until the process is replaced: no outcome may be recorded
 
+        @dbos.workflow(name=JobKind.BUILD.value, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]
+        def build(data: Any) -> Any:
+            return work(data, JobKind.BUILD)
+
+        @dbos.workflow(name=JobKind.RUN.value, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]
+        def run(data: Any) -> Any:
+            return work(data, JobKind.RUN)
+
         logging.getLogger("dbos").addFilter(_tells_trouble)
         client = open_client(self._url)
-        client.register_queue(
-            bench.device.type, worker_concurrency=1, polling_interval_sec=POLL_SECONDS, on_conflict="always_update"
-        )
+        register(client, card.device_type)
+        dbos.listen_queues(queues_for(card, [queue.name for queue in client.list_queues()]))
         client.destroy()
-        dbos.listen_queues([bench.device.type])
+        one_at_a_time(engine)
         dbos.launch()
-        return dbos
+        return engine
 
     def _beat_on(self) -> None:
         while not self._stop.wait(self._lease.seconds / BEATS_PER_LEASE):
             asked_at = boot_seconds()
             try:
-                alive = self._beats.beat(self._id, self._job)
+                alive = self._beats.beat(self._id, next(iter(self._jobs), None))
             except StoreFailed as error:
                 print(error, file=sys.stderr, flush=True)
                 alive = True
@@ -238,13 +261,13 @@ class _Worker:
             if own_past or not worker.alive:
                 self._beats.remove(worker.card.id, silent_for=0.0 if own_past else silent)
         known = {worker.card.id for worker in self._beats.workers(silent)}
-        rows = dbos.list_workflows(name=WORKFLOW, status="PENDING", load_input=False, load_output=False)
+        rows = dbos.list_workflows(name=list(WORKFLOWS), status="PENDING", load_input=False, load_output=False)
         holders = {row.executor_id for row in rows}
         if gone := sorted(holder for holder in holders - known if holder):
             # Internal but atomic: it moves a job only while that very worker still has it. See docs/decisions.
             dbos._recover_pending_workflows(gone)
         # A job we have but do not work on is one whose end could not be recorded: the disk was full.
-        self._idle_with_work = self._idle_with_work + 1 if self._id in holders and self._job is None else 0
+        self._idle_with_work = self._idle_with_work + 1 if self._id in holders and not self._jobs else 0
         if self._idle_with_work > 2:
             self._start_over("A finished job could not be recorded.")
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 from core.base.errors import InvalidRequest
+from core.benchmark.machine import compute_capability
 from core.precision.target import Device, Target
 
 
 def this_device(target: Target) -> Device:
     """The first NVIDIA GPU for TensorRT where there is one, else the CPU."""
-    capability = _compute_capability() if target.needs_gpu else None
-    return Device(kind="cuda", compute_capability=capability) if capability else Device(kind="cpu", flags=cpu_flags())
+    capability = compute_capability() if target.needs_gpu else None
+    if capability is None:
+        return Device(kind="cpu", flags=cpu_flags())
+    return Device(kind="cuda", compute_capability=parse_capability(capability))
 
 
 def cpu_flags() -> frozenset[str]:
@@ -35,12 +37,3 @@ def parse_capability(text: str) -> tuple[int, int]:
         raise InvalidRequest(f"Could not read the compute capability {text!r}.", hint="Write 8.9, for example.")
     major, minor = text.strip().split(".")
     return int(major), int(minor)
-
-
-def _compute_capability() -> tuple[int, int] | None:
-    command = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
-    try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()
-        return parse_capability(told[0])
-    except (OSError, subprocess.SubprocessError, InvalidRequest, IndexError):
-        return None

@@ -12,7 +12,7 @@ from core.analysis.layers import LayerRow, layer_rows, precisions_text
 from core.analysis.preparation import StageChange, stage_changes
 from core.analysis.realized import compare_precisions
 from core.analysis.standing import standing
-from core.analysis.summary import build_figures, failures
+from core.analysis.summary import build_figures, devices_text, failures
 from core.base.precision import Precision
 from core.base.units import lengths, listed, milliseconds, number, percent, plural, scientific
 from core.graph.engine_graph import EngineGraph
@@ -119,9 +119,10 @@ def _parity(parity: Parity) -> str:
 
 def _made(outcome: Outcome) -> str:
     build = outcome.build
-    stages = [(record.stage.value, record.state.value, number(record.seconds, 3)) for record in build.stages]
+    stages = [(record.stage.value, record.state.value, number(record.seconds, 3)) for record in build.all_stages]
     return section(
         "How it was built",
+        facts({"device": devices_text(build), **({"built on": build.built_on.text} if build.built_on else {})}),
         tag("pre", text(command_for(build.request, default_workspace().data_path))),
         table(("stage", "state", "seconds"), stages, caption="Stages", numbers=("seconds",)),
         *(_changed(change) for change in stage_changes(outcome)),

@@ -33,13 +33,17 @@ def run_stage(
     folder: Path,
     report: Report,
     *,
+    device: str = "",
+    build: Path | None = None,
     python: str = sys.executable,
     environment: Mapping[str, str] = MappingProxyType({}),
     start: Start = start_process,
 ) -> None:
-    """Runs a stage to its end; its result is then in `folder`, its output in the folder's log.
+    """Runs a stage to its end; its result is then in `folder`, its output in the build's log.
 
     Args:
+        device: Type of the device that it is on, where that is not the request's.
+        build: The build's own folder, where `folder` is not.
         python: The interpreter, of another toolchain perhaps.
         environment: Variables on top of this process's own.
 
@@ -52,12 +56,12 @@ def run_stage(
     child = Child(
         python=python,
         environment={**QUIET, **environment},
-        log=folder / LOG_FILE,
+        log=(build or folder) / LOG_FILE,
         start=start,
-        about=(stage.value, str(folder)),  # a build that runs is known by it, see housekeeping
+        about=(stage.value, str(build or folder)),  # a build that runs is known by it, see housekeeping
     )
     try:
-        child.call(carry_out, stage, folder, report)
+        child.call(carry_out, stage, folder, report, device)
     except NoAnswer as end:
         told = f"Stage {stage.value} {end.ending.words}."
         if end.ending.kind is EndingKind.CANCELLED:
@@ -67,7 +71,7 @@ def run_stage(
         raise StageCrashed(told, hint="The log's end may tell why.", detail=end.log) from None
 
 
-def carry_out(stage: StageName, folder: Path, report: Report) -> None:
+def carry_out(stage: StageName, folder: Path, report: Report, device: str) -> None:
     """Carries a stage out in this process, and leaves its result in the build's folder.
 
     Raises:
@@ -82,6 +86,7 @@ def carry_out(stage: StageName, folder: Path, report: Report) -> None:
             request=request,
             model=workspace.model(request.model),
             report=report,
+            device=device,
             store=store_named(),
         )
         result = stage_named(stage).run(context)

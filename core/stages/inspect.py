@@ -11,7 +11,7 @@ from core.base.errors import Cancelled, EngineRoomError
 from core.base.progress import Progress
 from core.base.serialization import write_json
 from core.graph.engine_graph import EngineGraph, SourceNode
-from core.request.running import not_run_here
+from core.request.running import not_run_here, runs_elsewhere
 from core.stages.build import built_engine
 from core.stages.inputs import first_inputs
 from core.stages.stage import Stage, StageContext, needs_backend
@@ -26,7 +26,8 @@ def run(context: StageContext) -> EngineGraph:
     context.report(Progress(message="Reading the layers"))
     graph = backend.describe(engine)
     graph = replace(graph, source_nodes=_with_requested_types(context, graph))
-    if not_run := not_run_here(context.request.device, availability_of(backend)):
+    device = context.device or context.request.device
+    if not_run := not_run_here(runs_elsewhere(backend, device, availability_of(backend), context.request.options)):
         return replace(graph, notes=(*graph.notes, f"The layers were not timed; {not_run}."))
     # A profiler may take the process with it; the layers are known by then.
     write_json(result_file(context.folder, StageName.INSPECT), graph)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from core.backends.base import Engine, backend_named
 from core.base.errors import Cancelled, EngineRoomError
+from core.base.gpus import CUDA
 from core.base.progress import Report
 from core.base.tensors import Tensors
 from core.benchmark import measurement
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.loop import measure
-from core.benchmark.machine import usable_cpus
+from core.benchmark.machine import compute_capability, gpu_name, usable_cpus
 from core.benchmark.measurement import Measurement
 from core.parity.batches import batch_length
 from core.request.build_request import effective_options
@@ -50,7 +52,17 @@ def run(context: StageContext) -> Measurement:
         batch=batch_length(signature, request.profile),
         settings=settings,
     )
+    measured = replace(measured, machine={**_where(context), **measured.machine})
     return with_gpu_times(measured, backend, engine, inputs, context.report) if isinstance(backend, TimesOnGpu) else measured
+
+
+def _where(context: StageContext) -> dict[str, str]:
+    """The machine's name, and its GPU's where the engine runs on one."""
+    host = {"host": socket.gethostname()}
+    if (context.device or context.request.device) != CUDA:
+        return host
+    capability = compute_capability()
+    return {**host, "gpu": gpu_name(), **({"compute capability": capability} if capability else {})}
 
 
 def with_gpu_times(measured: Measurement, backend: TimesOnGpu, engine: Engine, inputs: Tensors, report: Report) -> Measurement:

@@ -78,6 +78,7 @@ def load_outcome(workspace: Workspace, key: str) -> Outcome:
         preparations=preparations,
         built=result_of(folder, BUILD),
         graph=result_of(folder, INSPECT),
-        parity=result_of(folder, PARITY),
-        measurement=result_of(folder, MEASURE),
+        # While nothing has run this engine, what lies there is of one that was made before.
+        parity=None if build.not_run else result_of(folder, PARITY),
+        measurement=None if build.not_run else result_of(folder, MEASURE),
     )

@@ -12,15 +12,16 @@ from pathlib import Path
 from core.backends.base import backend_named
 from core.base.availability import Availability, availability_of
 from core.base.errors import Cancelled, EngineRoomError, Failure
+from core.base.gpus import RunsOn
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
 from core.models.model import Model
 from core.request.build_request import BuildRequest
-from core.request.running import not_run_here
+from core.request.running import not_run_here, runs_elsewhere
 from core.stages.all_stages import all_stages
 from core.stages.child import run_stage
 from core.stages.stage import Task
-from core.storage.builds import BUILD_FILE, REQUEST_FILE, Build, StageName, StageRecord, State, engine_artifact
+from core.storage.builds import BUILD_FILE, REQUEST_FILE, Build, Place, StageName, StageRecord, State, engine_artifact
 from core.storage.workspace import Workspace
 
 StageRunner = Callable[[StageName, Path, Report], None]
@@ -33,21 +34,25 @@ class Plan:
 
     Attributes:
         not_run: Why nothing is run here: "not run here: it runs on cuda"; empty when the engine runs where it is built.
+        runs_on: What it runs on instead.
     """
 
     stages: tuple[StageName, ...]
     not_run: str = ""
+    runs_on: RunsOn | None = None
 
 
 def plan(request: BuildRequest, model: Model, offer: Availability | None = None) -> Plan:
-    """The stages that a request needs; what runs the engine is left out where it does not run.
+    """The stages that a request needs; what runs the engine is left out where it does not run, and its reference is not.
 
     Args:
         offer: The backend's availability where it will be built; None for this machine's.
     """
-    not_run = not_run_here(request.device, offer or availability_of(backend_named(request.backend)))
-    task = Task(request=request, model=model, runs=not not_run)
-    return Plan(stages=tuple(name for name, stage in all_stages().items() if stage.when(task)), not_run=not_run)
+    backend = backend_named(request.backend)
+    runs_on = runs_elsewhere(backend, request.device, offer or availability_of(backend), request.options)
+    task = Task(request=request, model=model, runs=runs_on is None)
+    stages = tuple(name for name, stage in all_stages().items() if stage.when(task))
+    return Plan(stages=stages, not_run=not_run_here(runs_on), runs_on=runs_on)
 
 
 def open_build(workspace: Workspace, request: BuildRequest, *, planned: Plan | None = None, force: bool = False) -> Build:
@@ -71,6 +76,7 @@ def open_build(workspace: Workspace, request: BuildRequest, *, planned: Plan | N
         stages=tuple(StageRecord(stage=stage) for stage in planned.stages),
         created_at=time.time(),
         not_run=planned.not_run,
+        runs_on=planned.runs_on,
     )
     write_json(folder / REQUEST_FILE, request)
     write_json(folder / BUILD_FILE, build)
@@ -101,6 +107,7 @@ def run_build(
     runner: StageRunner = run_stage,
     planned: Plan | None = None,
     force: bool = False,
+    place: Place | None = None,
 ) -> Build:
     """Runs the stages that are not done yet and returns the finished build; a failure is told in it, not raised.
 
@@ -109,6 +116,7 @@ def run_build(
         on_change: Called after each change of a stage, and with each stage's progress.
         runner: Runs one stage to its end, raising EngineRoomError; Cancelled ends the build as cancelled.
         planned: See `open_build`.
+        place: Where this is, for the record.
     """
     build = open_build(workspace, request, planned=planned, force=force)
     if build.settled:
@@ -116,6 +124,8 @@ def run_build(
     folder = workspace.build_folder(build.key)
     again = tuple(record if record.state is State.DONE else StageRecord(stage=record.stage) for record in build.stages)
     build = replace(build, state=State.RUNNING, stages=again, finished_at=None)
+    if place and any(record.stage is StageName.BUILD and record.state is not State.DONE for record in again):
+        build = replace(build, built_on=place)
 
     def update(record: StageRecord) -> Build:
         stages = tuple(record if old.stage is record.stage else old for old in build.stages)
@@ -129,14 +139,15 @@ def run_build(
     for stage in [record.stage for record in build.stages if record.state is not State.DONE]:
         started = StageRecord(stage=stage, state=State.RUNNING, started_at=time.time())
         build = running = update(started)
-        ended = _run(runner, started, folder, partial(on_change, running))
+        ended = carried_out(runner, started, folder, partial(on_change, running))
         build = update(ended)
         if build.state is not State.RUNNING:
             break
     return build
 
 
-def _run(runner: StageRunner, started: StageRecord, folder: Path, report: Report) -> StageRecord:
+def carried_out(runner: StageRunner, started: StageRecord, folder: Path, report: Report) -> StageRecord:
+    """A stage's record once it was run to its end, whatever that is."""
     clock = time.perf_counter()
     state, error = State.DONE, None
     try:

@@ -66,6 +66,5 @@ STAGE = Stage(
     result=Reference,
     run=run,
     optional=True,
-    when=lambda task: task.runs,
     needs=lambda task: Needs(backends=(reference_for(task.model.format).backend,)),
 )

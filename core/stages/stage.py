@@ -131,7 +131,8 @@ class StageContext:
     """What a stage works with.
 
     Attributes:
-        folder: The build's own folder.
+        folder: The build's own folder, or what a run elsewhere has in its place.
+        device: Type of the device that the stage is on; "" for the one that the request names.
         store: Where other hosts share what they made; None without one.
     """
 
@@ -140,6 +141,7 @@ class StageContext:
     request: BuildRequest
     model: Model
     report: Report
+    device: str = ""
     store: Store | None = None
 
     def make_artifact(

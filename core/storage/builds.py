@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 from core.base.errors import Failure
+from core.base.gpus import RunsOn
 from core.base.serialization import read_json
 from core.request.build_request import BuildRequest
 from core.storage.workspace import Workspace
@@ -59,11 +60,61 @@ def measuring_failed(stages: Iterable[StageRecord]) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A device of a host.
+
+    Attributes:
+        device: "cpu:0", "cuda:1".
+        name: As the machine calls it: "NVIDIA L4".
+        capability: A GPU's compute capability ("8.9"); None for others, and when it is not told.
+    """
+
+    host: str
+    device: str
+    name: str
+    capability: str | None = None
+
+    @property
+    def text(self) -> str:
+        """For people: "NVIDIA L4 (cuda:0, compute capability 8.9) of gpu-host"."""
+        able = f", compute capability {self.capability}" if self.capability else ""
+        return f"{self.name} ({self.device}{able}) of {self.host}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """An engine's run on another device than it was built on.
+
+    Attributes:
+        state: DONE when it was measured there; a run that failed takes nothing from the build.
+        stages: Those that were carried out there.
+        built_at: `Build.created_at` of the build whose engine it ran; one that is made anew has another.
+        started_at, finished_at: Seconds since the epoch.
+    """
+
+    place: Place
+    state: State
+    stages: tuple[StageRecord, ...]
+    built_at: float
+    started_at: float
+    finished_at: float | None = None
+
+    @property
+    def error(self) -> Failure | None:
+        """Why it failed, or what one of its stages could not do; of several the last, as it is measured last."""
+        return next((record.error for record in reversed(self.stages) if record.error), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """A build as stored: what was asked, and how each stage went.
 
     Attributes:
-        not_run: Why the engine was not run where it was built: "not run here: it runs on cuda"; empty when it was to be.
+        not_run: Why nothing has run the engine yet: "not run here: it runs on cuda"; empty when it was to run where it was
+            built, and once it was run elsewhere.
+        runs_on: What it runs on, of an engine that does not run where it was built.
+        built_on: Where it was built; None when it is not known.
+        run: The run elsewhere that its figures are from; while there is none, the last that failed.
     """
 
     key: str
@@ -73,6 +124,9 @@ class Build:
     created_at: float
     finished_at: float | None = None
     not_run: str = ""
+    runs_on: RunsOn | None = None
+    built_on: Place | None = None
+    run: Run | None = None
 
     @property
     def settled(self) -> bool:
@@ -81,10 +135,32 @@ class Build:
 
     def missing(self, stage: StageName) -> str:
         """Why a stage that has left nothing did not, in a phrase: it is not run here, it failed, or its turn has not come."""
-        record = next((record for record in self.stages if record.stage is stage), None)
-        if self.not_run and record is None:
-            return self.not_run
+        if self.not_run and not any(record.stage is stage for record in self.stages):
+            return f"{self.not_run}; {self.failed_run}" if self.failed_run else self.not_run
+        record = next((record for record in self.all_stages if record.stage is stage), None)
         return f"its stage failed: {record.error.message}" if record and record.error else "its stage has not run"
+
+    @property
+    def ran_elsewhere(self) -> Place | None:
+        """Where its figures were taken, when that is not where it was built."""
+        return self.run.place if self.run and self.run.state is State.DONE else None
+
+    @property
+    def ran_on(self) -> str:
+        """The type of the device that its figures are from, or would be."""
+        return self.ran_elsewhere.device.partition(":")[0] if self.ran_elsewhere else self.request.device
+
+    @property
+    def failed_run(self) -> str:
+        """What became of the run elsewhere that failed, in a phrase; empty without one."""
+        if self.run is None or self.run.state is State.DONE:
+            return ""
+        return f"on {self.run.place.text} it failed: {self.run.error.message if self.run.error else 'nothing tells why'}"
+
+    @property
+    def all_stages(self) -> tuple[StageRecord, ...]:
+        """Its own stages, then those of the run elsewhere that its figures are from."""
+        return (*self.stages, *(self.run.stages if self.run and self.ran_elsewhere else ()))
 
     @property
     def error(self) -> Failure | None:
@@ -94,8 +170,13 @@ class Build:
 
 def engine_artifact(folder: Path) -> str | None:
     """Key of the engine that a build's folder names; None without one, or with one of another release."""
+    return artifact_of(folder, StageName.BUILD)
+
+
+def artifact_of(folder: Path, stage: StageName) -> str | None:
+    """Key of the artifact that a stage has left; None without one, or with one of another release."""
     try:
-        key = json.loads(result_file(folder, StageName.BUILD).read_text(encoding="utf-8")).get("artifact")
+        key = json.loads(result_file(folder, stage).read_text(encoding="utf-8")).get("artifact")
     except (OSError, ValueError, AttributeError):
         return None
     return key if isinstance(key, str) else None

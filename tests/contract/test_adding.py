@@ -74,7 +74,7 @@ def test_a_backend_that_runs_elsewhere_builds_here_and_says_so(copy: Callable[..
     found = here.build("--path", "onnx.reference")
     assert found["build"]["state"] == "done"
     assert found["build"]["not_run"] == "not run here: it runs on a GPU"
-    assert [record["stage"] for record in found["build"]["stages"]] == ["convert", "build", "inspect"]
+    assert [record["stage"] for record in found["build"]["stages"]] == ["convert", "build", "inspect", "reference"]
     assert found["graph"]["layers"]
     assert found["parity"] is found["measurement"] is None
     rows = json.loads(here.python("-m", "core.cli", "compare", found["model"]["digest"], "--path", "onnx.reference", "--json"))

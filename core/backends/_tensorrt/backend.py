@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from core.backends._tensorrt.preflight import preflight
 from core.backends._tensorrt.product import Product
 from core.backends._tensorrt.session import PLAN, TensorRTSession, checked_arrays, loaded, opened
 from core.backends._tensorrt.versions import device_memory_bytes
-from core.backends.base import BuildConfig, Engine, Option, Variant
+from core.backends.base import BuildConfig, Engine, Option, OptionValue, Variant
 from core.base.availability import Availability, installed_versions
 from core.base.errors import EngineRoomError
 from core.base.precision import Precision
@@ -88,6 +88,10 @@ class TensorRTBackend:
     def preflight(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Support:
         options = checked_options(self, replace(config, device=next(iter(self.product.builds_on))))
         return preflight(self.product, source, str(options["plugins"]), report)
+
+    def capabilities(self, options: Mapping[str, OptionValue]) -> tuple[str, ...]:
+        named = str(options.get("target_capabilities", ""))
+        return tuple(part.strip() for part in named.split(",") if part.strip()) or self.product.portable
 
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         options = checked_options(self, config)

@@ -32,6 +32,7 @@ class Product:
         tells_layers: Its builder writes the engine's layers into its log, so that none needs to be loaded for them.
         capabilities: Compute capabilities that an engine can be built for with no GPU, by the names of
             `ComputeCapability`'s members, oldest first.
+        portable: Those that an engine runs on which names none, "12.x" for all of 12; empty where engines run on any.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Product:
     licence: str = ""
     tells_layers: bool = False
     capabilities: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    portable: tuple[str, ...] = ()
 
     def imported(self) -> Any:
         """The module of its bindings, called `trt` wherever it is handed on."""

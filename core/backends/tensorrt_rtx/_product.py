@@ -12,7 +12,9 @@ from core.backends._tensorrt.options import OPTIONS, STRIP_WEIGHTS
 from core.backends._tensorrt.product import Product
 from core.backends._tensorrt.versions import Features
 from core.backends.base import Option
+from core.base.gpus import gpus_text
 
+PORTABLE = ("8.0", "8.6", "8.9", "12.x")  # what its runtime says it supports: 8.0 8.6 8.9 12.0 12.1 >12.0
 CAPABILITIES = {"SM75": (7, 5), "SM80": (8, 0), "SM86": (8, 6), "SM89": (8, 9), "SM120": (12, 0), "SM121": (12, 1)}
 
 # Of TensorRT's knobs, those that do something here: timing caches and hardware compatibility do nothing, there is no lean
@@ -83,8 +85,9 @@ PRODUCT = Product(
     install_hint=install_hint,
     builds_on=("cpu", "cuda"),
     runs_on=("cuda",),
-    runs_where="a GPU of compute capability 8.0, 8.6, 8.9 or 12.x (RTX 30, 40 and 50, A100, A10, L4)",
+    runs_where=gpus_text(PORTABLE),
     licence="NVIDIA's own licence, beside the package; `make run TENSORRT_RTX=no` leaves it out.",
     tells_layers=True,
     capabilities=CAPABILITIES,
+    portable=PORTABLE,
 )

@@ -8,10 +8,10 @@ import pytest
 
 from core.analysis.board import board
 from core.analysis.comparison import Standing, row_as_data
-from core.analysis.summary import Figure, build_figures, failures, protocol_text
+from core.analysis.summary import Figure, build_figures, devices_text, failures, protocol_text, state_text
 from core.base.errors import Failure
 from core.stages.outcome import Outcome, load_outcome
-from core.storage.builds import StageName, StageRecord, State
+from core.storage.builds import Place, Run, StageName, StageRecord, State
 from core.storage.workspace import Workspace
 from tests.stored_builds import Shelf, fill
 
@@ -84,6 +84,48 @@ def test_what_does_not_run_where_it_is_built_says_so(shelf: Shelf) -> None:
     (row,) = board([outcome])
     assert (row.standing, row.verdict) == (Standing.NOT_MEASURED, where)
     assert row_as_data(row)["unmeasured"] == where
+    assert protocol_text([outcome]) == f"Nothing was measured; {where}."
+    assert state_text(outcome.build) == "done, not run here"
+    assert devices_text(outcome.build) == f"built for cuda, {where}"
+
+
+def run_elsewhere(outcome: Outcome, place: Place, state: State = State.DONE) -> Outcome:
+    why = Failure(kind="RunFailed", message="The engine cannot run on this GPU.")
+    failed = StageRecord(stage=StageName.MEASURE, state=State.FAILED, error=why)
+    run = Run(place=place, state=state, stages=(failed,) if state is State.FAILED else (), built_at=0.0, started_at=1.0)
+    not_run = "not run here: it runs on a GPU" if state is State.FAILED else ""
+    request = replace(outcome.build.request, device="cpu")
+    return replace(outcome, build=replace(outcome.build, request=request, run=run, not_run=not_run))
+
+
+L4 = Place(host="gpu-host", device="cuda:0", name="NVIDIA L4", capability="8.9")
+
+
+def test_figures_of_a_run_elsewhere_say_where_they_were_taken(shelf: Shelf) -> None:
+    outcome = run_elsewhere(load_outcome(shelf.workspace, shelf.fp16), L4)
+    told = figures(outcome)["Median latency"]
+    where = "NVIDIA L4 (cuda:0, compute capability 8.9) of gpu-host"
+    assert (told.value, told.basis) == ("0.619 ms", f"of 3,000 samples, host to host, on {where}")
+    assert devices_text(outcome.build) == f"built for cpu, run on {where}"
+    assert state_text(outcome.build) == "done"
+    (row,) = board([outcome])
+    assert row.candidate.device == "cuda"
+
+
+def test_a_run_elsewhere_that_failed_says_why(shelf: Shelf) -> None:
+    outcome = run_elsewhere(unmeasured(shelf), L4, State.FAILED)
+    told = figures(outcome)["Median latency"]
+    why = "on NVIDIA L4 (cuda:0, compute capability 8.9) of gpu-host it failed: The engine cannot run on this GPU."
+    assert (told.value, told.against) == ("not run here", (f"it runs on a GPU; {why}",))
+    (row,) = board([outcome])
+    assert row.verdict == f"not run here: it runs on a GPU; {why}"
+
+
+def test_a_precision_is_held_against_fp32_on_the_same_gpu_alone(shelf: Shelf) -> None:
+    fp32, fp16 = (load_outcome(shelf.workspace, key) for key in (shelf.fp32, shelf.fp16))
+    other = replace(L4, host="other-host")
+    assert board([run_elsewhere(fp32, L4), run_elsewhere(fp16, L4)])[1].payoff
+    assert board([run_elsewhere(fp32, L4), run_elsewhere(fp16, other)])[1].payoff is None
 
 
 def test_the_failing_output_is_the_one_that_is_told(shelf: Shelf) -> None:

@@ -97,3 +97,17 @@ def test_the_peak_sees_memory_that_is_gone_again() -> None:
     seen, gone = (float(share) for share in shares.split())
     assert seen > 0.9
     assert gone > 0.5
+
+
+@pytest.mark.parametrize(
+    ("told", "capability"), [("8.9", "8.9"), ("12.0", "12.0"), ("[N/A]", None), ("", None), ("Field is not valid", None)]
+)
+def test_the_driver_tells_the_compute_capability(told: str, capability: str | None, tmp_path, monkeypatch) -> None:
+    script = tmp_path / "nvidia-smi"
+    script.write_text(f'#!/bin/sh\ncase "$*" in "-i 1 --query-gpu=compute_cap "*) echo "{told}";; *) exit 6;; esac\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert machine.compute_capability("1") == capability
+    assert machine.compute_capability("0") is None
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert machine.compute_capability() == capability

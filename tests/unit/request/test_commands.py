@@ -56,7 +56,7 @@ def parsed(command: str) -> tuple[str, dict[str, Any]]:
 def request_of(command: str, workspace: Workspace) -> BuildRequest:
     _, options = parsed(command)
     assert MODEL.digest.startswith(options.pop("model"))
-    options.pop("force"), options.pop("json")
+    options.pop("force"), options.pop("json"), options.pop("run_elsewhere")
     path, precision = options.pop("path"), options.pop("precision")
     return make_request(workspace, MODEL, path, Precision(precision), RequestOptions(**options), here=False)
 

@@ -13,7 +13,7 @@ from core.base.tensors import Signature
 from core.jobs.job import Worker, WorkerCard
 from core.models.model import Format, Model
 from core.request.build_request import BuildRequest, checked
-from core.request.running import not_run_here
+from core.request.running import not_run_here, runs_elsewhere
 from core.stages.toolchains import Toolchain
 from tests.documented import documented_backend
 
@@ -60,8 +60,17 @@ def worker(device_type: str, **backends: Availability) -> Worker:
         ),
     ],
 )
-def test_what_does_not_run_says_where_it_would(device: str, offer: Availability | None, told: str) -> None:
-    assert not_run_here(device, offer) == told
+def test_what_does_not_run_says_where_it_would(ahead: Any, device: str, offer: Availability | None, told: str) -> None:
+    assert not_run_here(runs_elsewhere(ahead, device, offer)) == told
+
+
+def test_an_engine_for_some_gpus_says_which_by_name(ahead: Any) -> None:
+    ahead.capabilities = lambda options: options.get("for", "8.0,12.x").split(",")
+    anywhere, chosen = (runs_elsewhere(ahead, "cpu", HERE, options) for options in ({}, {"for": "8.9"}))
+    assert anywhere is not None
+    assert anywhere.where == "a GPU of compute capability 8.0 (A100, A30) or 12.x (RTX 50, RTX PRO Blackwell, GB10)"
+    assert anywhere.worker == "a GPU worker of compute capability 8.0 or 12.x that has Ahead"
+    assert not_run_here(chosen) == "not run here: it runs on a GPU of compute capability 8.9 (RTX 40, L4, L40S)"
 
 
 def test_every_backend_that_is_installed_runs_where_it_builds() -> None:

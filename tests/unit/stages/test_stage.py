@@ -11,6 +11,7 @@ import core
 from core.base import availability
 from core.base.availability import Availability, forget_availability
 from core.base.errors import Cancelled, RunFailed
+from core.base.gpus import RunsOn
 from core.base.precision import Precision
 from core.base.progress import silent
 from core.base.tensors import Signature, TensorSpec
@@ -37,13 +38,14 @@ def test_every_stage_tells_what_it_is() -> None:
     assert preparing == PREPARING_STAGES
 
 
-def test_what_is_not_run_here_has_no_stage() -> None:
+def test_what_is_not_run_here_has_no_stage_but_its_reference() -> None:
     assert plan(INT8, MODEL).stages == tuple(StageName)
     offer = Availability(available=True, builds_on=("cpu",), runs_on=("cuda",), runs_where="a GPU of capability 8.0")
-    left_out = {StageName.REFERENCE, StageName.PARITY, StageName.MEASURE}
+    left_out = {StageName.PARITY, StageName.MEASURE}
     assert plan(INT8, MODEL, offer) == Plan(
         stages=tuple(name for name in StageName if name not in left_out),
         not_run="not run here: it runs on a GPU of capability 8.0",
+        runs_on=RunsOn(devices=("cuda",), backend="onnxruntime", title="ONNX Runtime", where="a GPU of capability 8.0"),
     )
 
 
@@ -117,7 +119,7 @@ GRAPH = EngineGraph(layers=(Layer(name="conv", kind="Conv"),), source_nodes=())
 class Opaque:
     """A backend that tells its layers, and whose profiler fails."""
 
-    name = "opaque"
+    name, title = "opaque", "Opaque"
 
     def __init__(self, error: Exception | None, *, runs_on: tuple[str, ...] = ("cpu",)) -> None:
         self.error = error
@@ -158,14 +160,21 @@ def test_layers_of_what_does_not_run_here_have_no_times(tmp_path, monkeypatch) -
     assert graph.notes == ("The layers were not timed; not run here: it runs on cuda.",)
 
 
+def test_layers_are_timed_on_the_device_that_the_stage_is_on(tmp_path, monkeypatch) -> None:
+    graph = inspected(Opaque(None, runs_on=("cuda",)), tmp_path, monkeypatch, device="cuda")
+    assert graph.layers[0].time_ms == 0.25
+    assert graph.notes == ()
+
+
 def test_a_cancelled_timing_is_cancelled(tmp_path, monkeypatch) -> None:
     with pytest.raises(Cancelled):
         inspected(Opaque(Cancelled("Stop.")), tmp_path, monkeypatch)
 
 
-def inspected(backend: Opaque, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EngineGraph:
+def inspected(backend: Opaque, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str = "") -> EngineGraph:
     forget_availability()
     monkeypatch.setattr(inspect, "backend_named", lambda name: backend)
     monkeypatch.setattr(inspect, "built_engine", lambda context: None)
-    context = StageContext(workspace=Workspace(tmp_path), folder=tmp_path, request=INT8, model=MODEL, report=silent)
+    about = {"workspace": Workspace(tmp_path), "folder": tmp_path, "request": INT8, "model": MODEL}
+    context = StageContext(**about, report=silent, device=device)
     return inspect.run(context)

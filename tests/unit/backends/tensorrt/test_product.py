@@ -10,6 +10,7 @@ from core.backends._tensorrt import availability as _availability
 from core.backends._tensorrt import session
 from core.backends._tensorrt.backend import TensorRTBackend
 from core.backends._tensorrt.options import OPTIONS
+from core.backends.base import backend_named, capabilities_of
 from core.backends.tensorrt._product import PRODUCT
 from core.base.errors import RunFailed
 from tests.unit.backends.tensorrt.stubs import engine_in, signature_of
@@ -76,3 +77,20 @@ def test_it_loads_its_own_module_and_tells_its_own_versions(tmp_path, monkeypatc
         session.loaded(SIBLING, engine),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("options", "runs_on"),
+    [
+        ({}, ("8.0", "8.6", "8.9", "12.x")),
+        ({"target_capabilities": "8.6, 12.0"}, ("8.6", "12.0")),
+        ({"target_capabilities": " "}, ("8.0", "8.6", "8.9", "12.x")),
+    ],
+)
+def test_an_engine_runs_on_the_capabilities_that_it_is_built_for(options, runs_on):
+    assert capabilities_of(backend_named("tensorrt_rtx"), options) == runs_on
+
+
+def test_the_engines_of_tensorrt_itself_name_none():
+    assert capabilities_of(backend_named("tensorrt"), {}) == ()
+    assert capabilities_of(backend_named("onnxruntime"), {}) == ()

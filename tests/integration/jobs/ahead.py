@@ -1,0 +1,69 @@
+"""A backend that builds anywhere and runs on GPUs of compute capability 8.6 and 8.9 alone: the guide's own, changed for that.
+
+GPUs are pretended: a host's driver is a script called nvidia-smi. What a test wants an engine to do is in a file `mood` beside
+the tree: "refuse" has it not load.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from tests.documented import additions, copy_of_the_tree
+
+_AVAILABILITY = '        return from_packages("ONNX", "onnx")\n'
+_THERE = """\
+        return Availability(available=True, version="1", builds_on=("cpu", "cuda"), runs_on=("cuda",))
+
+    def capabilities(self, options: object) -> tuple[str, ...]:
+        return ("8.6", "8.9")
+"""
+_OPEN = "        yield _Session(engine)\n"
+_ON_A_GPU = """\
+        import os
+
+        from core.base.errors import RunFailed
+
+        if "CUDA_VISIBLE_DEVICES" not in os.environ:
+            raise RunFailed("There is no GPU here.")
+        if Path(os.environ["AHEAD_MOOD"]).exists():
+            raise RunFailed("The engine cannot run on this GPU.", hint="Use another.")
+        yield _Session(engine)
+"""
+_TIMES = "        return {}\n"
+_TIMED = "        return {layer.name: 0.25 for layer in self.describe(engine).layers}\n"
+
+
+def tree_with_ahead(root: Path) -> Path:
+    """A copy of the program with this backend in it."""
+    tree = copy_of_the_tree(root)
+    (addition,) = additions()["backend"]
+    code = addition.code.replace('name = "reference"', 'name = "ahead"').replace('"ONNX reference"', '"Ahead"')
+    for old, new in ((_AVAILABILITY, _THERE), (_OPEN, _ON_A_GPU), (_TIMES, _TIMED)):
+        assert code.count(old) == 1, old
+        code = code.replace(old, new)
+    (tree / "core/backends/ahead.py").write_text(code)
+    return tree
+
+
+def ahead_of(tree: Path) -> ModuleType:
+    """That tree's backend as a module of this process."""
+    spec = importlib.util.spec_from_file_location("core.backends.ahead", tree / "core/backends/ahead.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["core.backends.ahead"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def pretend_gpu(folder: Path, name: str, capability: str) -> dict[str, str]:
+    """The environment of a host whose driver tells of such a GPU."""
+    folder.mkdir()
+    script = folder / "nvidia-smi"
+    script.write_text(f'#!/bin/sh\ncase "$*" in *compute_cap*) echo {capability};; *) echo "{name}";; esac\n')
+    script.chmod(0o755)
+    return {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
