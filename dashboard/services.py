@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +25,7 @@ from core.storage.builds import BUILD_FILE, Build, result_file
 from core.storage.housekeeping import Usage, usage
 from core.storage.workspace import Workspace, default_workspace
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 USAGE_SECONDS = 60.0
 
@@ -56,14 +58,24 @@ def models() -> list[Model]:
     return [found for path in _newest_first(workspace().models, "model.json") if (found := _readable(Model, path))]
 
 
+def bring_runs() -> None:
+    """Brings what runs on other hosts have found; what is here is shown all the same when that cannot be asked."""
+    try:
+        queue().bring_runs()
+    except EngineRoomError as error:
+        log.warning("What runs elsewhere have found could not be asked: %s", error)
+
+
 def builds_of(digest: str) -> list[Build]:
     """The stored builds of a model."""
+    bring_runs()
     found = (_readable(Build, path) for path in _newest_first(workspace().builds, BUILD_FILE))
     return [build for build in found if build and build.request.model == digest]
 
 
 def recent_builds(limit: int) -> list[Build]:
     """The newest stored builds of all models."""
+    bring_runs()
     found = (_readable(Build, path) for path in _newest_first(workspace().builds, BUILD_FILE))
     return list(islice((build for build in found if build), limit))
 
@@ -121,8 +133,8 @@ def figures(build: Build) -> Figures:
     built, measured, parity = _left(folder, BUILD), _left(folder, MEASURE), _left(folder, PARITY)
     return Figures(
         size_bytes=built.engine.size_bytes if built else None,
-        median_ms=measured.latency.median_ms if measured else None,
-        on_par=parity.on_par if parity else None,
+        median_ms=measured.latency.median_ms if measured and not build.not_run else None,
+        on_par=parity.on_par if parity and not build.not_run else None,
     )
 
 

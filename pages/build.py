@@ -89,13 +89,21 @@ if not requests:
     st.info("Check at least one box above to build something.", icon=":material/check_box:")
     st.stop()
 
+elsewhere = any(choice.not_run for choice, _ in chosen) and st.checkbox(
+    "Run elsewhere what does not run where it is built",
+    key=f"{key}-run-elsewhere",
+    help="A job of its own runs the engine on a worker that can, as soon as there is one: layer times, parity and latency.",
+)
 with st.expander("The same on the command line"):
-    st.code("\n".join(sweep_command_for(requests, services.workspace().data_path)), language=None, wrap_lines=True)
+    commands = sweep_command_for(requests, services.workspace().data_path)
+    lines = (f"{command} --run-elsewhere" if elsewhere else command for command in commands)
+    st.code("\n".join(lines), language=None, wrap_lines=True)
 
 count = "1 build" if len(requests) == 1 else f"{len(requests)} builds"
 again, urgent, start = st.columns([2, 2, 1], vertical_alignment="center")
 force = again.checkbox("Build again although it was built before", key=f"{key}-force")
 high = urgent.checkbox("Before the others in the queue", key=f"{key}-priority")
 if start.button(f"Queue {count}", type="primary", width="stretch", icon=":material/play_arrow:"):
-    submitted = queue.submit_all(requests, priority=Priority.HIGH if high else Priority.NORMAL, force=force)
+    rank = Priority.HIGH if high else Priority.NORMAL
+    submitted = queue.submit_all(requests, priority=rank, force=force, run_elsewhere=elsewhere)
     show_submitted(submitted, requests, model)

@@ -6,11 +6,12 @@ import streamlit as st
 
 from core.base.errors import EngineRoomError
 from core.storage.builds import State
-from dashboard import links
+from dashboard import links, services
 from dashboard.components.build_picker import pick_build
 from dashboard.components.engine_build import build_section
 from dashboard.components.engine_downloads import downloads
 from dashboard.components.engine_head import follow_running, headline, show_failed_stages, title_row
+from dashboard.components.engine_run import run_section
 from dashboard.components.findings_list import findings_section
 from dashboard.components.layer_section import layer_section
 from dashboard.components.layer_table import source_table
@@ -25,6 +26,7 @@ if key is None:
     st.title("Engine")
     pick_build()
     st.stop()
+services.bring_runs()
 try:
     found = outcome(key)
 except EngineRoomError as error:
@@ -38,6 +40,7 @@ title_row(found, downloads)
 show_failed_stages(found)
 if build.state in (State.WAITING, State.RUNNING):
     follow_running(found)
+run_section(found)
 headline(found)
 
 LAYERS, SOURCES, FINDINGS, PRECISION, MEASUREMENT, PARITY, BUILD = SECTIONS = (

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from core.analysis.deviation import deviation
 from core.analysis.layers import UNKNOWN, layer_rows, totals_by_precision
 from core.analysis.realized import compare_precisions
-from core.base.precision import Precision
 from core.base.units import NOT_MEASURED, interval, lengths, milliseconds, percent, plural, seconds, size, times
 from core.benchmark.latency import Latency
 from core.benchmark.measurement import Measurement
@@ -45,7 +44,7 @@ def build_figures(outcome: Outcome) -> tuple[Figure, ...]:
         _memory(outcome.measurement, outcome.build),
         _parity(outcome.parity, outcome.build),
         *_accuracy(outcome.parity),
-        *_layers(outcome.graph, outcome.build.request.precision),
+        *_layers(outcome.graph, outcome.build),
     )
 
 
@@ -83,9 +82,12 @@ def protocol_text(outcomes: Sequence[Outcome]) -> str:
     shapes = ", ".join(f"{name} {lengths(shape)}" for name, shape in measured.shapes.items())
     machine = measured.machine.get("gpu") or measured.machine.get("processor") or "processor unknown"
     threads = f", {measured.settings['threads']} threads" if "threads" in measured.settings else ""
+    told = (outcome.measurement.machine.get("host") for outcome in outcomes if outcome.measurement)
+    hosts = list(dict.fromkeys(host for host in told if host))
+    others = f" The figures are from several machines: {', '.join(hosts)}." if len(hosts) > 1 else ""
     return (
         f"{shapes}; at least {measured.protocol.min_seconds:g} s and {measured.protocol.min_samples} runs after warm-up, "
-        f"one at a time, host to host; {machine}{threads}."
+        f"one at a time, host to host; {machine}{threads}.{others}"
     )
 
 
@@ -179,7 +181,8 @@ def _accuracy(parity: Parity | None) -> Iterator[Figure]:
         )
 
 
-def _layers(graph: EngineGraph | None, asked: Precision) -> Iterator[Figure]:
+def _layers(graph: EngineGraph | None, build: Build) -> Iterator[Figure]:
+    asked = build.request.precision
     if graph is None or not graph.layers:
         return
     totals = totals_by_precision(layer_rows(graph))
@@ -201,7 +204,7 @@ def _layers(graph: EngineGraph | None, asked: Precision) -> Iterator[Figure]:
         timed = realized.agreeing_time
         silent = sum(node.realized is None for node in realized.nodes)
         yield Figure(
-            label="Ran as asked",
+            label="Built as asked" if build.not_run else "Ran as asked",
             value=percent(realized.agreeing),
             basis=f"of the nodes whose layer tells its precision, {asked.value} asked for",
             against=(

@@ -16,6 +16,7 @@ class Availability:
         builds_on: Device types it can build for as it is installed here ("cpu", "cuda").
         runs_on: Device types that what it built runs on.
         runs_where: What it takes to run it, in words, where `runs_on` says less: "a GPU of compute capability 8.0 or later".
+        cannot_run: Why, as it is installed here, nothing that it built runs here although it builds; a sentence.
         licence: Whose it has and how to leave it out, where it is installed unasked and is not free software.
     """
 
@@ -26,6 +27,7 @@ class Availability:
     runs_where: str = ""
     reason: str = ""
     hint: str = ""
+    cannot_run: str = ""
     licence: str = ""
 
     @property

@@ -12,14 +12,14 @@ CUDA = "cuda"
 
 _GPUS = {
     "7.5": "RTX 20, T4",
-    "8.0": "A100, A30",
-    "8.6": "RTX 30, A10, A40",
-    "8.9": "RTX 40, L4, L40S",
-    "9.0": "H100, H200",
+    "8.0": "A100",
+    "8.6": "RTX 30, A10",
+    "8.9": "RTX 40, L4",
+    "9.0": "H100",
     "10.0": "B200",
-    "12.0": "RTX 50, RTX PRO Blackwell",
+    "12.0": "RTX 50",
     "12.1": "GB10",
-    "12.x": "RTX 50, RTX PRO Blackwell, GB10",
+    "12.x": "RTX 50",
 }
 
 
@@ -32,7 +32,7 @@ class RunsOn:
         backend: Name of the backend that runs it.
         title: The backend's, for people.
         capabilities: Compute capabilities of the GPUs that will do ("8.6", "12.x"); empty for any.
-        where: All of it in words: "a GPU of compute capability 8.9 (RTX 40, L4, L40S)", "cuda".
+        where: All of it in words: "a GPU of compute capability 8.9 (RTX 40, L4)", "cuda".
     """
 
     devices: tuple[str, ...]
@@ -61,7 +61,7 @@ def fits(capability: str | None, capabilities: Sequence[str]) -> bool:
 
 
 def gpus_text(capabilities: Sequence[str]) -> str:
-    """Those GPUs in words: "a GPU of compute capability 8.0 (A100, A30) or 12.x (RTX 50)"."""
+    """Those GPUs in words: "a GPU of compute capability 8.0 (A100) or 12.x (RTX 50)"."""
     return f"a GPU of compute capability {either([_named(one) for one in capabilities])}"
 
 

@@ -22,7 +22,7 @@ from core.base.progress import Progress
 from core.request.build_request import BuildRequest
 from core.stages.stage import Needs
 from core.stages.toolchains import Toolchain
-from core.storage.builds import Build, Run, StageName, StageRecord, measuring_failed
+from core.storage.builds import Build, Place, Run, StageName, StageRecord, measuring_failed
 
 # How the job engine knows our workflow and what it tells.
 WORKFLOW = "build"
@@ -167,6 +167,10 @@ class WorkerCard:
     capability: str | None = None
     versions: dict[str, str] = field(default_factory=dict)
     toolchains: tuple[Toolchain, ...] = ()
+
+    @property
+    def place(self) -> Place:
+        return Place(host=self.host, device=self.device, name=self.device_name, capability=self.capability)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from core.base.availability import Availability
 from core.base.errors import InvalidRequest
 from core.base.gpus import RunsOn, fits
 from core.base.serialization import read_json, to_data
@@ -36,16 +37,20 @@ def why_not(card: WorkerCard, runs_on: RunsOn) -> str:
     """Why a worker cannot run an engine, in a phrase: "has no TensorRT-RTX", "has compute capability 9.0"; empty when it can."""
     if card.device_type not in runs_on.devices:
         return f"is a worker for {card.device_type}"
-    if not has_backend(card, runs_on.backend):
+    offers = offers_of(card, runs_on.backend)
+    if not offers:
         return f"has no {runs_on.title}"
+    if all(offer.cannot_run for offer in offers):
+        return f"cannot run it: {offers[0].cannot_run.removesuffix('.')}"
     if not fits(card.capability, runs_on.capabilities):
         return f"has compute capability {card.capability}" if card.capability else "does not tell its compute capability"
     return ""
 
 
-def has_backend(card: WorkerCard, backend: str) -> bool:
+def offers_of(card: WorkerCard, backend: str) -> list[Availability]:
+    """The backend as it works in each of a worker's toolchains; empty where it does in none."""
     offers = (chain.backends.get(backend) for chain in card.toolchains)
-    return any(offer is not None and offer.available for offer in offers)
+    return [offer for offer in offers if offer and offer.available]
 
 
 def able(workers: Iterable[Worker], runs_on: RunsOn) -> list[Worker]:
@@ -72,7 +77,8 @@ def _can(card: WorkerCard, queue: str) -> bool:
     device_type, _, rest = queue.partition("/")
     backend, _, capabilities = rest.partition("/")
     wanted = tuple(filter(None, capabilities.split(",")))
-    return bool(backend) and card.device_type == device_type and has_backend(card, backend) and fits(card.capability, wanted)
+    runs_on = RunsOn(devices=(device_type,), backend=backend, title=backend, capabilities=wanted, where=queue)
+    return not why_not(card, runs_on)
 
 
 def send_run(

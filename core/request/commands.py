@@ -47,6 +47,11 @@ def report_command_for(keys: Sequence[str], output: str) -> str:
     return shlex.join(["engineroom", "report", *(digest(key) for key in keys), "-o", output])
 
 
+def run_command_for(key: str) -> str:
+    """The command that has a build's engine run where it can."""
+    return shlex.join(["engineroom", "run", digest(key)])
+
+
 def _head(request: BuildRequest, command: str) -> list[str]:
     return ["engineroom", command, digest(request.model)]
 

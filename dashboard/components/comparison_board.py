@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.comparison import ComparisonRow, Standing, fastest_first, summary
-from core.analysis.summary import protocol_text
+from core.analysis.summary import protocol_text, state_text
 from core.base.units import digest, interval, plural
 from core.models.model import Model
 from core.storage.builds import Build, State
@@ -63,8 +63,8 @@ def _filtered(builds: Sequence[Build]) -> list[Build]:
     with st.container(horizontal=True):
         for label, values in (
             ("Precision", [build.request.precision.value for build in builds]),
-            ("Device", [build.request.device for build in builds]),
-            ("State", [build.state.value for build in builds]),
+            ("Device", [build.ran_on for build in builds]),
+            ("State", [state_text(build) for build in builds]),
         ):
             choices = sorted(set(values))
             if len(choices) > 1:

@@ -10,6 +10,7 @@ import streamlit as st
 from core.analysis.comparison import ComparisonRow, Standing, summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_engines
 from core.analysis.layers import layer_rows, precisions_text
+from core.analysis.summary import devices_text, state_text
 from core.base.errors import InvalidRequest
 from core.base.units import UNKNOWN
 from core.request.commands import report_command_for
@@ -75,8 +76,8 @@ def _figures(found: Sequence[Outcome], rows: Sequence[ComparisonRow]) -> None:
     told = [{figure.label: figure for figure in figures_of(one.build.key)} for one in found]
     facts = {
         "Build": [row.name for row in rows],
-        "State": [one.build.state.value for one in found],
-        "Device": [one.build.request.device for one in found],
+        "State": [state_text(one.build) for one in found],
+        "Device": [devices_text(one.build) for one in found],
     }
     for label in dict.fromkeys(label for own in told for label in own):
         shown = (own.get(label) for own in told)

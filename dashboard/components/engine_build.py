@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.preparation import StageChange, stage_changes
+from core.analysis.summary import devices_text
 from core.base import units
 from core.request.build_request import effective_options
 from core.request.commands import command_for
@@ -38,10 +39,12 @@ def build_section(outcome: Outcome) -> None:
 
 def _stages(outcome: Outcome) -> None:
     st.markdown("**Stages**")
-    records = outcome.build.stages
+    build, records = outcome.build, outcome.build.all_stages
+    place, own = build.ran_elsewhere, len(build.stages)
     frame = pd.DataFrame(
         {
             "Stage": [record.stage.value for record in records],
+            "Where": [place.name if place and at >= own else "where it was built" for at, _ in enumerate(records)],
             "State": [record.state.value for record in records],
             "Seconds": pd.array([record.seconds for record in records], dtype="Float64"),
             "Error": [record.error.message if record.error else None for record in records],
@@ -49,6 +52,8 @@ def _stages(outcome: Outcome) -> None:
     )
     if not any(record.error for record in records):
         frame = frame.drop(columns=["Error"])
+    if not place:
+        frame = frame.drop(columns=["Where"])
     longest = max((record.seconds or 0.0 for record in records), default=0.0)
     st.dataframe(
         frame,
@@ -68,7 +73,9 @@ def _stages(outcome: Outcome) -> None:
 
 def _asked(outcome: Outcome) -> None:
     request = outcome.build.request
-    facts = {"path": request.path, "precision": request.precision.value, "device": request.device}
+    facts = {"path": request.path, "precision": request.precision.value, "device": devices_text(outcome.build)}
+    if outcome.build.built_on:
+        facts["built on"] = outcome.build.built_on.text
     facts |= {"signature": request.signature or "default"}
     facts |= {f"axis {symbol}": f"{axis.min} : {axis.opt} : {axis.max}" for symbol, axis in request.profile.axes.items()}
     facts |= {"threads": str(request.threads or "all cores"), "seed": str(request.seed)}

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from core.analysis.summary import NOT_RUN
 from core.base.errors import EngineRoomError
 from core.base.units import digest
-from core.jobs.job import JobState
+from core.jobs.job import JobKind, JobState
 from core.request.paths import path_title
 from core.stages.outcome import Outcome
 from core.storage.builds import State
@@ -28,6 +29,10 @@ def title_row(outcome: Outcome, downloads: Callable[[Outcome], None]) -> None:
         st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state.value])
         st.badge(f"{request.precision.value} asked for", color="gray")
         st.badge(request.device, color="gray")
+        if build.not_run and build.state is State.DONE:
+            st.badge(NOT_RUN, icon=":material/timer_off:", color="orange")
+        if build.ran_elsewhere:
+            st.badge(f"run on {plain(build.ran_elsewhere.name)}", icon=":material/lan:", color="gray")
         st.caption(f"build {digest(build.key)}")
         links.link(links.MODEL, "Model", icon=":material/inventory_2:", model=request.model)
         links.link(links.COMPARE, "Compare", icon=":material/bar_chart:", model=request.model)
@@ -36,7 +41,7 @@ def title_row(outcome: Outcome, downloads: Callable[[Outcome], None]) -> None:
 
 def show_failed_stages(outcome: Outcome) -> None:
     """Why it failed, or what an optional stage could not do."""
-    for record in outcome.build.stages:
+    for record in outcome.build.all_stages:
         if record.error is None:
             continue
         if outcome.build.state is State.FAILED:
@@ -65,7 +70,7 @@ def _running(key: str) -> None:
     except EngineRoomError as error:
         show_error(error)
         return
-    if job := next((job for job in jobs if job.key == key), None):
+    if job := next((job for job in jobs if job.key == key and job.kind is JobKind.BUILD), None):
         links.link(links.JOBS, "Follow its job", icon=":material/schedule:", job=job.id)
 
 

@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.base import units
 from core.base.errors import EngineRoomError
-from core.jobs.job import Job
-from core.request.commands import command_for
+from core.jobs.job import Job, JobKind
+from core.request.commands import command_for, run_command_for
 from dashboard import links, services
 from dashboard.components.job_list import REFRESH_SECONDS, announce, show_actions
 from dashboard.components.job_status import share_done, show_stages, show_state, status_line, title
@@ -60,7 +60,10 @@ def _facts(job: Job) -> None:
     if job.error and job.error.detail:
         with st.expander("Details of the error"):
             st.code(job.error.detail, language=None)
-    st.code(command_for(job.request, services.workspace().data_path), language=None, wrap_lines=True)
+    command = command_for(job.request, services.workspace().data_path)
+    if job.kind is JobKind.RUN:
+        command = run_command_for(job.key)
+    st.code(command, language=None, wrap_lines=True)
     links.link(links.MODEL, "The model", icon=":material/inventory_2:", model=job.request.model)
     links.link(links.COMPARE, "Compare its builds", icon=":material/bar_chart:", model=job.request.model)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from core.base.errors import EngineRoomError
-from core.jobs.job import Job, JobState
+from core.jobs.job import Job, JobKind, JobState
 from dashboard import links, services
 from dashboard.components.job_status import share_done, show_state, status_line, title
 from dashboard.failures import show_error
@@ -58,16 +58,17 @@ def announce(jobs: Sequence[Job]) -> None:
 def show_actions(job: Job, where: str) -> None:
     """What can be done with a job in its state."""
     queue = services.queue()
-    if job.state is JobState.DONE:
+    if job.state is JobState.DONE or job.kind is JobKind.RUN:
         links.link(links.ENGINE, "Engine", icon=":material/memory:", build=job.key)
     if job.can_retry:
         if st.button("Retry", icon=":material/replay:", key=f"{where}-retry-{job.id}"):
-            _do(lambda: queue.retry(job.id))
+            act(lambda: queue.retry(job.id))
     elif not job.state.finished and st.button("Cancel", icon=":material/close:", key=f"{where}-cancel-{job.id}"):
-        _do(lambda: queue.cancel(job.id))
+        act(lambda: queue.cancel(job.id))
 
 
-def _do(action: Callable[[], object]) -> None:
+def act(action: Callable[[], object]) -> None:
+    """Does something with the queue and runs the page again; an error is shown."""
     try:
         action()
     except EngineRoomError as error:

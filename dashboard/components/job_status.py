@@ -7,8 +7,9 @@ from typing import Literal
 
 import streamlit as st
 
+from core.analysis.summary import NOT_RUN
 from core.base import units
-from core.jobs.job import Job, JobState
+from core.jobs.job import Job, JobKind, JobState
 from core.storage.builds import StageRecord, State
 
 # Of a job's, a build's and a stage's states, by what they are called.
@@ -41,7 +42,8 @@ def show_state(job: Job) -> None:
 
 
 def title(job: Job) -> str:
-    return f"{job.model_name}: {job.request.title}"
+    told = f"{job.model_name}: {job.request.title}"
+    return f"{told}, run where it can" if job.kind is JobKind.RUN else told
 
 
 def share_done(job: Job) -> float:
@@ -56,6 +58,8 @@ def share_done(job: Job) -> float:
 def status_line(job: Job) -> str:
     """What is going on, how long it has taken and how long it may take."""
     now = time.time()
+    if job.state is JobState.QUEUED and job.waits_for:
+        return f"waits for {job.waits_for} since {units.ago(job.submitted_at, now)}"
     if job.state is JobState.QUEUED:
         left = f" · takes about {units.seconds(job.remaining_seconds)}" if job.remaining_seconds else ""
         return f"waiting since {units.ago(job.submitted_at, now)}{left}"
@@ -66,7 +70,8 @@ def status_line(job: Job) -> str:
         left = f" · about {units.seconds(job.remaining_seconds)} left" if job.remaining_seconds is not None else ""
         return f"{doing} · {spent} so far{left}"
     took = f" after {units.seconds(job.finished_at - job.started_at)}" if job.finished_at and job.started_at else ""
-    ended = f"{job.state.value} {units.ago(job.finished_at, now)}{took}"
+    not_run = f", {NOT_RUN}" if job.not_run else ""
+    ended = f"{job.state.value} {units.ago(job.finished_at, now)}{took}{not_run}"
     return f"{ended} · {job.error.message}" if job.error else ended
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from core.base import units
 from core.models.model import Model
 from core.request.paths import paths_for
-from core.storage.builds import Build, State
+from core.storage.builds import Build, StageName, State
 from dashboard import links, services
 from dashboard.components.job_status import COLOURS
 from dashboard.formatting import plain
@@ -39,10 +39,11 @@ def _figures(build: Build) -> str:
         return f":{COLOURS[build.state.value]}-badge[{build.state.value}] :gray[{when}]{reason}"
     found = services.figures(build)
     parity = {True: ":green-badge[on par]", False: ":red-badge[not on par]", None: ":gray-badge[parity not known]"}[found.on_par]
-    latency = plain(build.not_run) or units.milliseconds(found.median_ms)
+    size = units.size(found.size_bytes)
     if build.not_run:
-        return f"**{latency}** · {units.size(found.size_bytes)} :gray[{when}]"
-    return f"**{latency}** · {units.size(found.size_bytes)} · {parity} :gray[{when}]"
+        return f"**{plain(build.missing(StageName.MEASURE))}** · {size} :gray[{when}]"
+    where = f" on {plain(build.ran_elsewhere.name)}" if build.ran_elsewhere else ""
+    return f"**{units.milliseconds(found.median_ms)}**{where} · {size} · {parity} :gray[{when}]"
 
 
 def show_paths(model: Model) -> None:

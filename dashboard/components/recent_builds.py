@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.base import units
-from core.jobs.job import Job, JobState
+from core.jobs.job import Job, JobKind, JobState
 from core.storage.builds import Build, State
 from dashboard import links, services
 from dashboard.components.job_status import COLOURS, STAGE_ICONS, show_state, status_line, title
@@ -31,7 +31,7 @@ def show_recent_builds(limit: int) -> None:
 
 def newest(jobs: Sequence[Job], builds: Sequence[Build], limit: int) -> list[Job | Build]:
     """Both together, what goes on first, then the latest; a build that a job has made is shown as that job."""
-    made = {job.key for job in jobs}
+    made = {job.key for job in jobs if job.kind is JobKind.BUILD}
     entries: list[Job | Build] = [*jobs, *(build for build in builds if build.key not in made)]
     return sorted(entries, key=_order, reverse=True)[:limit]
 
@@ -45,7 +45,7 @@ def _order(entry: Job | Build) -> tuple[bool, float]:
 def _job_row(job: Job) -> None:
     name, state = st.columns([1, 1], vertical_alignment="center")
     with name:
-        if job.state is JobState.DONE:
+        if job.state is JobState.DONE or job.kind is JobKind.RUN:
             links.link(links.ENGINE, title(job), icon=":material/memory:", build=job.key)
         else:
             links.link(links.JOBS, title(job), icon=":material/list:", job=job.id)

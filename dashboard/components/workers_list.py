@@ -43,7 +43,8 @@ def _show(worker: Worker) -> None:
     card = worker.card
     state = ":green-badge[:material/favorite: alive]" if worker.alive else ":red-badge[:material/heart_broken: silent]"
     st.markdown(f"**{card.device_name}** · `{card.device}` {state}")
-    st.caption(f"on {card.host}, process {card.pid} · last sign of life {seconds(worker.beat_age_seconds)} ago")
+    capability = f" · compute capability {card.capability}" if card.capability else ""
+    st.caption(f"on {card.host}{capability}, process {card.pid} · last sign of life {seconds(worker.beat_age_seconds)} ago")
     if worker.job:
         links.link(links.JOBS, f"Works on job {worker.job}", icon=":material/play_circle:", job=worker.job)
     else:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.base.availability import Availability
+from core.base.errors import Failure
 from core.base.files import WORKSPACE_VARIABLE
+from core.base.gpus import RunsOn, gpus_text
 from core.base.serialization import read_json, write_json
+from core.jobs.heartbeats import Heartbeats
+from core.jobs.job import JobKind, JobState, WorkerCard
 from core.models.model import Format
 from core.stages.build import Built
 from core.stages.stage import Prepared
-from core.storage.builds import StageName, result_file
+from core.stages.toolchains import Toolchain
+from core.storage.builds import BUILD_FILE, Build, Place, Run, StageName, StageRecord, State, result_file
 from core.storage.workspace import Workspace
+from dashboard import services
 from tests.stored_builds import SIGNATURE, Shelf, fill
 
 MAIN = Path(__file__).parents[2] / "dashboard" / "main.py"
@@ -161,3 +169,92 @@ def test_an_engine_that_was_quantized_by_its_runtime_shows_its_stamp(shelf: Shel
     app = opened("engine", build=shelf.int8, section=section)
     assert stamp in said(app).replace("\\", "")
     assert bool(app.error) is (section == "Precision")
+
+
+RTX = RunsOn(
+    devices=("cuda",),
+    backend="tensorrt",
+    title="TensorRT",
+    capabilities=("8.6", "8.9"),
+    where=gpus_text(("8.6", "8.9")),
+)
+L4 = Place(host="gpu-host", device="cuda:0", name="NVIDIA L4", capability="8.9")
+
+
+@pytest.fixture
+def handed_on(shelf: Shelf) -> Iterator[str]:
+    """Key of a build that was not run where it was built."""
+    change_build(shelf, shelf.fp16, not_run=f"not run here: it runs on {RTX.where}", runs_on=RTX)
+    for stage in (StageName.PARITY, StageName.MEASURE):
+        result_file(shelf.workspace.build_folder(shelf.fp16), stage).unlink()
+    yield shelf.fp16
+    services.queue().close()
+    services._queue.clear()  # type: ignore[attr-defined]
+
+
+def change_build(shelf: Shelf, key: str, **changes: object) -> None:
+    path = shelf.workspace.build_folder(key) / BUILD_FILE
+    write_json(path, replace(read_json(Build, path), **changes))
+
+
+def labels(app: AppTest) -> set[str]:
+    return {button.label for button in app.button}
+
+
+def test_an_engine_that_runs_elsewhere_says_on_which_gpus_and_waits_for_one(handed_on: str) -> None:
+    chain = Toolchain(name="default", python="/python", version="3.11.7", backends={"tensorrt": Availability(available=True)})
+    beats = Heartbeats(services.queue().url)
+    about = {"id": "h", "host": "gpu-host", "pid": 1, "device": "cuda:0", "device_type": "cuda", "device_name": "NVIDIA H100"}
+    beats.join(WorkerCard(**about, capability="9.0", toolchains=(chain,)))  # type: ignore[arg-type]
+    app = opened("engine", build=handed_on)
+    told = said(app).replace("\\", "")
+    assert "It runs on a GPU of compute capability 8.6 (RTX 30, A10) or 8.9 (RTX 40, L4)." in told
+    assert "None of the workers that are running can: NVIDIA H100 of gpu-host has compute capability 9.0." in told
+    assert figures(app)["Median latency"] == "not run here"
+
+    next(button for button in app.button if button.label == "Run where it can").click().run()
+    assert not app.exception
+    (job,) = services.queue().jobs()
+    assert (job.kind, job.key, job.state) == (JobKind.RUN, handed_on, JobState.QUEUED)
+    waits = "waits for a GPU worker of compute capability 8.6 or 8.9 that has TensorRT"
+    assert waits in said(app).replace("\\", "")
+    assert "Run where it can" not in labels(app)
+    assert waits in said(opened("jobs")).replace("\\", "")
+
+    next(button for button in app.button if button.label == "Cancel").click().run()
+    assert services.queue().job(job.id).state is JobState.CANCELLED
+    assert "Run where it can" in labels(app)
+    beats.remove("h")
+    beats.close()
+    assert "No worker for cuda is running." in said(opened("engine", build=handed_on))
+
+
+def test_a_run_elsewhere_that_failed_is_told_and_can_be_tried_again(shelf: Shelf, handed_on: str) -> None:
+    why = Failure(kind="RunFailed", message="The engine cannot run on this GPU.")
+    failed = StageRecord(stage=StageName.MEASURE, state=State.FAILED, error=why)
+    change_build(shelf, handed_on, run=Run(place=L4, state=State.FAILED, stages=(failed,), built_at=0.0, started_at=1.0))
+    app = opened("engine", build=handed_on)
+    told = said(app).replace("\\", "")
+    assert "on NVIDIA L4 (cuda:0, compute capability 8.9) of gpu-host it failed: The engine cannot run on this GPU." in told
+    assert figures(app)["Layers"] == "63"
+    assert "Run where it can" in labels(app)
+
+
+def test_figures_of_a_run_elsewhere_say_where_they_are_from(shelf: Shelf) -> None:
+    done = StageRecord(stage=StageName.MEASURE, state=State.DONE, seconds=3.0)
+    change_build(
+        shelf,
+        shelf.fp16,
+        runs_on=RTX,
+        built_on=Place(host="desk", device="cpu:0", name="A CPU"),
+        run=Run(place=L4, state=State.DONE, stages=(done,), built_at=0.0, started_at=1.0),
+    )
+    app = opened("engine", build=shelf.fp16, section="Build")
+    told = said(app).replace("\\", "")
+    assert "**Run on NVIDIA L4 (cuda:0, compute capability 8.9) of gpu-host**" in told
+    assert "Built on A CPU (cpu:0) of desk." in told
+    assert figures(app)["Median latency"] == "0.619 ms"
+    assert "Run again" in labels(app)
+    stages = next(frame.value for frame in app.dataframe if "Stage" in frame.value)
+    assert list(stages["Where"]) == ["where it was built"] * 6 + ["NVIDIA L4"]
+    assert "Run again" not in labels(opened("engine", build=shelf.int8)), "it runs where it was built"

@@ -32,6 +32,7 @@ def availability(product: Product, root: Path = Path("/")) -> Availability:
         builds_on=builds_on,
         runs_on=product.runs_on,
         runs_where=product.runs_where,
+        cannot_run=no_gpu[0] if no_gpu else "",
         licence=product.licence,
     )
 

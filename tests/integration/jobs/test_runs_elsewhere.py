@@ -27,7 +27,7 @@ from core.storage.workspace import Workspace
 from tests.integration.jobs.ahead import ahead_of, pretend_gpu, tree_with_ahead
 
 WAITS = "a GPU worker of compute capability 8.6 or 8.9 that has Ahead"
-NOT_RUN = "not run here: it runs on a GPU of compute capability 8.6 (RTX 30, A10, A40) or 8.9 (RTX 40, L4, L40S)"
+NOT_RUN = "not run here: it runs on a GPU of compute capability 8.6 (RTX 30, A10) or 8.9 (RTX 40, L4)"
 
 
 @dataclass

@@ -142,3 +142,13 @@ def test_conditions_are_those_of_the_first_measured_build(shelf: Shelf) -> None:
     told = protocol_text(outcomes)
     assert told.startswith("image 1×224×224×3; at least 3 s and 30 runs after warm-up")
     assert told.endswith("NVIDIA H100.")
+
+
+def test_figures_from_several_machines_are_told_to_be_so(shelf: Shelf) -> None:
+    def on(host: str) -> Outcome:
+        outcome = load_outcome(shelf.workspace, shelf.fp16)
+        assert outcome.measurement
+        return replace(outcome, measurement=replace(outcome.measurement, machine={"gpu": "NVIDIA H100", "host": host}))
+
+    assert protocol_text([on("a"), on("b"), on("a")]).endswith("NVIDIA H100. The figures are from several machines: a, b.")
+    assert protocol_text([on("a"), on("a"), load_outcome(shelf.workspace, shelf.fp32)]).endswith("NVIDIA H100.")

@@ -43,6 +43,7 @@ CASES = [
     (card(capability="9.0"), "has compute capability 9.0"),
     (card(capability=None), "does not tell its compute capability"),
     (card(offer=LACKS), "has no TensorRT-RTX"),
+    (card(offer=replace(HAS, cannot_run="cuda-bindings is not installed.")), "cannot run it: cuda-bindings is not installed"),
     (card("cpu", None), "is a worker for cpu"),
 ]
 

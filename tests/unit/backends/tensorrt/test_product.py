@@ -53,13 +53,15 @@ def test_without_a_gpu_it_builds_and_does_not_run(tmp_path, installed):
     found = _availability.availability(SIBLING, tmp_path)
     assert found.available
     assert (found.builds_on, found.runs_on, found.runs_where) == (("cpu",), ("cuda",), SIBLING.runs_where)
+    assert found.cannot_run == "This machine has no NVIDIA GPU, or its driver is not loaded."
 
 
 def test_with_a_gpu_it_builds_for_both(tmp_path, installed):
     (tmp_path / "dev").mkdir()
     (tmp_path / "dev/nvidia0").touch()
     installed("sibling-of-tensorrt", "cuda-bindings")
-    assert _availability.availability(SIBLING, tmp_path).builds_on == ("cpu", "cuda")
+    found = _availability.availability(SIBLING, tmp_path)
+    assert (found.builds_on, found.cannot_run) == (("cpu", "cuda"), "")
 
 
 def test_the_backend_is_made_of_the_record():
