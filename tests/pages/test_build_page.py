@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from core.backends.base import all_backends
+from core.base.availability import Availability
 from core.intake.add_model import add_model
 from core.jobs.job import JobState
 from core.jobs.queue import Queue
 from core.models.model import Model
-from core.storage.builds import all_builds
+from core.storage.builds import StageName, all_builds
 from core.storage.workspace import Workspace, default_workspace
+from tests.documented import documented_backend
 from tests.integration.tiny import write_tiny_onnx
 
 MAIN = Path(__file__).parents[2] / "dashboard" / "main.py"
@@ -129,3 +133,23 @@ def test_the_queue_and_a_job(model: Model, workspace: Workspace) -> None:
 def test_an_unknown_job_is_a_sentence() -> None:
     app = open_page("jobs", job="nothere")
     assert "No job" in texts(app)
+
+
+def test_what_does_not_run_here_can_be_asked_to_run_elsewhere(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend: Any = documented_backend()
+    backend.name, backend.title = "ahead", "Ahead"
+    backend.availability = lambda: Availability(available=True, version="1", builds_on=("cpu",), runs_on=("cuda",))
+    monkeypatch.setitem(all_backends(), "ahead", backend)  # type: ignore[arg-type]
+    wish = "Run elsewhere what does not run where it is built"
+    app = open_page("build", model=model.digest)
+    assert wish not in boxes(app)
+    for box in app.checkbox:
+        box.set_value(box.label == "Ahead in fp32")
+    app.run()
+    next(box for box in app.checkbox if box.label == wish).check().run()
+    assert app.code[0].value.endswith("--run-elsewhere")
+    next(button for button in app.button if button.label == "Queue 1 build").click().run()
+    assert not app.exception
+    (job,) = Queue(default_workspace()).jobs()
+    assert job.run_elsewhere
+    assert [record.stage for record in job.stages][-2:] == [StageName.INSPECT, StageName.REFERENCE]
