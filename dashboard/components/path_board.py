@@ -31,7 +31,7 @@ def choose_paths(choices: Sequence[PathChoice], key: str) -> list[tuple[PathChoi
             remarks = ["the source model itself"] if choice.is_reference else []
             remarks += [f"builds here, runs on {choice.runs_elsewhere}"] if choice.runs_elsewhere else []
             told = " · ".join([choice.path.title, *(f"*{remark}*" for remark in remarks)])
-            row[0].markdown(told, help=f"{choice.not_run.capitalize()}." if choice.not_run else None)
+            row[0].markdown(told, help=f"{choice.not_run[0].upper()}{choice.not_run[1:]}." if choice.not_run else None)
             for column, precision in zip(row[1:], shown, strict=True):
                 if _box(column, choice, precision, key, checked=precision is Precision.FP32 and choice in start):
                     chosen.append((choice, precision))

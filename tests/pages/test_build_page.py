@@ -137,14 +137,14 @@ def test_an_unknown_job_is_a_sentence() -> None:
 
 def test_what_does_not_run_here_can_be_asked_to_run_elsewhere(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     backend: Any = documented_backend()
-    backend.name, backend.title = "ahead", "Ahead"
+    backend.name = "ahead"
     backend.availability = lambda: Availability(available=True, version="1", builds_on=("cpu",), runs_on=("cuda",))
     monkeypatch.setitem(all_backends(), "ahead", backend)  # type: ignore[arg-type]
     wish = "Run elsewhere what does not run where it is built"
     app = open_page("build", model=model.digest)
     assert wish not in boxes(app)
     for box in app.checkbox:
-        box.set_value(box.label == "Ahead in fp32")
+        box.set_value(box.label == "ONNX reference in fp32")
     app.run()
     next(box for box in app.checkbox if box.label == wish).check().run()
     assert app.code[0].value.endswith("--run-elsewhere")
