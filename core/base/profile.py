@@ -53,8 +53,12 @@ class ShapeProfile:
 
     axes: dict[str, AxisRange] = field(default_factory=dict)
 
+    def range(self, symbol: str) -> AxisRange:
+        """Of an axis, its default where the profile does not name it."""
+        return self.axes.get(symbol) or default_range(symbol)
+
     def length(self, symbol: str, point: Point = Point.OPT) -> int:
-        return (self.axes.get(symbol) or default_range(symbol)).at(point)
+        return self.range(symbol).at(point)
 
     def shape(self, spec: TensorSpec, point: Point = Point.OPT) -> tuple[int, ...]:
         """The concrete shape of an input.
@@ -77,6 +81,15 @@ class ShapeProfile:
             have = f"It has: {', '.join(symbols)}." if symbols else "All its axes are fixed."
             raise InvalidRequest(f"Signature {signature.name} has no dynamic axis {', '.join(unknown)}.", hint=have)
         return ShapeProfile(axes={symbol: self.axes.get(symbol) or default_range(symbol) for symbol in symbols})
+
+
+def parse_profiles(text: str) -> tuple[ShapeProfile, ...]:
+    """Reads several profiles, separated by semicolons: `batch=1;batch=8:8:32,length=64`.
+
+    Raises:
+        InvalidRequest: An entry is not of that form.
+    """
+    return tuple(parse_profile([entry.strip() for entry in one.split(",")]) for one in text.split(";") if one.strip())
 
 
 def parse_profile(texts: list[str]) -> ShapeProfile:

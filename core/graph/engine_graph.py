@@ -42,6 +42,8 @@ class Layer:
         stream: Of the streams that an engine runs layers on at once, the one it runs on, 0 for the first; None when not told.
         event: What it signals or waits for, for layers that do only that.
         weight_bytes: Of the constants that it reads, as they lie in the engine; None when not told.
+        profile: Of an engine's several optimization profiles, the one whose runs execute it, 0 for the first; None where there is
+            but one, or it is not told.
         attributes: Whatever else the runtime tells, for the detail view.
     """
 
@@ -56,6 +58,7 @@ class Layer:
     stream: int | None = None
     event: int | None = None
     weight_bytes: int | None = None
+    profile: int | None = None
     attributes: dict[str, str] = field(default_factory=dict)
 
 

@@ -11,6 +11,7 @@ class LayerMemory:
 
     Attributes:
         layer: The builder's own name of it, which can stand for many kernels.
+        profile: As `Layer.profile`.
         scratch_bytes: While it runs.
         device_persistent_bytes: On the GPU, for as long as a context lives.
         host_persistent_bytes: In the computer's memory, likewise.
@@ -20,6 +21,7 @@ class LayerMemory:
     scratch_bytes: int
     device_persistent_bytes: int = 0
     host_persistent_bytes: int = 0
+    profile: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +31,11 @@ class EngineMemory:
     Attributes:
         weights_bytes: Loaded once, whatever runs.
         activation_bytes: Of one context, at the profile's largest shapes: tensors between layers and scratch, which share it.
+            Of several profiles the one that takes most.
         scratch_bytes: The largest that one layer asks for, part of the above.
         device_persistent_bytes: Of one context, on the GPU.
         host_persistent_bytes: Of one context, in the computer's memory.
+        profile_bytes: The activations of each of the engine's profiles; empty where it has one, or they are not told apart.
     """
 
     weights_bytes: int | None = None
@@ -40,11 +44,14 @@ class EngineMemory:
     device_persistent_bytes: int | None = None
     host_persistent_bytes: int | None = None
     layers: tuple[LayerMemory, ...] = ()
+    profile_bytes: tuple[int, ...] = ()
 
     @property
     def context_bytes(self) -> int | None:
-        """What each further context takes of the GPU's memory; None where its activations are not known."""
-        return None if self.activation_bytes is None else self.activation_bytes + (self.device_persistent_bytes or 0)
+        """What each context takes of the GPU's memory; None where a part of it is not known."""
+        if self.activation_bytes is None or self.device_persistent_bytes is None:
+            return None
+        return self.activation_bytes + self.device_persistent_bytes
 
     def device_bytes(self, contexts: int) -> int | None:
         """What the engine and that many contexts take of the GPU's memory together; None where a part is not known."""

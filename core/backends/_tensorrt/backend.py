@@ -24,7 +24,7 @@ from core.backends._tensorrt.options import read_settings
 from core.backends._tensorrt.preflight import preflight
 from core.backends._tensorrt.product import Product
 from core.backends._tensorrt.session import PLAN, TensorRTSession, checked_arrays, loaded, opened
-from core.backends._tensorrt.versions import device_memory_bytes
+from core.backends._tensorrt.versions import device_memory_bytes, profile_memory_bytes
 from core.backends.base import BuildConfig, Engine, Option, OptionValue, Variant
 from core.base.availability import Availability, installed_versions
 from core.base.errors import EngineRoomError
@@ -138,8 +138,14 @@ class TensorRTBackend:
         try:
             with loaded(self.product, engine) as (trt, read, _):
                 answer = inspector_json(trt, read, engine.signature, engine.config.profile)
-                memory = read_memory(log.memory_told) or EngineMemory()
-                return answer, Inspected(memory=replace(memory, activation_bytes=device_memory_bytes(read)))
+                logged = read_memory(log.memory_told) or EngineMemory()
+                apart = profile_memory_bytes(read, self.product.features_of(trt))
+                memory = replace(
+                    logged,
+                    activation_bytes=device_memory_bytes(read),
+                    profile_bytes=apart if len(apart) > 1 else logged.profile_bytes,
+                )
+                return answer, Inspected(memory=memory)
         except EngineRoomError as error:
             if not self.product.tells_layers:
                 raise

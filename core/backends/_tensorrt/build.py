@@ -115,6 +115,7 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
         serialized = serialize()
         if serialized is None and held and job.precision is Precision.INT8:
             hold_all_in_fp32(trt, config)
+            log.memory_told.clear()
             serialized = serialize()
         if serialized is None:
             raise build_failure(log, job.graph.path.name, cuda.memory_bytes()[0] if job.on_gpu else None)

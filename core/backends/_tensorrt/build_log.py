@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from core.backends._tensorrt.names import profiles_in
 from core.graph.memory import EngineMemory, LayerMemory
 
 LAYERS = "Layers:\n"
@@ -81,22 +82,36 @@ def layers_json(message: str) -> str:
 
 
 def read_memory(messages: Iterable[str]) -> EngineMemory | None:
-    """The engine's memory as the builder's log tells it; None where it tells nothing."""
-    totals: dict[str, int] = {}
-    layers = []
+    """The engine's memory as the builder's log tells it; None where it tells nothing.
+
+    A builder tells its layers and totals for one profile after the other, the weights once for all. A context takes what its
+    profile does, so of several profiles the largest figures count.
+    """
+    totals: dict[str, list[int]] = {}
+    layers: list[tuple[str, int, re.Match[str]]] = []
     for text in messages:
         if found := _TOTAL.match(text):
-            totals[_TOTALS[found[1]]] = int(found[2])
+            totals.setdefault(_TOTALS[found[1]], []).append(int(found[2]))
         elif found := _MEMORY_OF_LAYER.match(text):
-            layers.append(
-                LayerMemory(
-                    layer=found["name"],
-                    host_persistent_bytes=int(found["host"]),
-                    device_persistent_bytes=int(found["device"]),
-                    scratch_bytes=int(found["scratch"]),
-                )
+            layers.append((found["name"], len(totals.get("activation_bytes", ())), found))
+    if not totals and not layers:
+        return None
+    activations = totals.get("activation_bytes", [])
+    tagged = profiles_in([name for name, _, _ in layers])
+    return EngineMemory(
+        **{name: max(figures) for name, figures in totals.items()},
+        profile_bytes=tuple(activations) if len(activations) > 1 else (),
+        layers=tuple(
+            LayerMemory(
+                layer=name,
+                host_persistent_bytes=int(found["host"]),
+                device_persistent_bytes=int(found["device"]),
+                scratch_bytes=int(found["scratch"]),
+                profile=(turn if len(activations) > 1 else None) if tag is None else tag,
             )
-    return EngineMemory(**totals, layers=tuple(layers)) if totals or layers else None
+            for (name, turn, found), tag in zip(layers, tagged, strict=True)
+        ),
+    )
 
 
 def _layer(line: str) -> dict[str, Any] | None:

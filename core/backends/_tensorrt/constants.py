@@ -12,10 +12,11 @@ from core.base.dtypes import bits, dtype_in
 def weight_bytes(entry: Mapping[str, Any]) -> int | None:
     """Of a layer's `Constants`, which have shapes (TensorRT-RTX), or of its `Weights` and `Bias`, which have counts.
 
-    None where it names none of these, or one whose type or length it does not tell.
+    0 where it lists its constants and has none; None where it names none of these, or one whose type or length it does not tell.
     """
     sizes = [*_sizes(entry)]
-    return sum(size for size in sizes if size is not None) if sizes and None not in sizes else None
+    told = sizes or isinstance(entry.get("Constants"), list)
+    return sum(size for size in sizes if size is not None) if told and None not in sizes else None
 
 
 def _sizes(entry: Mapping[str, Any]) -> Iterator[int | None]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from core.backends._tensorrt.build_log import UNREAD
 from core.backends._tensorrt.constants import weight_bytes
+from core.backends._tensorrt.names import profiles_in
 from core.base.dtypes import dtype_in
 from core.base.errors import BuildFailed
 from core.graph.engine_graph import Layer, LayerTensor
@@ -89,9 +90,10 @@ def read_inspector(text: str, aliases: Aliases = NO_ALIASES) -> InspectedEngine:
         ) from error
     detailed = [entry if isinstance(entry, dict) else {"Name": str(entry)} for entry in told]
     names = unique_names(aliases.restore(str(entry["Name"])) for entry in detailed)
+    profiles = profiles_in([str(entry["Name"]) for entry in detailed])
     ends = data.get("Bindings") or [tensor["Name"] for tensor in data.get("I/O Tensors", ())]
     return InspectedEngine(
-        layers=tuple(_layer(entry, name, aliases) for entry, name in zip(detailed, names, strict=True)),
+        layers=tuple(_layer(*each, aliases) for each in zip(detailed, names, profiles, strict=True)),
         bindings=tuple(str(name) for name in ends),
         detailed=all(isinstance(entry, dict) for entry in told),
         unread=tuple(aliases.restore(str(line)) for line in data.get(UNREAD, ())),
@@ -125,7 +127,7 @@ def onnx_names(metadata: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _layer(entry: Mapping[str, Any], name: str, aliases: Aliases) -> InspectedLayer:
+def _layer(entry: Mapping[str, Any], name: str, profile: int | None, aliases: Aliases) -> InspectedLayer:
     metadata = str(entry.get("Metadata", ""))
     inputs = tuple(_tensor(tensor, aliases) for tensor in entry.get("Inputs", ()))
     outputs = tuple(_tensor(tensor, aliases) for tensor in entry.get("Outputs", ()))
@@ -142,6 +144,7 @@ def _layer(entry: Mapping[str, Any], name: str, aliases: Aliases) -> InspectedLa
         stream=streams["StreamId"],
         event=streams["EventId"],
         weight_bytes=weight_bytes(entry),
+        profile=profile,
         attributes={key: _text(value) for key, value in entry.items() if key not in _TOLD_ELSEWHERE and value not in ("", [])},
     )
     return InspectedLayer(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 _COPY = re.compile(r"^Reformatting CopyNode for (Input|Output) Tensor \d+ to ")
 _PROFILE = re.compile(r"\s*\[profile \d+\]$")
+_TAG = re.compile(r" \[profile (\d+)\]")
+_KERNEL = re.compile(r"_myl(\d+)_\d+$")
 _FOREIGN = re.compile(r"\{ForeignNode\[(.*?)\]\}(?= \+ |$)", re.DOTALL)
 _POINTWISE = re.compile(r"^PWN\((.*)\)$", re.DOTALL)
 _NUMBERED = re.compile(r"(_clone)?_\d+$")
@@ -51,6 +53,27 @@ def name_parts(name: str, known: Container[str]) -> NameParts:
     pieces = [*_pieces(rest), *(piece for ends in blocks for end in ends for piece in _pieces(end))]
     nodes = (known_name(piece, known) for piece in pieces)
     return NameParts(nodes=tuple(dict.fromkeys(node for node in nodes if node)), blocks=tuple(blocks))
+
+
+def profiles_in(names: Sequence[str]) -> list[int | None]:
+    """The optimization profile of each layer: None for all where no name tells one.
+
+    Layers of the first profile have no tag, nor have the kernels that Myelin names itself: those belong where other kernels of
+    their block do. Where no kernel of a block is tagged, the block's number is the profile, if it is so in all that are.
+    """
+    tags = [int(found[1]) if (found := _TAG.search(name)) else None for name in names]
+    if not any(tags):
+        return [None] * len(names)
+    blocks = [int(found[1]) if (found := _KERNEL.search(name)) else None for name in names]
+    of_block = {block: tag for block, tag in zip(blocks, tags, strict=True) if block is not None and tag is not None}
+    numbered = all(block == tag for block, tag in of_block.items())
+
+    def profile(tag: int | None, block: int | None) -> int:
+        if tag is not None or block is None:
+            return tag or 0
+        return of_block.get(block, block if numbered and of_block else 0)
+
+    return [profile(tag, block) for tag, block in zip(tags, blocks, strict=True)]
 
 
 def known_name(piece: str, known: Container[str]) -> str | None:

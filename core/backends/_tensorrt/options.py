@@ -11,7 +11,7 @@ from pathlib import Path
 from core.backends._tensorrt.versions import Features
 from core.backends.base import Option, OptionValue
 from core.base.errors import InvalidRequest
-from core.base.profile import ShapeProfile, parse_profile
+from core.base.profile import ShapeProfile, parse_profiles
 from core.base.tensors import Signature
 
 _TACTIC_SOURCES = ("cublas", "cublas_lt", "cudnn", "edge_mask_convolutions", "jit_convolutions")
@@ -121,8 +121,7 @@ def read_settings(
     """
     given = {**_WITHOUT, **options}
     _check_version(given, version)
-    more = [[part.strip() for part in text.split(",")] for text in str(given["profiles"]).split(";") if text.strip()]
-    profiles = (profile, *(parse_profile(parts) for parts in more))
+    profiles = (profile, *parse_profiles(str(given["profiles"])))
     sources = tuple(name.strip().lower() for name in str(given["tactic_sources"]).split(",") if name.strip())
     if unknown := [name for name in sources if name not in _TACTIC_SOURCES]:
         raise InvalidRequest(

@@ -30,6 +30,7 @@ class Features:
         subgraphs: The parser is asked for each part of the graph it can take; before, it gives them all at once.
         dla: Deep learning accelerators of Jetson and DRIVE boards.
         strip_plan: `BuilderFlag.STRIP_PLAN`.
+        profile_memory: An engine tells the activation memory of each of its profiles.
         named_capabilities: An engine is built for compute capabilities that are named; else for the GPU at hand.
     """
 
@@ -48,6 +49,7 @@ class Features:
     subgraphs: bool
     dla: bool
     strip_plan: bool
+    profile_memory: bool
     named_capabilities: bool
 
     @property
@@ -91,6 +93,13 @@ def device_memory_bytes(engine: Any) -> int:
     """The activation memory of one context; renamed in 10.1, and the old name is gone in 11."""
     size = getattr(engine, "device_memory_size_v2", None)
     return int(engine.device_memory_size if size is None else size)
+
+
+def profile_memory_bytes(engine: Any, version: Features) -> tuple[int, ...]:
+    """The activation memory of a context that runs each profile; empty where the version does not tell."""
+    if not version.profile_memory:
+        return ()
+    return tuple(int(engine.get_device_memory_size_for_profile_v2(index)) for index in range(engine.num_optimization_profiles))
 
 
 def network_flags(trt: Any, version: Features) -> int:

@@ -53,6 +53,7 @@ def features(version: tuple[int, int]) -> Features:
         subgraphs=version >= (10, 1),
         dla=version < (10, 8) or version >= (11, 4),
         strip_plan=version >= (10, 0),
+        profile_memory=version >= (10, 1),
         named_capabilities=False,
     )
 

@@ -61,6 +61,7 @@ def features(version: tuple[int, int]) -> Features:
         subgraphs=True,
         dla=False,
         strip_plan=True,
+        profile_memory=True,
         named_capabilities=True,
     )
 

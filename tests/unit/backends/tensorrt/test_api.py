@@ -70,6 +70,7 @@ GATES = {
     "ParserError.node_operator": Gate("node_errors"),
     "OnnxParser.supports_model": Gate("subgraphs", without=True, outlives=True),
     "BuilderFlag.STRIP_PLAN": Gate("strip_plan"),
+    "ICudaEngine.get_device_memory_size_for_profile_v2": Gate("profile_memory"),
     "ComputeCapability": Gate("named_capabilities", outlives=True),
     "IBuilderConfig.num_compute_capabilities": Gate("named_capabilities", outlives=True),
     "IBuilderConfig.set_compute_capability": Gate("named_capabilities", outlives=True),

@@ -1,18 +1,18 @@
 """The builder's own list of layers and its memory, from recorded logs of TensorRT-RTX, and what cannot be read of it."""
 
-import gzip
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from core.backends._tensorrt.build_log import LAYERS, UNREAD, layers_json, read_memory
+from core.backends._tensorrt.constants import weight_bytes
 from core.backends._tensorrt.inspector import CHOSEN_ON_DEVICE, read_inspector
+from core.backends._tensorrt.names import profiles_in
 from core.graph.engine_graph import LayerTensor
 from core.graph.memory import EngineMemory, LayerMemory
+from tests.rtx_logs import messages, told_layers
 
-GOLDEN = Path(__file__).parents[3] / "golden/tensorrt/tensorrt-rtx-1.7.1-no-gpu"
 LINE = (
     "Name: conv_myl0_2, LayerType: correlation, Inputs: [ { Name: x, Dimensions: [-1,3], Strides: [3,1], StrideOrder: [1,0], "
     "Datatype: Half, Format: (Linear) Row major linear format }], Constants: [], Outputs: [ { Name: y, Dimensions: [1,8], "
@@ -24,22 +24,6 @@ PLAIN = (
     "Dimensions: [3], Datatype: Int64, Format: Format not available due to dynamic shapes }], ParameterType: ShapeH2D, "
     "shapeValues0: [3, 4, 5], TacticValue: 0x0000000000000000, StreamId: 0, Metadata: "
 )
-
-
-def messages(name):
-    """The messages of a recorded log: a line begins with its severity, and further lines go on with it."""
-    found = []
-    for line in gzip.decompress((GOLDEN / f"{name}.log.gz").read_bytes()).decode().splitlines():
-        severity, _, text = line.partition(" ")
-        if severity in ("VERBOSE", "INFO", "WARNING", "ERROR"):
-            found.append(text)
-        else:
-            found[-1] += f"\n{line}"
-    return found
-
-
-def told(name):
-    return next(text for text in messages(name) if text.startswith(LAYERS))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +48,7 @@ def told(name):
     ],
 )
 def test_every_recorded_layer_is_read(name, kinds, ends):
-    engine = read_inspector(layers_json(told(name)))
+    engine = read_inspector(layers_json(told_layers(name)))
     assert engine.unread == ()
     assert Counter(entry.layer.kind for entry in engine.layers) == kinds
     assert engine.bindings == ends
@@ -72,8 +56,8 @@ def test_every_recorded_layer_is_read(name, kinds, ends):
         assert all(tensor.dtype for tensor in (*entry.layer.inputs, *entry.layer.outputs)), entry.told_name
 
 
-def test_a_layer_keeps_what_the_builder_told():
-    layers = read_inspector(layers_json(told("resnet50-int8"))).layers
+def test_a_layer_keeps_what_the_builder_told_layers():
+    layers = read_inspector(layers_json(told_layers("resnet50-int8"))).layers
     convolution = next(entry for entry in layers if entry.layer.kind == "correlation")
     assert convolution.layer.kernel == CHOSEN_ON_DEVICE
     assert convolution.layer.precision == "int8"
@@ -94,7 +78,7 @@ def test_a_layer_keeps_what_the_builder_told():
 
 
 def test_a_kernel_between_two_types_claims_neither():
-    layers = [entry.layer for entry in read_inspector(layers_json(told("mobilenetv2-int8"))).layers]
+    layers = [entry.layer for entry in read_inspector(layers_json(told_layers("mobilenetv2-int8"))).layers]
     quantizing = [
         layer
         for layer in layers
@@ -105,7 +89,7 @@ def test_a_kernel_between_two_types_claims_neither():
     assert {layer.precision for layer in layers if layer.kind in ("correlation", "gemm")} == {"int8"}
 
 
-def test_memory_is_read_as_told():
+def test_memory_is_read_as_told_layers():
     block = "{ForeignNode[image_to_image_fp16...probabilities_fp16_to_probabilities]}"
     assert read_memory(messages("resnet50-int8")) == EngineMemory(
         weights_bytes=25_712_518,
@@ -114,6 +98,44 @@ def test_memory_is_read_as_told():
         device_persistent_bytes=0,
         host_persistent_bytes=80,
         layers=(LayerMemory(layer=block, scratch_bytes=75_792_384, host_persistent_bytes=80),),
+    )
+
+
+def test_several_profiles_cost_the_largest():
+    memory = read_memory(messages("resnet50-fp16-two-profiles"))
+    assert (memory.weights_bytes, memory.activation_bytes) == (55_263_872, 86_188_032)
+    assert memory.profile_bytes == (20_398_080, 86_188_032)
+    assert [(layer.scratch_bytes, layer.profile) for layer in memory.layers] == [(20_398_080, 0), (86_188_032, 1)]
+
+
+@pytest.mark.parametrize("unit", ["", " bytes"])
+@pytest.mark.parametrize("scratch", ["Total", "Max"])
+def test_a_smaller_profile_at_the_end_hides_no_larger_one(unit, scratch):
+    """As 8.5 to 10 word it, without units, and as 11 and TensorRT-RTX do; the figures of each profile follow its layers."""
+    told = []
+    for tag, figure in (("", 700), (" [profile 1]", 30)):
+        told += [
+            f"Layer: conv1 + relu1{tag} Host Persistent: {figure + 1}{unit} Device Persistent: 0{unit} "
+            f"Scratch Memory: {figure}{unit}",
+            "Skipped printing memory information for 3 layers with 0 memory size i.e. Host Persistent + Device Persistent + "
+            "Scratch Memory == 0.",
+            f"Total Host Persistent Memory: {figure + 1}{unit}",
+            f"Total Device Persistent Memory: {figure + 2}{unit}",
+            f"{scratch} Scratch Memory: {figure}{unit}",
+            f"Total Activation Memory: {figure + 3}{unit}",
+        ]
+    memory = read_memory([*told, f"Total Weights Memory: 9000{unit}"])
+    assert memory == EngineMemory(
+        weights_bytes=9000,
+        activation_bytes=703,
+        scratch_bytes=700,
+        device_persistent_bytes=702,
+        host_persistent_bytes=701,
+        profile_bytes=(703, 33),
+        layers=(
+            LayerMemory(layer="conv1 + relu1", scratch_bytes=700, host_persistent_bytes=701, profile=0),
+            LayerMemory(layer="conv1 + relu1 [profile 1]", scratch_bytes=30, host_persistent_bytes=31, profile=1),
+        ),
     )
 
 
@@ -182,3 +204,28 @@ def test_odd_tensor_names_are_read_whole(name):
 
 def test_another_message_tells_no_layers():
     assert json.loads(layers_json("")) == {"Layers": [], "I/O Tensors": [], UNREAD: []}
+
+
+@pytest.mark.parametrize(
+    ("names", "profiles"),
+    [
+        (["a", "b_myl0_1"], [None, None]),
+        (["conv", "conv [profile 1]", "relu", "relu [profile 1]"], [0, 1, 0, 1]),
+        # Kernels that Myelin names itself go with the others of their block, and blocks without any by their number.
+        (["er1_myl0_0", "__myl_Add_myl0_1", "__myl_Add_myl2_0", "er1 [profile 2]_myl2_1", "__myl_Add_myl1_0"], [0, 0, 2, 2, 1]),
+        (["er1 [profile 1]_myl7_0", "__myl_Add_myl7_1", "__myl_Add_myl3_0"], [1, 1, 0]),
+    ],
+)
+def test_the_profile_of_each_layer(names, profiles):
+    assert profiles_in(names) == profiles
+
+
+def test_constants_are_counted_where_they_are_told():
+    assert weight_bytes({"Constants": []}) == 0
+    assert weight_bytes({"Name": "pool"}) is None
+    matrix, packed, unknown = (
+        {"Dimensions": lengths, "Datatype": kind} for lengths, kind in (([64, 3], "Half"), ([5], "Int4"), ([-1, 3], "Half"))
+    )
+    assert weight_bytes({"Constants": [matrix, packed]}) == 64 * 3 * 2 + 3
+    assert weight_bytes({"Constants": [matrix, unknown]}) is None
+    assert weight_bytes({"Weights": {"Type": "Half", "Count": 9408}, "Bias": {"Type": "Float", "Count": 64}}) == 18_816 + 256
