@@ -17,6 +17,7 @@ from dashboard.components.layer_section import layer_section
 from dashboard.components.layer_table import source_table
 from dashboard.components.layer_view import layer_view, outcome
 from dashboard.components.measurement import measurement_section
+from dashboard.components.memory_section import memory_section
 from dashboard.components.parity import parity_section
 from dashboard.components.precision_section import precision_section
 from dashboard.failures import show_error
@@ -43,8 +44,8 @@ if build.state in (State.WAITING, State.RUNNING):
 run_section(found)
 headline(found)
 
-LAYERS, SOURCES, FINDINGS, PRECISION, MEASUREMENT, PARITY, BUILD = SECTIONS = (
-    "Fused layers", "Source nodes", "Findings", "Precision", "Measurement", "Parity", "Build",
+LAYERS, SOURCES, FINDINGS, PRECISION, MEMORY, MEASUREMENT, PARITY, BUILD = SECTIONS = (
+    "Fused layers", "Source nodes", "Findings", "Precision", "Memory", "Measurement", "Parity", "Build",
 )  # fmt: skip
 tabs = dict(zip(SECTIONS, st.tabs(SECTIONS, key="section", on_change="rerun", bind="query-params"), strict=True))
 view = layer_view(build.key)
@@ -60,6 +61,9 @@ if tabs[FINDINGS].open:
 if tabs[PRECISION].open:
     with tabs[PRECISION]:
         precision_section(found)
+if tabs[MEMORY].open:
+    with tabs[MEMORY]:
+        memory_section(found, view)
 if tabs[MEASUREMENT].open:
     with tabs[MEASUREMENT]:
         measurement_section(found)

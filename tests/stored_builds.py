@@ -18,6 +18,7 @@ from core.backends._tensorrt.mapping import engine_graph
 from core.backends.base import Engine
 from core.base.errors import Failure
 from core.base.precision import Precision
+from core.base.profile import AxisRange, ShapeProfile
 from core.base.serialization import content_key, write_json
 from core.base.tensors import Signature, TensorSpec
 from core.benchmark import statistics
@@ -32,6 +33,7 @@ from core.stages.build import Built
 from core.stages.stage import Prepared
 from core.storage.builds import BUILD_FILE, REQUEST_FILE, Build, StageName, StageRecord, State, result_file
 from core.storage.workspace import Workspace
+from tests.rtx_logs import recorded_graph
 
 GOLDEN = Path(__file__).parent / "golden/tensorrt/tensorrt-8.5.3.1-h100"
 STAGES = (StageName.SIMPLIFY, StageName.BUILD, StageName.INSPECT, StageName.REFERENCE, StageName.PARITY, StageName.MEASURE)
@@ -228,3 +230,26 @@ def _measurement(median_ms: float) -> Measurement:
         machine={"gpu": "NVIDIA H100"},
         samples_ms=statistics.thinned(samples),
     )
+
+
+def streaming(*, timed: bool = False) -> EngineGraph:
+    """ResNet-50 in INT8 as TensorRT-RTX's builder told it: two streams, memory, no source nodes; with made-up times if asked."""
+    graph = recorded_graph("resnet50-int8")
+    if not timed:
+        return graph
+    times = np.random.default_rng(0).gamma(2.0, 0.004, len(graph.layers))
+    working = {layer.name: float(time) for layer, time in zip(graph.layers, times, strict=True) if layer.event is None}
+    return graph.with_times(working)
+
+
+def streaming_request(model: Model, **changes: object) -> BuildRequest:
+    """What such an engine was asked for: batches of 1 to 8."""
+    axes = {"batch": AxisRange(min=1, opt=1, max=8)}
+    asked = BuildRequest(
+        model=model.digest,
+        path="onnx.tensorrt_rtx",
+        precision=Precision.INT8,
+        signature="main",
+        profile=ShapeProfile(axes=axes),
+    )
+    return replace(asked, **changes)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from core.base.precision import Precision
 from core.benchmark.latency import Latency
 from core.benchmark.measurement import Measurement, Protocol
 from core.graph.engine_graph import EngineGraph
+from core.graph.memory import EngineMemory
 from core.parity.result import OutputParity, Parity
 from core.precision.settings import PrecisionSettings
 from core.request.build_request import BuildRequest
@@ -79,6 +80,11 @@ class Candidate:
     def reference_accuracy(self) -> float | None:
         """The same of the source model on the same inputs."""
         return self.parity.reference_accuracy.top1 if self.parity and self.parity.reference_accuracy else None
+
+    @property
+    def memory(self) -> EngineMemory | None:
+        """What the engine takes of a GPU's memory, where its runtime tells."""
+        return self.graph.memory if self.graph else None
 
     @property
     def size_ratio(self) -> float | None:

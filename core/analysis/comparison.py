@@ -209,6 +209,8 @@ def row_as_data(row: ComparisonRow) -> dict[str, Any]:
         **_picked(candidate, "notes", "device", "accuracy", "reference_accuracy"),
         **_picked(row, "payoff", "disagreements"),
         "unmeasured": candidate.unmeasured,
+        **_picked(candidate.memory, "weights_bytes", "activation_bytes", "context_bytes"),
+        "gpu_memory_bytes": candidate.memory.device_bytes(1) if candidate.memory else None,
     }
 
 

@@ -6,8 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from core.base.dtypes import STRING, numpy_dtype
-from core.base.errors import InvalidRequest
+from core.base.dtypes import array_bytes
 from core.base.units import milliseconds, percent, plural
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
 
@@ -22,6 +21,7 @@ class LayerRow:
         source_nodes: Those fused into it, in source order.
         output_shape: Of its first output; None when the runtime does not tell.
         output_bytes: Of all outputs; None when a shape or type is unknown.
+        stream, profile: As `Layer`'s.
     """
 
     position: int
@@ -34,6 +34,8 @@ class LayerRow:
     source_nodes: tuple[str, ...]
     output_shape: tuple[int, ...] | None
     output_bytes: int | None
+    stream: int | None = None
+    profile: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,8 @@ def layer_rows(graph: EngineGraph) -> list[LayerRow]:
             source_nodes=layer.source_nodes,
             output_shape=layer.outputs[0].shape if layer.outputs else None,
             output_bytes=_output_bytes(layer),
+            stream=layer.stream,
+            profile=layer.profile,
         )
         for position, layer in enumerate(graph.layers, 1)
     ]
@@ -132,9 +136,4 @@ def _output_bytes(layer: Layer) -> int | None:
 
 def tensor_bytes(tensor: LayerTensor) -> int | None:
     """Bytes of a tensor; None when its shape or type is unknown, or it holds text."""
-    if tensor.shape is None or tensor.dtype is None or tensor.dtype == STRING:
-        return None
-    try:
-        return math.prod(tensor.shape) * numpy_dtype(tensor.dtype).itemsize
-    except InvalidRequest:
-        return None
+    return array_bytes(tensor.shape, tensor.dtype)

@@ -5,12 +5,11 @@ Nothing here is measured: totals are the builder's or the engine's own, bytes of
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from core.base.dtypes import bits
-from core.base.units import plural, size
+from core.base.dtypes import array_bytes
+from core.base.units import size
 from core.graph.engine_graph import EngineGraph, LayerTensor
 from core.graph.memory import EngineMemory
 
@@ -62,6 +61,22 @@ def parts(memory: EngineMemory) -> tuple[Part, ...]:
 def told(count: int | None) -> str:
     """Bytes as text; "not told" where they are not."""
     return NOT_TOLD if count is None else size(count)
+
+
+# Columns of a comparison: their heads, and the bytes of each.
+COLUMNS = ("weights", "activations", "with one context")
+
+
+def columns_of(memories: Sequence[EngineMemory | None]) -> tuple[str, ...]:
+    """The memory columns of a table of builds; none where no build tells any."""
+    return COLUMNS if any(memories) else ()
+
+
+def cells_of(memory: EngineMemory | None) -> tuple[str, ...]:
+    """A build's cells under them."""
+    if memory is None:
+        return (NOT_TOLD,) * len(COLUMNS)
+    return told(memory.weights_bytes), told(memory.activation_bytes), told(memory.device_bytes(1))
 
 
 def memory_text(memory: EngineMemory) -> str:
@@ -193,12 +208,6 @@ def _together(tensors: Sequence[LayerTensor]) -> int | None:
     return sum_told(array_bytes(tensor.shape, tensor.dtype) for tensor in {tensor.name: tensor for tensor in tensors}.values())
 
 
-def array_bytes(shape: Sequence[int] | None, dtype: str | None) -> int | None:
-    """Of a dense tensor, types below a byte packed; None where shape or type is not known."""
-    width = bits(dtype or "")
-    return math.ceil(math.prod(shape) * width / 8) if shape is not None and width else None
-
-
 def sum_told(sizes: Iterable[int | None]) -> int | None:
     """The sum; None where one is not told."""
     total = 0
@@ -209,10 +218,16 @@ def sum_told(sizes: Iterable[int | None]) -> int | None:
     return total
 
 
-def moved_text(rows: Sequence[LayerBytes]) -> str:
-    """How many layers tell what they move, and how much that is."""
+def moved_texts(rows: Sequence[LayerBytes]) -> list[str]:
+    """How many layers tell what they move, and how much that is: a sentence for each profile, as a run has the layers of one."""
+    profiles: list[int | None] = [*sorted({row.profile for row in rows if row.profile is not None})] or [None]
+    found = [(profile, [row for row in rows if row.profile == profile]) for profile in profiles]
+    return [f"{'Layers' if profile is None else f'Layers of profile {profile}'}: {_moved(own)}" for profile, own in found]
+
+
+def _moved(rows: Sequence[LayerBytes]) -> str:
     known = [row.total for row in rows if row.total is not None]
     if not any(known):
-        return f"None of {plural(len(rows), 'layer')} tells what it reads and writes."
-    which = "All" if len(known) == len(rows) else f"{len(known):,} of"
-    return f"{which} {plural(len(rows), 'layer')} read and write {size(sum(known))} together."
+        return f"none of {len(rows):,} tells all that it reads and writes."
+    which = "all" if len(known) == len(rows) else f"{len(known):,} of"
+    return f"{which} {len(rows):,} read and write {size(sum(known))} together."

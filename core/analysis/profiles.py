@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from core.analysis.memory import array_bytes, sum_told
+from core.analysis.memory import sum_told
+from core.base.dtypes import array_bytes
 from core.base.profile import AxisRange, Point, ShapeProfile, parse_profiles
 from core.base.tensors import Signature, TensorSpec
 from core.base.units import count, size
@@ -111,19 +112,22 @@ def growth_text(points: Sequence[ProfilePoint], axis: str) -> str:
 
 
 def offered_lengths(of: BuildRequest, axis: str, there: Iterable[int]) -> list[int]:
-    """Powers of two that no build has as its largest length yet."""
-    most = min(MOST_OFFERED, max(FEWEST_OFFERED, 2 * largest(of, axis)))
-    known = set(there)
+    """Powers of two that no build has as its largest length yet, up to twice the largest that one has."""
+    known = {largest(of, axis), *there}
+    most = min(MOST_OFFERED, max(FEWEST_OFFERED, 2 * max(known)))
     return [length for power in range(most.bit_length()) if (length := 2**power) <= most and length not in known]
 
 
-def at_length(request: BuildRequest, axis: str, length: int) -> BuildRequest:
-    """The same build with another largest length of an axis, and with one profile; a fixed axis stays fixed."""
+def at_length(request: BuildRequest, axis: str, length: int, *, alone: bool = False) -> BuildRequest:
+    """The same build with another largest length of an axis, and with one profile.
+
+    Args:
+        alone: The axis has that length and no other; else it begins, and is tuned for, where this build's is.
+    """
     old = request.profile.axes[axis]
-    fixed = old.min == old.max
     new = AxisRange(
-        min=length if fixed else min(old.min, length),
-        opt=length if fixed else min(old.opt, length),
+        min=length if alone else min(old.min, length),
+        opt=length if alone else min(old.opt, length),
         max=length,
     )
     options = {name: value for name, value in request.options.items() if name != MORE_PROFILES}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from core.analysis.deviation import deviation
 from core.analysis.layers import UNKNOWN, layer_rows, totals_by_precision
+from core.analysis.memory import told
 from core.analysis.realized import compare_precisions
 from core.base.units import NOT_MEASURED, interval, lengths, milliseconds, percent, plural, seconds, size, times
 from core.benchmark.latency import Latency
@@ -18,6 +19,7 @@ from core.storage.builds import Build, StageName, State
 
 TOO_FEW = "too few samples"
 NOT_RUN = "not run here"
+GPU_MEMORY = "GPU memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ def build_figures(outcome: Outcome) -> tuple[Figure, ...]:
         _size(outcome),
         _build_time(outcome),
         _memory(outcome.measurement, outcome.build),
+        *_gpu_memory(outcome.graph),
         _parity(outcome.parity, outcome.build),
         *_accuracy(outcome.parity),
         *_layers(outcome.graph, outcome.build),
@@ -155,6 +158,21 @@ def _memory(measured: Measurement | None, build: Build) -> Figure:
         basis="of the measuring process at its peak",
         against=(f"above {size(measured.baseline_memory_bytes)} of the process before loading",),
     )
+
+
+def _gpu_memory(graph: EngineGraph | None) -> Iterator[Figure]:
+    """Where the runtime tells what its engine takes."""
+    if graph and (memory := graph.memory):
+        yield Figure(
+            label=GPU_MEMORY,
+            value=told(memory.device_bytes(1)),
+            basis="of the weights and one context, as the builder tells",
+            against=(
+                f"weights {told(memory.weights_bytes)}",
+                f"activations {told(memory.activation_bytes)} at the largest shapes",
+                f"each further context {told(memory.context_bytes)}",
+            ),
+        )
 
 
 def _parity(parity: Parity | None, build: Build) -> Figure:

@@ -7,7 +7,9 @@ Sources: onnx.proto (TensorProto.DataType), tensorflow/core/framework/types.prot
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -79,6 +81,12 @@ _WORD = re.compile(rf"(?<![a-z0-9])({'|'.join(sorted(_WORDS, key=len, reverse=Tr
 def bits(name: str) -> int:
     """Bits that one element takes; 0 when there is no such type, or it has no width."""
     return _BITS.get(name, 0)
+
+
+def array_bytes(shape: Sequence[int] | None, name: str | None) -> int | None:
+    """Bytes of a dense array, elements below a byte packed; None where its shape or type is not known, or has no width."""
+    width = bits(name or "")
+    return math.ceil(math.prod(shape) * width / 8) if shape is not None and width else None
 
 
 def onnx_dtype(number: int) -> str:

@@ -8,7 +8,7 @@ import typer
 
 from core import __version__
 from core.base.errors import EngineRoomError
-from core.cli import builds, compare, doctor, findings, jobs, models, precision, preflight, report
+from core.cli import builds, compare, doctor, findings, jobs, memory, models, precision, preflight, report
 from core.cli.output import fail
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (models, preflight, builds, findings, compare, report, precision, jobs, doctor):
+for group in (models, preflight, builds, memory, findings, compare, report, precision, jobs, doctor):
     group.register(app)
 
 

@@ -9,9 +9,12 @@ import typer
 from rich.markup import escape
 
 from core.analysis.findings import findings_of
+from core.analysis.memory import layer_bytes, memory_text, moved_texts, told
 from core.analysis.payoff import payoff_among
 from core.analysis.preparation import simplified_text
 from core.analysis.realized import compare_precisions
+from core.analysis.streams import sentences, streams_of
+from core.analysis.streams import summary as streams_summary
 from core.analysis.summary import Figure, build_figures, devices_text, failures, state_text
 from core.base.errors import Unavailable
 from core.base.precision import Precision
@@ -23,6 +26,7 @@ from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, stderr
 from core.cli.requests import Force, RequestOptions, RunElsewhere, bring_runs, exit_code, make_request, require, run_in_foreground
+from core.graph.engine_graph import EngineGraph
 from core.jobs.queue import Queue
 from core.stages.child import run_stage
 from core.stages.outcome import Outcome, load_outcome
@@ -163,6 +167,9 @@ def layers_command(
     if json:
         print_json(graph)
         return
+    moved = layer_bytes(graph)
+    totals = {row.position: told(row.total) for row in moved} if any(row.total for row in moved) else {}
+    streams = any(one.several for one in streams_of(graph))
     rows = [
         (
             n,
@@ -170,15 +177,29 @@ def layers_command(
             layer.kernel,
             layer.precision,
             number(layer.time_ms),
+            *([layer.stream] if streams else []),
+            *([totals.get(n)] if totals else []),
             " ".join(layer.source_nodes),
         )
         for n, layer in enumerate(graph.layers, 1)
     ]
-    print_table(f"{len(rows)} layers", ["", "kind", "kernel", "precision", "ms", "source nodes"], rows, numbers=["", "ms"])
+    more = [*(["stream"] if streams else []), *(["moves"] if totals else [])]
+    columns = ["", "kind", "kernel", "precision", "ms", *more, "source nodes"]
+    print_table(f"{len(rows)} layers", columns, rows, numbers=["", "ms", *more])
     if graph.loose_nodes:
         loose = [(node.fate.value, node.op, node.name, node.reason) for node in graph.loose_nodes]
         print_table("Nodes in no layer", ["fate", "op", "node", "why"], loose)
-    print_notes(graph.notes)
+    print_notes(_engine_notes(graph))
+
+
+def _engine_notes(graph: EngineGraph) -> list[str]:
+    """What the runtime tells of the engine's streams and memory, and its notes."""
+    told_streams = [
+        f"{f'Profile {one.profile}: ' if one.profile is not None else ''}{' '.join([streams_summary(one), *sentences(one)])}"
+        for one in streams_of(graph)
+    ]
+    memory = [memory_text(graph.memory), *moved_texts(layer_bytes(graph))] if graph.memory else []
+    return [*told_streams, *memory, *graph.notes]
 
 
 def bench_command(

@@ -8,6 +8,8 @@ import typer
 
 from core.analysis.board import board
 from core.analysis.comparison import ComparisonRow, row_as_data, summary
+from core.analysis.memory import COLUMNS as MEMORY
+from core.analysis.memory import cells_of, columns_of
 from core.analysis.summary import protocol_text
 from core.base.errors import EngineRoomError, Unavailable
 from core.base.precision import Precision
@@ -33,7 +35,7 @@ COLUMNS = [
     "built in",
     "verdict",
 ]
-NUMBERS = ["median", "size", "rel. error", "top-1", "layers", "fused", "built in"]
+NUMBERS = ["median", "size", "rel. error", "top-1", "layers", "fused", "built in", *MEMORY]
 
 
 def register(app: typer.Typer) -> None:
@@ -74,7 +76,10 @@ def compare_command(
     if json:
         print_json([row_as_data(row) for row in rows])
     else:
-        print_table(f"{found.name}, {size(found.frozen_bytes)} of frozen weights", COLUMNS, [*map(_cells, rows)], numbers=NUMBERS)
+        memory = columns_of([row.candidate.memory for row in rows])
+        columns = [*COLUMNS[:-1], *memory, COLUMNS[-1]]
+        cells = [_cells(row, with_memory=bool(memory)) for row in rows]
+        print_table(f"{found.name}, {size(found.frozen_bytes)} of frozen weights", columns, cells, numbers=NUMBERS)
         stdout.print(summary(rows), highlight=False)
         stdout.print(protocol_text(outcomes), style="dim", highlight=False)
         print_notes([f"{row.name}: {row.payoff.text}" for row in rows if row.payoff])
@@ -86,7 +91,7 @@ def compare_command(
     raise typer.Exit(next((code for code in codes if code), 0))
 
 
-def _cells(row: ComparisonRow) -> tuple[object, ...]:
+def _cells(row: ComparisonRow, *, with_memory: bool) -> tuple[object, ...]:
     candidate, latency, graph, worst = row.candidate, row.latency, row.candidate.graph, row.candidate.worst
     return (
         candidate.title,
@@ -99,5 +104,6 @@ def _cells(row: ComparisonRow) -> tuple[object, ...]:
         len(graph.layers) if graph else None,
         len(graph.fused_layers) if graph else None,
         seconds(candidate.build_seconds),
+        *(cells_of(candidate.memory) if with_memory else ()),
         row.verdict,
     )

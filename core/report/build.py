@@ -19,6 +19,7 @@ from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
 from core.report.charts import layers_chart, samples_chart
 from core.report.elements import facts, figures, folded, notes, section, table, tag, text
+from core.report.engine import memory_section, streams_section
 from core.request.commands import command_for
 from core.stages.outcome import Outcome
 from core.storage.workspace import default_workspace
@@ -33,6 +34,7 @@ def build_body(outcome: Outcome) -> str:
     parts = [figures(build_figures(outcome)), notes(failures(outcome.build))]
     if outcome.graph and outcome.graph.layers:
         parts.append(_layers(outcome.graph, outcome.build.request.precision, findings_of(outcome)))
+        parts += [streams_section(outcome.graph), memory_section(outcome.graph, outcome.build.request)]
     if outcome.measurement:
         parts.append(_measurement(outcome))
     if outcome.parity:

@@ -12,6 +12,7 @@ from core.analysis.bars import layer_bars
 from core.analysis.colours import ACCENT, GREY, PRECISIONS, Colouring
 from core.analysis.comparison import ComparisonRow, Standing, by_latency
 from core.analysis.layers import LayerRow, time_text
+from core.analysis.streams import Streams
 from core.base.units import interval, milliseconds, shortened
 from core.benchmark.measurement import Measurement
 from core.report.elements import tag, text
@@ -56,6 +57,42 @@ def layers_chart(rows: Sequence[LayerRow], colouring: Colouring) -> str:
     parts.append(_label(frame.left, frame.bottom + 22, f"Layers in the order of execution, 1 to {len(rows):,}"))
     parts.append(_label(frame.left, 14, "ms a run" if timed else "source nodes"))
     return _svg(parts, 280, f"{len(rows)} layers in execution order by {'time' if timed else 'source nodes'}")
+
+
+def lanes_chart(rows: Sequence[LayerRow], streams: Streams, colouring: Colouring) -> str:
+    """A lane a stream, layers in their order: a rectangle each, a line from a signal to its wait, overlaps shaded."""
+    own = [row for row in rows if row.profile == streams.profile and row.stream is not None]
+    first, last = own[0].position, own[-1].position
+    frame = Frame(60, 30, WIDTH - 10, 30 + 40 * len(streams.lanes))
+    middles = {lane.stream: frame.top + 40 * index + 20 for index, lane in enumerate(streams.lanes)}
+    each = (frame.right - frame.left) / (last - first + 1)
+    height = {row.position: middles[row.stream] for row in own if row.stream is not None}
+    idle = {position for lane in streams.lanes for position in (*lane.signals, *lane.waits)}
+
+    def across(position: int) -> float:
+        return frame.left + (position - first + 0.5) * each
+
+    parts = [_legend(colouring.legend, frame), _label(frame.left, 14, "streams")]
+    high = frame.bottom - frame.top
+    for lap in streams.overlaps:
+        inside = (*lap.layers, *lap.beside)
+        x, width = across(min(inside)) - each / 2, (max(inside) - min(inside) + 1) * each
+        parts.append(tag("rect", x=_short(x), y=frame.top, width=_short(width), height=high, fill=ACCENT, fill_opacity=0.15))
+    parts += [_label(frame.left - 12, middle + 4, str(stream), anchor="end") for stream, middle in middles.items()]
+    for link in streams.links:
+        title = tag("title", text(f"Event {link.event}: layer {link.wait} waits for layer {link.signal}"))
+        x1, x2, y1, y2 = across(link.signal), across(link.wait), height[link.signal], height[link.wait]
+        parts.append(tag("line", title, x1=_short(x1), x2=_short(x2), y1=y1, y2=y2, stroke=GREY, stroke_width=1.5))
+    for row in own:
+        if row.position not in idle:
+            title = tag("title", text(f"Layer {row.position}, stream {row.stream}: {row.name}"))
+            x, width = across(row.position) - 0.43 * each, max(0.6, 0.86 * each)
+            y = height[row.position] - 13
+            fill = colouring.colour(row)
+            parts.append(tag("rect", title, x=_short(x), y=y, width=_short(width), height=26, fill=fill))
+    told = "Layers in the order of execution, not by time; what is shaded may run at the same time"
+    parts.append(_label(frame.left, frame.bottom + 20, told))
+    return _svg(parts, frame.bottom + 30, f"{len(streams.lanes)} streams as lanes")
 
 
 def samples_chart(measured: Measurement) -> str:

@@ -9,6 +9,7 @@ from core import __version__
 from core.analysis.board import board
 from core.analysis.comparison import ComparisonRow, fastest_first, summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_engines
+from core.analysis.memory import cells_of, columns_of
 from core.base.units import digest, interval, milliseconds, number, percent, scientific, size
 from core.report.build import build_body
 from core.report.charts import latency_chart
@@ -64,7 +65,19 @@ def _board(rows: Sequence[ComparisonRow]) -> str:
     figure = tag("figure", latency_chart(rows))
     paid = [f"{row.name}: {row.payoff.text}" for row in rows if row.payoff]
     told = notes([*paid, *(f"{row.name}: {note}" for row in rows for note in row.candidate.notes)])
-    return section("Latency, size and parity", figure, table(BOARD, cells, caption="Every build", numbers=BOARD_NUMBERS), told)
+    return section(
+        "Latency, size and parity", figure, table(BOARD, cells, caption="Every build", numbers=BOARD_NUMBERS), told
+    ) + _memory(rows)
+
+
+def _memory(rows: Sequence[ComparisonRow]) -> str:
+    """Where a build tells what it takes of a GPU's memory."""
+    columns = columns_of([row.candidate.memory for row in rows])
+    if not columns:
+        return ""
+    cells = [(row.name, *cells_of(row.candidate.memory)) for row in rows]
+    drawn = table(("build", *columns), cells, caption="Every build, at its profile's largest shapes", numbers=columns)
+    return section("GPU memory", drawn)
 
 
 def _cells(row: ComparisonRow) -> tuple[object, ...]:

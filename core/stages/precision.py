@@ -50,9 +50,14 @@ def run(context: StageContext) -> Prepared:
         "target": target.name,
         "settings": request.lowering,
         "calibration": request.calibration,
-        "random": None if request.calibration else [request.profile, request.seed, request.ranges],
+        # Random samples are of the lengths that are tuned for, so builds that differ in the others alone share the graph.
+        "random": None if request.calibration else [_usual_lengths(request), request.seed, request.ranges],
     }
     return make_prepared(context, base, recipe, _versions(request), make)
+
+
+def _usual_lengths(request: BuildRequest) -> dict[str, int]:
+    return {axis: lengths.opt for axis, lengths in request.profile.axes.items()}
 
 
 def _versions(request: BuildRequest) -> dict[str, str]:

@@ -19,6 +19,11 @@ _saving = st.components.v2.component(
 )
 
 
+def chart_key(name: str) -> str:
+    """Under which the session keeps the chart of that name."""
+    return re.sub(r"[^a-z0-9]+", "-", f"chart-{name}".lower())
+
+
 def show_chart(figure: go.Figure, name: str, alt: str, **more: Any) -> None:
     """Draws it.
 
@@ -27,7 +32,7 @@ def show_chart(figure: go.Figure, name: str, alt: str, **more: Any) -> None:
         alt: What it shows, for those who do not see it.
         more: As `st.plotly_chart` takes it.
     """
-    key = re.sub(r"[^a-z0-9]+", "-", f"chart-{name}".lower())
+    key = chart_key(name)
     with st.container(gap=None):
         st.plotly_chart(figure, config=CONFIG, alt=alt, key=key, **more)
         _saving(key=f"{key}-saving", data={"chart": f"st-key-{key}", "name": name})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,18 +11,25 @@ import streamlit as st
 from core.analysis.comparison import ComparisonRow, Standing, fastest_first, summary
 from core.analysis.summary import protocol_text, state_text
 from core.base.units import digest, interval, plural
+from core.graph.memory import EngineMemory
 from core.models.model import Model
 from core.storage.builds import Build, State
 from dashboard import links, services
 from dashboard.charts.comparison import Against, latency_figure, scatter_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import outcomes_of, rows_of
+from dashboard.components.comparison_memory import memory_of_builds
 from dashboard.components.tables import table_height
 from dashboard.formatting import plain
 from dashboard.report import report_button
 
 BASELINE = "baseline"
 HEIGHT = 520
+GPU_MEMORY = {
+    "Weights, MB": "On the GPU, loaded once for all contexts.",
+    "Activations, MB": "On the GPU, for each context, at the largest shapes.",
+    "With one context, MB": "On the GPU: weights, activations and persistent memory of one context.",
+}
 
 
 def comparison_board(model: Model) -> None:
@@ -42,6 +49,7 @@ def comparison_board(model: Model) -> None:
     st.markdown(f"**{summary(rows)}**")
     _charts(rows, model)
     _table(rows, model)
+    memory_of_builds(rows, model)
     _precisions(rows)
     st.caption(f"{protocol_text(outcomes_of(keys))} Each engine's page has its own protocol.")
 
@@ -176,6 +184,11 @@ def comparison_frame(rows: Sequence[ComparisonRow]) -> pd.DataFrame:
     measured = [one.measurement for one in found]
     worst = [one.worst for one in found]
     graphs = [one.graph for one in found]
+
+    def of_memory(part: Callable[[EngineMemory], int | None]) -> pd.api.extensions.ExtensionArray:
+        parts = (part(one.memory) if one.memory else None for one in found)
+        return floats(None if count is None else count / 1e6 for count in parts)
+
     return pd.DataFrame(
         {
             "Build": [one.title for one in found],
@@ -194,6 +207,9 @@ def comparison_frame(rows: Sequence[ComparisonRow]) -> pd.DataFrame:
             "p99, ms": floats(one.p99_ms if one else None for one in latencies),
             "Load, ms": floats(one.load_ms if one else None for one in measured),
             "Memory, MB": floats(one.memory_bytes / 1e6 if one else None for one in measured),
+            "Weights, MB": of_memory(lambda memory: memory.weights_bytes),
+            "Activations, MB": of_memory(lambda memory: memory.activation_bytes),
+            "With one context, MB": of_memory(lambda memory: memory.device_bytes(1)),
             "Layers": pd.array([len(one.layers) if one else None for one in graphs], dtype="Int64"),
             "Fused": pd.array([len(one.fused_layers) if one else None for one in graphs], dtype="Int64"),
             "Built in, s": floats(one.build_seconds for one in found),
@@ -213,5 +229,10 @@ def _columns() -> dict[str, Any]:
         "Relative error": number(format="%.1e"),
         **{name: number(format="percent") for name in ("Top-1 agrees", "Accuracy", "Source's accuracy")},
         **{name: number(format="%.3f") for name in ("p99, ms",)},
-        **{name: number(format="%.1f") for name in ("Load, ms", "Memory, MB", "Built in, s")},
+        "Memory, MB": number(format="%.1f", help="Of the measuring process, above what it took before loading"),
+        **{
+            name: number(format="%.1f", help=f"{what} Empty where the runtime does not tell.")
+            for name, what in GPU_MEMORY.items()
+        },
+        **{name: number(format="%.1f") for name in ("Load, ms", "Built in, s")},
     }

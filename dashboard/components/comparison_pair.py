@@ -10,7 +10,8 @@ import streamlit as st
 from core.analysis.comparison import ComparisonRow, Standing, summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_engines
 from core.analysis.layers import layer_rows, precisions_text
-from core.analysis.summary import devices_text, state_text
+from core.analysis.memory import NOT_TOLD
+from core.analysis.summary import GPU_MEMORY, devices_text, state_text
 from core.base.errors import InvalidRequest
 from core.base.units import UNKNOWN
 from core.request.commands import report_command_for
@@ -81,7 +82,8 @@ def _figures(found: Sequence[Outcome], rows: Sequence[ComparisonRow]) -> None:
     }
     for label in dict.fromkeys(label for own in told for label in own):
         shown = (own.get(label) for own in told)
-        facts[label] = ["; ".join([one.value, *one.against]) if one else UNKNOWN for one in shown]
+        lacking = NOT_TOLD if label == GPU_MEMORY else UNKNOWN
+        facts[label] = ["; ".join([one.value, *one.against]) if one else lacking for one in shown]
     facts["Computes in"] = [precisions_text(layer_rows(one.graph)) if one.graph else "not told" for one in found]
     frame = pd.DataFrame({"": list(facts), "A": [a for a, _ in facts.values()], "B": [b for _, b in facts.values()]})
     st.table(frame, hide_index=True, border="horizontal", alt="The two builds' figures")

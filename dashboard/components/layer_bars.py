@@ -21,12 +21,21 @@ _component = st.components.v2.component(
 )
 
 
+def _kept(build: str) -> str:
+    return f"bars-{build}-span"
+
+
+def shown_span(build: str, view: LayerView) -> Span | None:
+    """The layers that the user has asked to see alone; forgotten once another layer is selected."""
+    span: Span | None = st.session_state.get(_kept(build))
+    if span and not span.first <= selected(view) <= span.last:
+        span = st.session_state[_kept(build)] = None
+    return span
+
+
 def layer_bars(build: str, view: LayerView, colouring: Colouring) -> None:
-    key, kept = f"bars-{build}", f"bars-{build}-span"
-    position = selected(view)
-    span: Span | None = st.session_state.get(kept)
-    if span and not span.first <= position <= span.last:
-        span = st.session_state[kept] = None
+    key, kept = f"bars-{build}", _kept(build)
+    position, span = selected(view), shown_span(build, view)
 
     def told(name: str) -> Any:
         return st.session_state[key].get(name)

@@ -23,6 +23,7 @@ def layer_detail(view: LayerView, position: int) -> None:
         "Kernel": layer.kernel or "not told by the runtime",
         "Precision": layer.precision or "not told by the runtime",
         "Time": time_text(row.time_ms, row.share),
+        **_streams(view, position),
     }
     st.markdown("  \n".join(f"{name}: **{plain(value)}**" for name, value in facts.items()))
     _sources(view, layer)
@@ -34,6 +35,24 @@ def layer_detail(view: LayerView, position: int) -> None:
                 hide_index=True,
                 alt="Attributes of the layer",
             )
+
+
+def _streams(view: LayerView, position: int) -> dict[str, str]:
+    """Where an engine has several streams: which one, and what the layer signals or waits for."""
+    own = next((one for one in view.streams if one.profile == view.rows[position - 1].profile), None)
+    if own is None or not view.several_streams:
+        return {}
+    facts = {"Stream": str(view.rows[position - 1].stream)}
+    if own.profile is not None:
+        facts["Profile"] = str(own.profile)
+    for link in own.links:
+        if link.signal == position:
+            facts["Signals"] = f"event {link.event}, for which layer {link.wait} waits"
+        elif link.wait == position:
+            facts["Waits"] = f"for event {link.event}, which layer {link.signal} signals"
+    if beside := {one for lap in own.overlaps if position in lap.layers for one in lap.beside}:
+        facts["May run beside"] = f"layers {', '.join(map(str, sorted(beside)))}"
+    return facts
 
 
 def _sources(view: LayerView, layer: Layer) -> None:

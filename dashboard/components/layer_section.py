@@ -11,6 +11,7 @@ from dashboard.components.layer_graph import layer_graph
 from dashboard.components.layer_table import layer_table
 from dashboard.components.layer_view import LayerView, layer_view
 from dashboard.components.selection import selected
+from dashboard.components.stream_lanes import stream_lanes
 
 
 @st.fragment
@@ -27,6 +28,7 @@ def layer_section(build: str) -> None:
     layer_bars(build, view, colouring)
     if not view.timed:
         st.caption("Layer times were not measured: bars count the source nodes in each layer.")
+    stream_lanes(build, view, colouring)
     graph, detail = st.columns([5, 2], gap="medium")
     with graph:
         layer_graph(build, view, colouring)

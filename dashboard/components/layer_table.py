@@ -42,7 +42,7 @@ def layer_table(build: str, view: LayerView) -> None:
     here = [index for index, row in enumerate(rows) if row.position == selected(view)]
     st.session_state[key] = {"selection": {"rows": here, "columns": []}}
     st.dataframe(
-        _shown(rows, timed=view.timed),
+        _shown(rows, timed=view.timed, several_streams=view.several_streams),
         key=key,
         on_select=on_select,
         selection_mode="single-row",
@@ -63,6 +63,7 @@ def layer_frame(rows: Sequence[LayerRow], *, timed: bool = True) -> pd.DataFrame
             "Layer": [row.name for row in rows],
             "Kind": [row.kind for row in rows],
             "Precision": [row.precision for row in rows],
+            "Stream": pd.array([row.stream for row in rows], dtype="Int64"),
             "Time, ms": pd.array([row.time_ms for row in rows], dtype="Float64"),
             "Share": pd.array([None if row.share is None else 100 * row.share for row in rows], dtype="Float64"),
             "Nodes": [len(row.source_nodes) for row in rows],
@@ -75,10 +76,11 @@ def layer_frame(rows: Sequence[LayerRow], *, timed: bool = True) -> pd.DataFrame
     return frame if timed else frame.drop(columns=["Time, ms", "Share"])
 
 
-def _shown(rows: Sequence[LayerRow], *, timed: bool) -> pd.DataFrame:
-    """Without kernels where the runtime tells none; what many rows share is sent once."""
+def _shown(rows: Sequence[LayerRow], *, timed: bool, several_streams: bool) -> pd.DataFrame:
+    """Without kernels where the runtime tells none, or streams where there is one; what many rows share is sent once."""
     frame = layer_frame(rows, timed=timed).astype(dict.fromkeys(("Kind", "Precision", "Kernel", "Output"), "category"))
-    return frame if any(row.kernel for row in rows) else frame.drop(columns=["Kernel"])
+    needless = [] if any(row.kernel for row in rows) else ["Kernel"]
+    return frame.drop(columns=needless if several_streams else [*needless, "Stream"])
 
 
 def layer_csv(view: LayerView) -> str:
@@ -90,6 +92,7 @@ def _columns(view: LayerView) -> dict[str, Any]:
     return {
         "#": st.column_config.NumberColumn(width=52, help="Place in the order of execution"),
         "Layer": st.column_config.TextColumn(width=300),
+        "Stream": st.column_config.NumberColumn(width=64, help="Streams run at the same time, but for their waits"),
         "Time, ms": st.column_config.NumberColumn(format="%.4f", help="Mean of a separate profiled run"),
         "Share": st.column_config.ProgressColumn(
             format="%.1f %%", min_value=0.0, max_value=max(100 * most, 1e-9), help="Of the time of all timed layers", width=110

@@ -10,6 +10,7 @@ from core.analysis.finding import Finding
 from core.analysis.findings import findings_of
 from core.analysis.layer_graph import Edge, layer_edges
 from core.analysis.layers import LayerRow, layer_rows
+from core.analysis.streams import Streams, streams_of
 from core.analysis.summary import Figure, build_figures
 from core.graph.engine_graph import EngineGraph, SourceNode
 from core.stages.outcome import Outcome
@@ -29,6 +30,7 @@ class LayerView:
         nodes: The source graph's, by name.
         timed: Some layer has a time.
         heaviest: Position of the layer to look at first.
+        streams: Of each of the engine's profiles; empty where the runtime tells none.
     """
 
     graph: EngineGraph
@@ -37,6 +39,11 @@ class LayerView:
     nodes: dict[str, SourceNode]
     timed: bool
     heaviest: int
+    streams: tuple[Streams, ...] = ()
+
+    @property
+    def several_streams(self) -> bool:
+        return any(one.several for one in self.streams)
 
 
 def outcome(key: str) -> Outcome:
@@ -99,4 +106,5 @@ def _layer_view(key: str, stamp: Stamp) -> LayerView | None:
         nodes={node.name: node for node in graph.source_nodes},
         timed=any(row.time_ms is not None for row in rows),
         heaviest=heaviest.position,
+        streams=streams_of(graph),
     )

@@ -10,12 +10,11 @@ from core.analysis.memory import (
     BuilderLayer,
     ContextRow,
     LayerBytes,
-    array_bytes,
     builder_layers,
     context_rows,
     layer_bytes,
     memory_text,
-    moved_text,
+    moved_texts,
     parts,
 )
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
@@ -116,15 +115,16 @@ def test_constants_of_all_layers_are_the_weights(name: str) -> None:
 def test_open_lengths_leave_bytes_untold() -> None:
     rows = layer_bytes(recorded_graph("resnet50-int8"))
     assert all(row.inputs is None and row.outputs is None for row in rows if row.kind == "correlation")
-    assert moved_text(rows) == "None of 107 layers tells what it reads and writes."
+    assert moved_texts(rows) == ["Layers: none of 107 tells all that it reads and writes."]
 
 
 def test_signals_and_waits_move_nothing_and_have_no_row() -> None:
     rows = layer_bytes(recorded_graph(TWO_PROFILES))
-    own = [row for row in rows if row.profile == 0]
     assert {"signal", "wait"}.isdisjoint(row.kind for row in rows)
-    assert moved_text(own) == "All 59 layers read and write 110.3 MB together."
-    assert moved_text(rows) == "60 of 120 layers read and write 110.3 MB together."
+    assert moved_texts(rows) == [
+        "Layers of profile 0: all 59 read and write 110.3 MB together.",
+        "Layers of profile 1: none of 61 tells all that it reads and writes.",
+    ]
 
 
 def test_a_tensor_that_is_listed_twice_counts_once() -> None:
@@ -134,18 +134,3 @@ def test_a_tensor_that_is_listed_twice_counts_once() -> None:
     )
     assert row == LayerBytes(position=1, name="a", kind="k", profile=None, inputs=12, constants=None, outputs=12)
     assert row.total is None
-
-
-@pytest.mark.parametrize(
-    ("shape", "dtype", "count"),
-    [
-        ((3,), "int4", 2),
-        ((), "float32", 4),
-        ((0, 5), "float32", 0),
-        (None, "float32", None),
-        ((1,), "string", None),
-        ((1,), None, None),
-    ],
-)
-def test_bytes_of_an_array(shape: tuple[int, ...] | None, dtype: str | None, count: int | None) -> None:
-    assert array_bytes(shape, dtype) == count

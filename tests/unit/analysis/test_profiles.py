@@ -79,12 +79,18 @@ def test_one_length_alone_tells_no_growth() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "length", "new"),
-    [((1, 1, 8), 32, "1:1:32"), ((4, 8, 16), 2, "2"), ((4, 8, 16), 6, "4:6:6"), ((8, 8, 8), 4, "4"), ((8, 8, 8), 32, "32")],
+    ("old", "length", "alone", "new"),
+    [
+        ((1, 1, 8), 32, False, "1:1:32"),
+        ((4, 8, 16), 2, False, "2"),
+        ((4, 8, 16), 6, False, "4:6:6"),
+        ((8, 8, 8), 32, False, "8:8:32"),
+        ((4, 8, 16), 32, True, "32"),
+    ],
 )
-def test_another_largest_length_keeps_the_range_it_can(old: tuple[int, int, int], length: int, new: str) -> None:
+def test_another_largest_length_keeps_the_range_it_can(old: tuple[int, int, int], length: int, alone: bool, new: str) -> None:
     asked = request(*old, options={"profiles": "batch=64", "aux_streams": 0})
-    made = at_length(asked, "batch", length)
+    made = at_length(asked, "batch", length, alone=alone)
     assert str(made.profile.axes["batch"]) == new
     assert made.profile.axes["length"] == asked.profile.axes["length"]
     assert made.options == {"aux_streams": 0}
@@ -94,6 +100,7 @@ def test_another_largest_length_keeps_the_range_it_can(old: tuple[int, int, int]
 def test_what_is_there_is_not_offered() -> None:
     assert offered_lengths(request(1, 1, 8), "batch", [8, 2]) == [1, 4, 16, 32, 64]
     assert offered_lengths(request(1, 1, 100), "batch", [])[-1] == 128
+    assert offered_lengths(request(1, 1, 8), "batch", [1, 2, 4, 8, 16, 32, 64]) == [128]
     assert offered_lengths(request(1, 1, 1_000_000), "batch", [])[-1] == 4096
 
 

@@ -98,3 +98,18 @@ def test_words(word: str, dtype: str | None) -> None:
 )
 def test_types_are_found_in_phrases(text: str | None, dtype: str | None) -> None:
     assert dtype_in(text) == dtype
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "count"),
+    [
+        ((3,), "int4", 2),
+        ((), "float32", 4),
+        ((0, 5), "float32", 0),
+        (None, "float32", None),
+        ((1,), "string", None),
+        ((1,), None, None),
+    ],
+)
+def test_bytes_of_an_array(shape: tuple[int, ...] | None, dtype: str | None, count: int | None) -> None:
+    assert dtypes.array_bytes(shape, dtype) == count
