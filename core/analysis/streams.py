@@ -237,8 +237,9 @@ def sentences(streams: Streams) -> list[str]:
         one = streams.schedule
         saved = f", {percent(1 - one.total_ms / one.serial_ms)} less" if one.serial_ms and one.total_ms < one.serial_ms else ""
         told.append(
-            f"One after the other the layers take {milliseconds(one.serial_ms)}; with what may overlap, at best "
-            f"{milliseconds(one.total_ms)}{saved}. {plural(len(one.chain), 'layer')} wait for one another that long."
+            f"By their times in the profiled run the layers take {milliseconds(one.serial_ms)} one after the other; with what "
+            f"may overlap, at best {milliseconds(one.total_ms)}{saved}: so long is a chain of "
+            f"{plural(len(one.chain), 'layer')} that wait for one another."
         )
     if streams.unmatched:
         told.append(

@@ -78,7 +78,8 @@ def lanes_figure(
     else:
         figure.update_xaxes(title="Layers in the order of execution, not by time", range=[first - 0.5, last + 0.5])
     figure.update_xaxes(showgrid=False, zeroline=False)
-    figure.update_layout(barmode="overlay", dragmode=False, clickmode="event+select")
+    # A marker has the pointer when it is on it; by default it would take it from the bar beside.
+    figure.update_layout(barmode="overlay", dragmode=False, clickmode="event+select", hoverdistance=1)
     calm(figure, 92 + LANE * len(lanes))
     return figure.update_layout(margin={"l": LEFT, "r": RIGHT, "t": 62, "b": 8})
 
@@ -105,7 +106,7 @@ def _draw_layers(
     )  # fmt: skip
     figure.add_bar(
         name=category,
-        marker={"color": colour},
+        marker={"color": colour, "line": {"width": 0.6, "color": "rgba(0, 0, 0, 0.4)"}},
         customdata=positions,
         hovertext=[_told(row) for row in rows],
         hovertemplate="%{hovertext}<extra></extra>",

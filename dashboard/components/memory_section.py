@@ -37,8 +37,8 @@ def memory_section(outcome: Outcome, view: LayerView | None) -> None:
     memory = view.graph.memory
     if memory is None:
         st.info(
-            "Not told what this engine takes of a GPU's memory: builders of TensorRT tell it, other runtimes do not, nor do builds "
-            "of earlier releases. What the measuring process took, where it was measured, is in the tab Measurement.",
+            "Not told what this engine takes of a GPU's memory: builders of TensorRT tell it, other runtimes do not, nor do "
+            "builds of earlier releases. What the measuring process took, where it was measured, is in the tab Measurement.",
             icon=":material/memory:",
         )
     else:

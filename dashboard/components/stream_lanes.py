@@ -52,8 +52,12 @@ def stream_lanes(build: str, view: LayerView, colouring: Colouring) -> None:
         on_select=on_select,
         selection_mode="points",
     )
-    told = [*sentences(shown), "" if shown.schedule else "No layer was timed, so the lanes show order, not duration."]
-    st.caption(" ".join(filter(None, [*told, "A click selects a layer; shaded are layers that may run at the same time."])))
+    told = sentences(shown)
+    if not shown.schedule:
+        told.append("No layer was timed, so the lanes show order, not duration.")
+    if not schedule:
+        told.append("Shaded are layers that may run at the same time.")
+    st.caption(" ".join([*told, "A click selects a layer."]))
 
 
 def _chosen(build: str, view: LayerView) -> Streams:

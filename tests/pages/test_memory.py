@@ -140,7 +140,7 @@ def test_two_streams_are_lanes_in_words_too(shelf: Shelf) -> None:
 
 def test_timed_lanes_show_duration(shelf: Shelf) -> None:
     app = opened("engine", build=stored(shelf, streaming(timed=True)))
-    assert "One after the other the layers take" in said(app)
+    assert "one after the other; with what may overlap, at best" in said(app)
     assert "not duration" not in said(app)
 
 

@@ -83,3 +83,14 @@ def test_a_goal_that_needs_labels_says_so(home: Path) -> None:
     told = engineroom(home, str(home / "tiny.onnx"), "--precision", "fp16", "--lower", "top1_drop=0.01", "--json", code=2)
     error = json.loads(told)["build"]["stages"][2]["error"]
     assert "needs labelled data" in error["message"]
+
+
+def test_builds_with_the_same_usual_length_share_the_graph(home: Path) -> None:
+    """Only that length decides about random calibration data, so the engine alone is made anew."""
+
+    def graph_of(shape: str) -> str:
+        told = engineroom(home, str(home / "tiny.onnx"), "--precision", "fp16", "--shape", f"batch={shape}", "--json")
+        return str(json.loads(told)["prepared"]["artifact"])
+
+    assert graph_of("1:2:4") == graph_of("1:2:16") == graph_of("2")
+    assert graph_of("1:2:4") != graph_of("1:3:4")

@@ -129,8 +129,8 @@ def test_times_give_a_schedule_with_what_holds_it_up() -> None:
     assert (schedule.total_ms, schedule.serial_ms) == pytest.approx((7.0, 11.0))
     assert schedule.chain == (1, 3, 4, 9)
     assert sentences(only(FORK.with_times(times)))[1] == (
-        "One after the other the layers take 11.0 ms; with what may overlap, at best 7.00 ms, 36.4 % less. "
-        "4 layers wait for one another that long."
+        "By their times in the profiled run the layers take 11.0 ms one after the other; with what may overlap, at best 7.00 ms, "
+        "36.4 % less: so long is a chain of 4 layers that wait for one another."
     )
 
 

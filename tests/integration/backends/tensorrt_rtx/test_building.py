@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from core.analysis.memory import layer_bytes
 from core.backends.base import BuildConfig
 from core.backends.tensorrt_rtx import BACKEND
 from core.base.errors import BuildFailed, InvalidRequest, Unavailable, UnsupportedOps
@@ -288,3 +289,25 @@ def test_the_inspector_file_has_the_builders_words(tmp_path):
     told = json.loads((engine.folder / "inspector.json").read_text())
     assert told["Layers"][1].keys() >= {"Name", "LayerType", "Inputs", "Outputs", "TacticName", "StreamId", "Metadata"}
     assert [tensor["Name"] for tensor in told["I/O Tensors"]] == ["x", "y"]
+
+
+def test_each_profile_tells_its_own_memory_and_the_largest_counts(tmp_path):
+    """The smallest comes last, so the last figures of the log are not the engine's."""
+    source = convolutions(tmp_path / "net.onnx")
+    graph = BACKEND.describe(built(source, tmp_path / "engine", shapes=("n=8",), profiles="n=64:64:256;n=1"))
+    memory = graph.memory
+    assert len(memory.profile_bytes) == 3
+    assert memory.profile_bytes[1] > memory.profile_bytes[0] > memory.profile_bytes[2]
+    assert memory.activation_bytes == memory.profile_bytes[1]
+    assert {layer.profile for layer in graph.layers} == {0, 1, 2}
+    assert {layer.profile for layer in memory.layers} == {0, 1, 2}
+
+
+def test_a_fixed_engine_tells_the_bytes_of_every_layer(tmp_path):
+    source = convolutions(tmp_path / "net.onnx")
+    rows = layer_bytes(BACKEND.describe(built(source, tmp_path / "engine", shapes=("n=2",))))
+    assert all(row.total is not None for row in rows)
+    assert rows[0].inputs == 2 * 3 * 16 * 16 * 4
+    assert rows[-1].outputs == 2 * 5 * 4
+    constants = 4 * (8 * 3 * 3 * 3 + 8 * 5)
+    assert sum(row.constants for row in rows) >= constants
