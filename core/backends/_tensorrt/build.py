@@ -27,6 +27,8 @@ from core.base.progress import Progress, Report
 from core.base.tensors import Signature
 from core.precision.target import Device, Target, advise
 
+SHAPE_REASON = "Input {name} decides about shapes, which a profile of axis lengths cannot bound."
+SHAPE_HINT = "Export the model with that input as a constant."
 # The oldest capability of an engine that no capabilities were named for.
 PORTABLE_FROM = (8, 0)
 
@@ -243,10 +245,7 @@ def _add_profiles(builder: Any, network: Any, config: Any, job: Job) -> None:
         profile = builder.create_optimization_profile()
         for tensor in inputs:
             if tensor.is_shape_tensor:
-                raise InvalidRequest(
-                    f"Input {tensor.name} decides about shapes, which a profile of axis lengths cannot bound.",
-                    hint="Export the model with that input as a constant.",
-                )
+                raise InvalidRequest(SHAPE_REASON.format(name=tensor.name), hint=SHAPE_HINT)
             low, opt, high = (shapes.shape(specs[tensor.name], point) for point in Point)
             profile.set_shape(tensor.name, low, opt, high)
         config.add_optimization_profile(profile)

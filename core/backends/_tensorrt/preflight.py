@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import onnx
 
 from core.backends._preflight import Refusal, told_by
+from core.backends._tensorrt.build import SHAPE_HINT, SHAPE_REASON
 from core.backends._tensorrt.graph import Graph
 from core.backends._tensorrt.log import Log, make_logger, start_failure
 from core.backends._tensorrt.parse import CHANGE_HINT, NO_TRANSLATION, refusal_of
@@ -25,7 +26,7 @@ from core.graph.support import Support
 from core.models.model import Source
 from core.onnxio.aliases import Aliases
 from core.onnxio.file import read_onnx
-from core.onnxio.parts import Types
+from core.onnxio.parts import Types, reads
 from core.onnxio.types import tensor_types
 
 _PARSED = re.compile(r"(?:Parsing node|While parsing node number \d+).*?(\w+) \[(\w+)")
@@ -68,12 +69,14 @@ def preflight(product: Product, source: Source, plugins: str, report: Report) ->
     except TypeError as error:  # pybind11: the factory returned nothing
         raise start_failure(log, "start its builder") from error
 
+    fed = {spec.name for spec in source.signature.inputs}
+
     def judge(model: onnx.ModelProto, types: Types, aliases: Aliases) -> Sequence[Refusal]:
         log.names = aliases
         network = builder.create_network(network_flags(trt, version))  # the parser does not keep it alive
         parser = trt.OnnxParser(network, logger)
         graph = Graph(path=source.path, source=nodes_of_onnx(model), content=model.SerializeToString())
-        return _refusals(parser, graph, version, aliases)
+        return _refusals(parser, graph, version, aliases) or _fed_shapes(network, model, fed)
 
     trials = _trials(trt, builder, logger, log, version, source) if "cpu" in product.builds_on else None
     nodes, notes = told_by(source.path, product.title, judge, report, trials.doubts if trials else None)
@@ -118,6 +121,17 @@ def _refusals(parser: Any, graph: Graph, version: Features, aliases: Aliases) ->
     return [
         Refusal(name, "the parser leaves it out of every part that it takes, and gives no reason", CHANGE_HINT)
         for name in left_out
+    ]
+
+
+def _fed_shapes(network: Any, model: onnx.ModelProto, fed: Collection[str]) -> list[Refusal]:
+    """The nodes that take a shape from an input of the model's own: a build refuses those, see `_add_profiles`."""
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    shapes = {tensor.name for tensor in inputs if tensor.is_shape_tensor} & set(fed)
+    return [
+        Refusal(node.name, SHAPE_REASON.format(name=shapes.intersection(reads(node)).pop()), SHAPE_HINT, is_final=True)
+        for node in model.graph.node
+        if shapes.intersection(reads(node))
     ]
 
 

@@ -153,6 +153,18 @@ def test_many_of_several_kinds_are_each_told(backend: str, tmp_path: Path) -> No
     assert len(support.cuts) == 19  # before the first there is nothing
 
 
+def test_a_shape_that_is_fed_is_refused_as_a_build_refuses_it(tmp_path: Path) -> None:
+    made = models.model(
+        [models.node("Relu", "x", "a", "before"), models.node("Reshape", "a s", "y", "it")],
+        [models.info("x"), models.info("s", models.INT64, [2])],
+        [models.info("y", shape=["n", "m"])],
+    )
+    (node,) = refused(ask(RTX, made, tmp_path)).values()
+    assert node.name == "it"
+    assert node.reason == "Input s decides about shapes, which a profile of axis lengths cannot bound."
+    assert node.hint == "Export the model with that input as a constant."
+
+
 @pytest.mark.parametrize("backend", [ORT])
 def test_an_opset_that_is_too_new_is_told_of_every_node(backend: str, tmp_path: Path) -> None:
     made = models.taken()

@@ -44,7 +44,12 @@ HELD = {
     },
     "measure.py": {"execution.engine": "ICudaEngine"},
     "parse.py": {"parser": "OnnxParser", "error": "ParserError"},
-    "preflight.py": {"builder": "Builder", "network": "INetworkDefinition", "parser": "OnnxParser"},
+    "preflight.py": {
+        "builder": "Builder",
+        "network": "INetworkDefinition",
+        "parser": "OnnxParser",
+        "tensor": "ITensor",
+    },
     "plugins.py": {"trt.get_plugin_registry()": "IPluginRegistry"},
     "session.py": {"runtime": "Runtime"},
     "timing_cache.py": {"config": "IBuilderConfig", "cache": "ITimingCache"},
