@@ -18,7 +18,7 @@ from core.backends._tensorrt.constants import weight_bytes
         ({"Constants": [{"Dimensions": [5], "Datatype": "Int4"}]}, 3),
         ({"Constants": [{"Dimensions": [64, -1], "Datatype": "Half"}]}, None),
         ({"Constants": [{"Dimensions": [64], "Datatype": "Mystery"}, {"Dimensions": [1], "Datatype": "Float"}]}, None),
-        ({"Constants": []}, None),
+        ({"Constants": []}, 0),
         ({"LayerType": "Reformat", "Inputs": []}, None),
     ],
 )
