@@ -1,4 +1,4 @@
-"""A backend that builds anywhere and runs on GPUs of compute capability 8.6 and 8.9 alone: the guide's own, changed for that.
+"""A backend that builds anywhere and runs on GPUs of some compute capabilities alone: the guide's own, changed for that.
 
 GPUs are pretended: a host's driver is a script called nvidia-smi. What a test wants an engine to do is in a file `mood` beside
 the tree: "refuse" has it not load.
@@ -18,9 +18,11 @@ _AVAILABILITY = '        return from_packages("ONNX", "onnx")\n'
 _THERE = """\
         return Availability(available=True, version="1", builds_on=("cpu", "cuda"), runs_on=("cuda",))
 
-    def capabilities(self, options: object) -> tuple[str, ...]:
-        return ("8.6", "8.9")
+    def capabilities(self, options: dict[str, str]) -> tuple[str, ...]:
+        return tuple(options.get("gpus", "8.6,8.9").split(","))
 """
+_OPTIONS = "    options: tuple[Option, ...] = ()\n"
+_GPUS = '    options: tuple[Option, ...] = (Option(name="gpus", default="8.6,8.9", help="Which it is for."),)\n'
 _OPEN = "        yield _Session(engine)\n"
 _ON_A_GPU = """\
         import os
@@ -42,7 +44,7 @@ def tree_with_ahead(root: Path) -> Path:
     tree = copy_of_the_tree(root)
     (addition,) = additions()["backend"]
     code = addition.code.replace('name = "reference"', 'name = "ahead"').replace('"ONNX reference"', '"Ahead"')
-    for old, new in ((_AVAILABILITY, _THERE), (_OPEN, _ON_A_GPU), (_TIMES, _TIMED)):
+    for old, new in ((_AVAILABILITY, _THERE), (_OPTIONS, _GPUS), (_OPEN, _ON_A_GPU), (_TIMES, _TIMED)):
         assert code.count(old) == 1, old
         code = code.replace(old, new)
     (tree / "core/backends/ahead.py").write_text(code)

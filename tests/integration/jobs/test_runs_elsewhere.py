@@ -202,7 +202,7 @@ def test_a_build_waits_for_a_gpu_and_is_run_there(hosts: Hosts) -> None:
 
 def test_a_run_that_fails_leaves_the_build_and_can_be_tried_again(hosts: Hosts) -> None:
     hosts.start("l4-host", "cuda", ("NVIDIA L4", "8.9"))
-    key = hosts.built(seed=1)
+    key = hosts.built(options={"gpus": "8.9"})  # a queue that this worker has not heard of when it starts
     hosts.mood.touch()
     asked = json.loads(hosts.engineroom("run", key[:10], "--json"))
     assert (asked["key"], asked["answer"], asked["note"]) == (key, "queued", "")
@@ -216,7 +216,8 @@ def test_a_run_that_fails_leaves_the_build_and_can_be_tried_again(hosts: Hosts) 
     assert outcome.graph is not None
     assert outcome.graph.layers
     told = outcome.build.missing(StageName.MEASURE)
-    assert told.startswith(f"{NOT_RUN}; on NVIDIA L4 (cuda:0, compute capability 8.9) of ")
+    where = "not run here: it runs on a GPU of compute capability 8.9 (RTX 40, L4)"
+    assert told.startswith(f"{where}; on NVIDIA L4 (cuda:0, compute capability 8.9) of ")
     assert told.endswith("it failed: The engine cannot run on this GPU.")
 
     hosts.mood.unlink()
