@@ -145,7 +145,7 @@ def test_what_simplifying_folds_is_taken_by_a_target_that_simplifies(workspace: 
     assert target.takes_all
     assert found["nz"].reason == "Simplifying folds or removes it, before TensorRT-RTX sees the graph."
     assert target.answer.asked != target.answer.graph
-    assert "1 of 3 nodes are left" in target.answer.support.notes[0]
+    assert "1 of 3 nodes are left in it." in target.answer.support.notes[0]
 
 
 def test_a_savedmodel_is_asked_about_as_its_paths_convert_it(workspace: Workspace, digits_made: Workspace) -> None:
