@@ -78,9 +78,7 @@ def _with_all_nodes(support: Support, path: Path, title: str) -> Support:
     gone = f"Simplifying folds or removes it, before {title} sees the graph."
     nodes = [told.pop(node.name, NodeSupport(name=node.name, op=node.op, reason=gone)) for node in source]
     kept = sum(node.reason != gone for node in nodes)
-    note = (
-        f"{title} was asked about the simplified graph, as builds for it get it: {kept} of {plural(len(nodes), 'node')} are left."
-    )
+    note = f"Asked about the simplified graph, as a build would: {kept} of {plural(len(nodes), 'node')} are left in it."
     notes = (note, *support.notes) if kept < len(nodes) else support.notes
     return replace(support, nodes=(*nodes, *_of_simplifying(told.values())), notes=notes)
 
