@@ -24,7 +24,7 @@ from core.base.progress import Progress
 from core.base.serialization import from_data, to_data
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format
-from core.request.running import not_run_here
+from core.request.running import not_run_here, runs_elsewhere
 
 BACKENDS = list(all_backends().values())
 HEAVY = {"ai_edge_litert", "keras", "onnxruntime", "openvino", "tensorflow", "tensorrt", "tensorrt_rtx", "tf2onnx"}
@@ -83,10 +83,15 @@ def built(
     shutil.rmtree(place)
 
 
+def told_elsewhere(built: Built) -> str:
+    config = built.engine.config
+    return not_run_here(runs_elsewhere(built.backend, config.device, built.backend.availability(), config.options))
+
+
 @pytest.fixture
 def running(built: Built) -> Built:
     """The engine, where it can be run."""
-    if not_run := not_run_here(built.engine.config.device, built.backend.availability()):
+    if not_run := told_elsewhere(built):
         pytest.skip(f"{built.backend.title} is {not_run}.")
     return built
 
@@ -232,7 +237,7 @@ def test_refuses_wrong_inputs_in_a_sentence_and_goes_on(running: Built, spoil: C
 
 
 def test_an_engine_that_cannot_run_here_says_why(built: Built) -> None:
-    if not not_run_here(built.engine.config.device, built.backend.availability()):
+    if not told_elsewhere(built):
         pytest.skip("It runs here.")
     with pytest.raises((Unavailable, RunFailed)) as caught, built.backend.open(built.engine):
         pass
