@@ -80,11 +80,14 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
 
     Raises:
         Unavailable: There is no GPU or no driver that this TensorRT can use.
+        RunFailed: An earlier run broke this process's GPU context.
         UnsupportedOps: TensorRT has no translation for some nodes.
         BuildFailed: The builder refused.
         InvalidRequest: An option is not this GPU's.
         Cancelled: `report` said so.
     """
+    if job.on_gpu:
+        cuda.check_context()
     logger = make_logger(trt, log)
     load_plugins(trt, logger, os.pathsep.join(map(str, job.settings.plugins)), job.version)
     try:

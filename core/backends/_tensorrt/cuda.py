@@ -18,6 +18,8 @@ from core.base.errors import RunFailed, Unavailable
 T = TypeVar("T")
 _OUT_OF_MEMORY, _NO_DRIVER, _UNKNOWN = 2, 35, 999
 _FIRST_CALLS = ("cudaGetDevice", "cudaSetDevice")  # an unknown error there is of the driver's start; later, of a run
+# Errors after which every call of the process fails: memory and links that broke, and what a kernel did wrong.
+_BROKEN = frozenset({214, 220, 700, 702, 709, 710, *range(714, 720)})
 _HOST_TO_DEVICE, _DEVICE_TO_HOST = 1, 2
 _NON_BLOCKING_STREAM = 1
 _SPIN, _BLOCKING_SYNC = 1, 4
@@ -234,6 +236,26 @@ def on_this_device(work: Callable[[], T]) -> Callable[[], T]:
         return work()
 
     return run
+
+
+def check_context() -> None:
+    """Asks whether this process can still use its GPU, before TensorRT does: in a context that a kernel broke, 8.6 crashes.
+
+    Every other error is left to TensorRT, which says more about it.
+
+    Raises:
+        RunFailed: It cannot.
+    """
+    try:
+        error, *_ = runtime().cudaMemGetInfo()
+    except RuntimeError:  # bindings before 12.6, where no driver is
+        return
+    if int(error) in _BROKEN:
+        raise RunFailed(
+            f"An earlier run left this process without a working GPU: {error}.",
+            hint="Start a new process; `nvidia-smi` must list the GPU healthy.",
+            detail=f"cudaMemGetInfo: {error}",
+        )
 
 
 def memory_bytes() -> tuple[int, int]:

@@ -151,12 +151,13 @@ def loaded(product: Product, engine: Engine) -> Iterator[tuple[Any, Any, Log]]:
 
     Raises:
         Unavailable: TensorRT cannot start here.
-        RunFailed: The engine is of another version or GPU.
+        RunFailed: The engine is of another version or GPU, or an earlier run broke this process's GPU context.
     """
     trt = product.imported()
     log = Log(title=product.title)
     logger = make_logger(trt, log)
     check_version(product, engine, trt.__version__)
+    cuda.check_context()
     load_plugins(trt, logger, str(engine.config.options.get("plugins", "")), product.features_of(trt))
     try:
         runtime = trt.Runtime(logger)

@@ -1,14 +1,22 @@
 """What a session checks before TensorRT sees an array, and what a failed run leaves to the next one."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from core.backends._tensorrt import cuda as _cuda
+from core.backends._tensorrt.build import build_plan
 from core.backends._tensorrt.execution import Execution
+from core.backends._tensorrt.log import Log
 from core.backends._tensorrt.session import TensorRTSession, checked_arrays
+from core.backends._tensorrt.session import opened as opened_by
+from core.backends.tensorrt._product import PRODUCT
 from core.base.errors import InvalidRequest, RunFailed
+from core.base.progress import silent
 from core.base.tensors import Signature, TensorSpec
-from tests.unit.backends.tensorrt.stubs import TRT, Cuda, CudaEngine, engine_in, signature_of
+from tests.unit.backends.tensorrt.stubs import ILLEGAL_ADDRESS, TRT, Cuda, CudaEngine, engine_in, signature_of
 
 SIGNATURE = Signature(
     name="main",
@@ -103,3 +111,24 @@ def test_empty_integers_are_taken(opened):
     session = opened("int64", "INT32")
     session.execution.engine.low = (0, 4)
     assert session.run(values(0, "int64"))["y"].shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda trt, engine: opened_by(PRODUCT, engine).__enter__(),
+        lambda trt, engine: build_plan(trt, SimpleNamespace(on_gpu=True), Log(), silent),
+    ],
+    ids=["session", "build"],
+)
+def test_nothing_starts_where_a_kernel_broke_the_context(cuda, monkeypatch, tmp_path, start):
+    def asked(*_):
+        pytest.fail("TensorRT 8.6 crashes here.")
+
+    cuda.answers["cudaMemGetInfo"] = lambda: (ILLEGAL_ADDRESS, None, None)
+    parts = dict.fromkeys(("Runtime", "Builder", "init_libnvinfer_plugins"), asked)
+    trt = SimpleNamespace(__version__="8.6.0", ILogger=type("ILogger", (), {}), **parts)
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    with pytest.raises(RunFailed, match="left this process without a working GPU: 700") as failure:
+        start(trt, engine_in(tmp_path, signature_of(("batch", 4), "float32")))
+    assert "new process" in failure.value.hint
