@@ -1,6 +1,6 @@
 """INT8 with more and less quantized behind depthwise convolutions, on TensorRT.
 
-    python -m bench.gpu.depthwise OUT/inputs/efficientnetb0
+    python -m bench.gpu.depthwise OUT/inputs/efficientnetb0 [--tactic-sources NAMES]
 
 The folder is what `bench.gpu.run --out OUT` prepares for a network: its FP32 graph, its inputs and its calibration data.
 """
@@ -48,7 +48,10 @@ PROTOCOL = Protocol(warmup_seconds=0.3, min_seconds=1.0, min_samples=100)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("network", type=Path)
-    network: Path = parser.parse_args().network
+    parser.add_argument("--tactic-sources", default="", help="TensorRT's option, for hosts without cuBLAS and cuDNN.")
+    arguments = parser.parse_args()
+    network: Path = arguments.network
+    options = {"tactic_sources": arguments.tactic_sources}
     graph = network / "onnx" / "fp32" / "model.onnx"
     feed = {name: array[:1] for name, array in np.load(network / "inputs.npz").items()}
     print(f"TensorRT {BACKEND.availability().version}\n")
@@ -57,7 +60,8 @@ def main() -> None:
         keep = _depthwise(graph) if name == LEFT_OUT else ()
         placed = patch.object(quantize_plan, "quantized_behind", PLACEMENTS.get(name, quantized_behind))
         with placed, tempfile.TemporaryDirectory() as folder:
-            print(f"| {name} | " + _built(graph, network / "calibration.npz", feed, Path(folder), keep) + " |", flush=True)
+            row = _built(graph, network / "calibration.npz", feed, Path(folder), keep, options)
+            print(f"| {name} | {row} |", flush=True)
 
 
 def _depthwise(graph: Path) -> tuple[str, ...]:
@@ -65,14 +69,17 @@ def _depthwise(graph: Path) -> tuple[str, ...]:
     return tuple(node.name for node in view.model.graph.node if is_depthwise(node, view))
 
 
-def _built(graph: Path, calibration: Path, feed: dict[str, Any], folder: Path, keep: tuple[str, ...]) -> str:
+def _built(
+    graph: Path, calibration: Path, feed: dict[str, Any], folder: Path, keep: tuple[str, ...], options: dict[str, Any]
+) -> str:
     """One row: the INT8 engine's figures."""
     target = parse_target(f"tensorrt-{BACKEND.availability().version}")
     settings = PrecisionSettings(keep_nodes=keep)
     made = prepare(graph, folder, Precision.INT8, target=target, data=SampleSource(path=calibration), settings=settings)
     signature = graph_signature(read_onnx(folder / made.entry, weights=False))
     source = Source(path=folder / made.entry, format=Format.ONNX, signature=signature)
-    config = BuildConfig(precision=Precision.INT8, profile=parse_profile(["batch=1"]).complete(signature), device="cuda")
+    profile = parse_profile(["batch=1"]).complete(signature)
+    config = BuildConfig(precision=Precision.INT8, profile=profile, options=options, device="cuda")
     (folder / "engine").mkdir()
     engine = BACKEND.build(source, config, folder / "engine", silent)
     timed = BACKEND.describe(engine).with_times(BACKEND.layer_times(engine, feed, LAYER_RUNS))

@@ -39,13 +39,18 @@ class Row:
 
 
 def rows_of(network: str) -> tuple[Row, ...]:
-    """TensorFlow's runtime and XLA, TF-TRT and TensorRT at batch 1; for ResNet-50 also batch 8 and a range of batches."""
+    """TensorFlow's runtime and XLA, TF-TRT and TensorRT at batch 1; TF-TRT for ranges; for ResNet-50 also TensorRT for others."""
     shape = ("batch=1", "dim_1=128") if network == "bert" else ("batch=1",)
     rows = [
         Row(network=network, backend="tensorflow", variant=v, precision=Precision.FP32, shape=shape) for v in ("signature", "xla")
     ]
     rows += [Row(network=network, backend="tensorrt", precision=precision, shape=shape) for precision in TENSORRT]
     rows += [Row(network=network, backend="tf-trt", precision=precision, shape=shape) for precision in TF_TRT]
+    lengths = ("batch=1:1:8", "dim_1=32:128:128") if network == "bert" else ("batch=1:1:8",)
+    dynamic: dict[str, OptionValue] = {"dynamic_shapes": True}
+    rows.append(
+        Row(network=network, backend="tf-trt", precision=Precision.FP16, shape=lengths, suffix="dynamic", options=dynamic)
+    )
     if network == "resnet50":
         rows += [
             Row(network=network, backend="tensorrt", precision=precision, shape=("batch=8",), suffix="batch8")

@@ -46,7 +46,8 @@ class Run:
         self.more = [f"--seconds={arguments.seconds}"] + (
             [f"--savedmodels={arguments.savedmodels}"] if arguments.savedmodels else []
         )
-        self.more += [f"--tactic-sources={arguments.tactic_sources}"] if arguments.tactic_sources else []
+        self.tactic_sources: str = arguments.tactic_sources
+        self.more += [f"--tactic-sources={self.tactic_sources}"] if self.tactic_sources else []
         self.builders = arguments.builders
         self.left_out: list[str] = []
 
@@ -81,8 +82,9 @@ class Run:
             return
         kept.parent.mkdir(exist_ok=True)
         partial = kept.with_suffix(".partial")
-        workspace = {"ENGINEROOM_WORKSPACE": str(self.out / "caches" / "checks")}
-        if _run(f"check    {name:40s}", command, partial, left, workspace) == 0:
+        variables = {"ENGINEROOM_WORKSPACE": str(self.out / "caches" / "checks")}
+        variables |= {"ENGINEROOM_TACTIC_SOURCES": self.tactic_sources} if self.tactic_sources else {}
+        if _run(f"check    {name:40s}", command, partial, left, variables) == 0:
             partial.replace(kept)
 
     def _time_left(self, title: str, usual_seconds: float) -> float | None:
@@ -143,7 +145,7 @@ def main() -> int:
         run.prepare_and_build(rows)
         for row in rows:
             run.measure(row)
-    for check in () if arguments.rows else checks(out):
+    for check in () if arguments.rows else checks(out, run.tactic_sources):
         run.check(check.name, check.command, check.seconds)
     if run.left_out:
         print("Time is up; run the same command again for: " + ", ".join(run.left_out))

@@ -1,6 +1,6 @@
 """What TensorRT before version 10 makes of a sum that FP16 cannot hold, when nothing tells it to compute in FP32.
 
-    python -m bench.gpu.weak_typing
+    python -m bench.gpu.weak_typing [--tactic-sources NAMES]
 
 The overflowing model of bench/overflow.py in INT8, built twice: from the graph as `prepare` writes it, which marks the nodes to
 hold in FP32, and from the same graph without that mark.
@@ -8,6 +8,7 @@ hold in FP32, and from the same graph without that mark.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ from core.precision.target import parse_target
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tactic-sources", default="", help="TensorRT's option, for hosts without cuBLAS and cuDNN.")
+    options = {"tactic_sources": parser.parse_args().tactic_sources}
     backend = backend_named("tensorrt")
     version = backend.availability().version
     inputs: dict[str, Array] = {"x": np.random.default_rng(0).uniform(*RANGE["x"], (2, 32)).astype(np.float32)}
@@ -47,7 +51,7 @@ def main() -> None:
         prepare(folder / "source.onnx", folder / "marked", Precision.INT8, target=target, data=SampleSource(expected=RANGE))
         save_onnx(_without_mark(read_onnx(folder / "marked" / ENTRY)), folder / "unmarked" / ENTRY)
         for name in ("unmarked", "marked"):
-            found, layers = _run(backend, folder / name / ENTRY, folder / f"{name}-engine", inputs)
+            found, layers = _run(backend, folder / name / ENTRY, folder / f"{name}-engine", inputs, options)
             error = float(np.abs(found - truth).max() / np.abs(truth).max())
             print(f"| {name} | {np.mean(found == 0):.0%} | {error:.2g} | {layers} |")
 
@@ -59,11 +63,12 @@ def _without_mark(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _run(backend: Any, graph: Path, folder: Path, inputs: dict[str, Any]) -> tuple[Any, str]:
+def _run(backend: Any, graph: Path, folder: Path, inputs: dict[str, Any], options: dict[str, Any]) -> tuple[Any, str]:
     """The engine's output, and its layers that compute with their precisions."""
     source = Source(path=graph, format=Format.ONNX, signature=graph_signature(read_onnx(graph)))
     profile = parse_profile(["batch=2"]).complete(source.signature)
-    engine = backend.build(source, BuildConfig(precision=Precision.INT8, profile=profile, device="cuda"), folder, silent)
+    config = BuildConfig(precision=Precision.INT8, profile=profile, options=options, device="cuda")
+    engine = backend.build(source, config, folder, silent)
     with backend.open(engine) as session:
         found = np.array(session.run(inputs)["y"])
     layers = [f"{layer.name} {layer.precision}" for layer in backend.describe(engine).layers if layer.precision]
