@@ -48,7 +48,7 @@ def test_one_click_brings_the_sample(page: Page) -> None:
 def test_every_page_opens_from_the_top(page: Page) -> None:
     visit(page)
     for name in ("Models", "Build", "Jobs", "Engine", "Compare", "System", "Home"):
-        page.get_by_role("link", name=name, exact=True).click()
+        page.get_by_test_id("stTopNav").get_by_role("link", name=name, exact=True).click()
         page.wait_for_url(re.compile(r"/\w*"))
         expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_attached()
         expect(page.get_by_text("This page failed")).to_have_count(0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from core.backends.base import backend_named
 from core.base.progress import Report
 from core.intake.add_model import add_model
 from core.models.model import Model
@@ -43,9 +44,14 @@ def only_accuracy(stage: StageName, folder: Path, report: Report) -> None:
 
 
 @pytest.mark.slow
+def runs_here(path: BuildPath) -> bool:
+    here = backend_named(path.backend).availability()
+    return here.builds_on[0] in here.runs_on
+
+
 def test_every_path_keeps_the_accuracy(workspace: Workspace, digits: Model) -> None:
     inputs = store_data(workspace, TEST_SET)
-    paths: list[BuildPath] = [path for path in paths_for(digits) if path.available]
+    paths: list[BuildPath] = [path for path in paths_for(digits) if path.available and runs_here(path)]
     assert {path.backend for path in paths} >= {"tensorflow", "onnxruntime", "openvino", "litert"}
 
     def built(path: BuildPath) -> Outcome:

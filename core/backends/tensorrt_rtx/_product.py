@@ -87,7 +87,7 @@ PRODUCT = Product(
     builds_on=("cpu", "cuda"),
     runs_on=("cuda",),
     runs_where=gpus_text(PORTABLE),
-    licence="NVIDIA's own licence, beside the package; `make run TENSORRT_RTX=no` leaves it out.",
+    licence="NVIDIA's own licence, beside the package; make run TENSORRT_RTX=no leaves it out.",
     tells_layers=True,
     capabilities=CAPABILITIES,
     portable=PORTABLE,
