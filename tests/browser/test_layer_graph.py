@@ -137,7 +137,7 @@ def test_colours_and_their_legend_follow_the_choice(page: Page, shelf: Shelf) ->
 
 
 def test_a_finding_leads_to_its_layer(page: Page, shelf: Shelf) -> None:
-    visit(page, f"/engine?build={shelf.fp16}&section=Findings")
+    visit(page, f"/engine?build={shelf.int8}&section=Findings")
     button = page.get_by_role("button", name=re.compile(r"^Layer \d+$")).first
     position = button.inner_text().removeprefix("Layer ").strip()
     button.click()
