@@ -35,7 +35,7 @@ GPU_MEMORY = {
 def comparison_board(model: Model) -> None:
     builds = services.builds_of(model.digest)
     if not builds:
-        st.info(f"Nothing has been built from {model.name} yet.", icon=":material/bar_chart:")
+        st.info(f"Nothing has been built from {plain(model.name)} yet.", icon=":material/bar_chart:")
         links.link(links.BUILD, "Build several paths in one go", icon=":material/play_arrow:", model=model.digest)
         return
     _unfinished(builds)
@@ -46,7 +46,7 @@ def comparison_board(model: Model) -> None:
     keys = tuple(build.key for build in wanted)
     rows = rows_of(keys, None)
     rows = fastest_first(_against(rows, keys))
-    st.markdown(f"**{summary(rows)}**")
+    st.markdown(f"**{plain(summary(rows))}**")
     _charts(rows, model)
     _table(rows, model)
     memory_of_builds(rows, model)

@@ -22,6 +22,7 @@ from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import outcomes_of, rows_of
 from dashboard.components.layer_view import figures_of, stamp
 from dashboard.components.tables import table_height
+from dashboard.formatting import plain
 from dashboard.report import report_button
 
 
@@ -38,7 +39,7 @@ def comparison_pair(given: Sequence[str]) -> None:
     keys = (found[0].build.key, found[1].build.key)
     rows = rows_of(keys, keys[0] if found[0].measurement else None)
     a, b = (row.name for row in rows)
-    st.title(f"{found[0].model.name}: two builds side by side")
+    st.title(f"{plain(found[0].model.name)}: two builds side by side")
     with st.container(horizontal=True, vertical_alignment="center"):
         links.link(links.COMPARE, "All builds", icon=":material/arrow_back:", model=found[0].model.digest)
         if st.button("Swap A and B", icon=":material/swap_horiz:"):

@@ -24,7 +24,7 @@ REFRESH_SECONDS = 2.0
 
 def title_row(outcome: Outcome, downloads: Callable[[Outcome], None]) -> None:
     build, request = outcome.build, outcome.build.request
-    st.title(f"{outcome.model.name}: {path_title(request.path)}")
+    st.title(f"{plain(outcome.model.name)}: {path_title(request.path)}")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state.value])
         st.badge(f"{request.precision.value} asked for", color="gray")

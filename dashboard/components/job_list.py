@@ -48,9 +48,9 @@ def live_jobs() -> None:
 def announce(jobs: Sequence[Job]) -> None:
     """A toast for each job that ended since this session last looked."""
     before: dict[str, JobState] | None = st.session_state.get(SEEN)
-    st.session_state[SEEN] = {job.id: job.state for job in jobs}
+    st.session_state[SEEN] = (before or {}) | {job.id: job.state for job in jobs}
     for job in jobs:
-        if before is not None and job.state.finished and not before.get(job.id, JobState.QUEUED).finished:
+        if before and job.id in before and job.state.finished and not before[job.id].finished:
             icon = ":material/check_circle:" if job.state is JobState.DONE else ":material/error:"
             st.toast(f"{title(job)}: {job.state.value}", icon=icon)
 

@@ -11,6 +11,7 @@ from core.analysis.summary import NOT_RUN
 from core.base import units
 from core.jobs.job import Job, JobKind, JobState
 from core.storage.builds import StageRecord, State
+from dashboard.formatting import plain
 
 # Of a job's, a build's and a stage's states, by what they are called.
 COLOURS: dict[str, Literal["gray", "blue", "green", "red", "orange"]] = {
@@ -42,7 +43,8 @@ def show_state(job: Job) -> None:
 
 
 def title(job: Job) -> str:
-    told = f"{job.model_name}: {job.request.title}"
+    """As Markdown."""
+    told = f"{plain(job.model_name)}: {job.request.title}"
     return f"{told}, run where it can" if job.kind is JobKind.RUN else told
 
 
