@@ -9,11 +9,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from core.base.dtypes import array_bytes
-from core.base.units import size
+from core.base.units import NOT_TOLD, size
 from core.graph.engine_graph import EngineGraph, LayerTensor
 from core.graph.memory import EngineMemory
 
-NOT_TOLD = "not told"
 CONTEXTS = (1, 2, 4, 8)
 WEIGHTS, ACTIVATIONS, SCRATCH, DEVICE, HOST = "Weights", "Activations", "Scratch", "Device persistent", "Host persistent"
 _BLOCK = "{ForeignNode["

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from core.analysis.kernels import computes_quantized
 from core.analysis.overheads.quantizing import kernels_apart
-from core.analysis.traffic import NOT_TOLD, OPEN_NOTE, Moved, Traffic, weight_bytes
-from core.base.units import size
+from core.analysis.traffic import OPEN_NOTE, Moved, Traffic, weight_bytes
+from core.base.units import NOT_TOLD, size
 from core.graph.engine_graph import EngineGraph
 
 SAME = "the same"

@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.base.dtypes import bits
-from core.base.units import plural, size
+from core.base.dtypes import array_bytes
+from core.base.units import NOT_TOLD, plural, size
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
 
-NOT_TOLD = "not told"
 OPEN_NOTE = "This engine leaves a length open, the batch as a rule, and bytes count 1 for it."
 # They move nothing: names for tensors that lie where they lay, constants, and what orders streams.
 _IDLE = frozenset({"noop", "constant", "signal", "wait", "shape_call"})
@@ -77,20 +76,20 @@ class Traffic:
     def tensors(self, tensors: Iterable[LayerTensor]) -> Moved:
         found = Moved()
         for tensor in tensors:
-            count, width = self.elements(tensor), bits(tensor.dtype or "")
-            if count is None or not width:
-                found += Moved(untold=1)
-            else:
-                found += Moved(bytes=math.ceil(count * width / 8), tensors=1, open=tensor.shape is None)
+            told = array_bytes(self.lengths(tensor), tensor.dtype)
+            found += Moved(untold=1) if told is None else Moved(bytes=told, tensors=1, open=tensor.shape is None)
         return found
 
     def elements(self, tensor: LayerTensor) -> int | None:
         """How many a tensor has, with 1 for an open length; None when it is not told."""
-        if tensor.shape is not None:
-            return math.prod(tensor.shape)
-        if tensor.lengths is None or not self._one_open:
-            return None
-        return math.prod(length for length in tensor.lengths if length is not None)
+        lengths = self.lengths(tensor)
+        return None if lengths is None else math.prod(lengths)
+
+    def lengths(self, tensor: LayerTensor) -> tuple[int, ...] | None:
+        """A tensor's, with 1 for an open one; None when they are not told."""
+        if tensor.shape is not None or tensor.lengths is None or not self._one_open:
+            return tensor.shape
+        return tuple(1 if length is None else length for length in tensor.lengths)
 
 
 def moves(layer: Layer) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from core.base.tensors import TensorSpec
 
 UNKNOWN = "–"
+NOT_TOLD = "not told"  # by a runtime
 NOT_MEASURED = "not measured"
 DIGEST_LENGTH = 12
 

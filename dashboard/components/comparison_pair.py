@@ -10,10 +10,9 @@ import streamlit as st
 from core.analysis.comparison import ComparisonRow, Standing, summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_engines
 from core.analysis.layers import layer_rows, precisions_text
-from core.analysis.memory import NOT_TOLD
 from core.analysis.summary import GPU_MEMORY, devices_text, state_text
 from core.base.errors import InvalidRequest
-from core.base.units import UNKNOWN
+from core.base.units import NOT_TOLD, UNKNOWN
 from core.request.commands import report_command_for
 from core.stages.outcome import Outcome
 from dashboard import links

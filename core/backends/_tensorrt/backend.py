@@ -20,7 +20,7 @@ from core.backends._tensorrt.inspector import read_inspector
 from core.backends._tensorrt.log import Log, warning_notes
 from core.backends._tensorrt.mapping import engine_graph
 from core.backends._tensorrt.measure import gpu_times
-from core.backends._tensorrt.options import read_settings
+from core.backends._tensorrt.options import named_capabilities, read_settings
 from core.backends._tensorrt.preflight import preflight
 from core.backends._tensorrt.product import Product
 from core.backends._tensorrt.session import PLAN, TensorRTSession, checked_arrays, loaded, opened
@@ -90,8 +90,7 @@ class TensorRTBackend:
         return preflight(self.product, source, str(options["plugins"]), report)
 
     def capabilities(self, options: Mapping[str, OptionValue]) -> tuple[str, ...]:
-        named = str(options.get("target_capabilities", ""))
-        return tuple(part.strip() for part in named.split(",") if part.strip()) or self.product.portable
+        return named_capabilities(str(options.get("target_capabilities", ""))) or self.product.portable
 
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         options = checked_options(self, config)

@@ -21,6 +21,7 @@ from core.backends._tensorrt.product import Product
 from core.backends._tensorrt.progress import Watch, watched
 from core.backends._tensorrt.versions import Features, flags_for, network_flags
 from core.base.errors import InvalidRequest, Unavailable
+from core.base.gpus import fits
 from core.base.precision import Precision
 from core.base.profile import Point, ShapeProfile
 from core.base.progress import Progress, Report
@@ -29,8 +30,6 @@ from core.precision.target import Device, Target, advise
 
 SHAPE_REASON = "Input {name} decides about shapes, which a profile of axis lengths cannot bound."
 SHAPE_HINT = "Export the model with that input as a constant."
-# The oldest capability of an engine that no capabilities were named for.
-PORTABLE_FROM = (8, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -284,11 +283,11 @@ def check_capabilities(precision: Precision, product: Product, chosen: Sequence[
         Unavailable: None does.
     """
     needed = precision.facts.capability
-    members = chosen or [name for name, number in product.capabilities.items() if number >= PORTABLE_FROM]
-    lacking = [product.capabilities[name] for name in members if product.capabilities[name] < needed]
+    members = chosen or [name for name in product.capabilities if fits(product.number(name), product.portable)]
+    lacking = [name for name in members if product.capabilities[name] < needed]
     if not lacking:
         return ()
-    told = ", ".join(f"{major}.{minor}" for major, minor in lacking)
+    told = ", ".join(map(product.number, lacking))
     what = f"{precision.value.upper()} needs compute capability {needed[0]}.{needed[1]}"
     if len(lacking) == len(members):
         raise Unavailable(f"{what}; the engine is asked for {told}.", hint="Name another in target_capabilities.")

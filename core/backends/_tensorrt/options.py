@@ -154,10 +154,15 @@ def read_settings(
     )
 
 
+def named_capabilities(text: str) -> tuple[str, ...]:
+    """The numbers in the option `target_capabilities`, as they were written."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _capabilities(text: str, known: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
     """The members of `ComputeCapability` that are meant by "8.6, 8.9", oldest first."""
     by_number = {f"{major}.{minor}": member for member, (major, minor) in known.items()}
-    wanted = [part.strip() for part in text.split(",") if part.strip()]
+    wanted = named_capabilities(text)
     if unknown := [part for part in wanted if part not in by_number]:
         raise InvalidRequest(
             f"No engine can be built for compute capability {', '.join(unknown)}.", hint=f"There are: {', '.join(by_number)}."

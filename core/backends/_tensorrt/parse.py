@@ -11,6 +11,7 @@ from core.backends._tensorrt.graph import Graph
 from core.backends._tensorrt.log import Log, clean
 from core.backends._tensorrt.versions import Features
 from core.base.errors import BuildFailed, EngineRoomError, UnsupportedOps
+from core.base.units import listed
 
 _SHOWN = 8
 NO_TRANSLATION = "there is no translation for this op"
@@ -59,10 +60,10 @@ def parse_failure(refusals: Sequence[Refusal], unsupported: Iterable[tuple[str, 
     told = "; ".join(refusal.text for refusal in refusals) or "it gave no reason"
     if by_op:
         count = sum(map(len, by_op.values()))
-        listed = "; ".join(f"{op}: {_shown(list(names))}" for op, names in sorted(by_op.items()))
+        nodes = "; ".join(f"{op}: {listed(list(names), _SHOWN)}" for op, names in sorted(by_op.items()))
         return UnsupportedOps(
-            f"{log.title} cannot take {count} {'node' if count == 1 else 'nodes'} of this graph: {listed}. It says: {told}",
-            hint=PLUGIN_HINT if unsupported or any(_is_about_the_op(refusal.reason) for refusal in refusals) else CHANGE_HINT,
+            f"{log.title} cannot take {count} {'node' if count == 1 else 'nodes'} of this graph: {nodes}. It says: {told}",
+            hint=PLUGIN_HINT if unsupported or any(is_about_op(refusal.reason) for refusal in refusals) else CHANGE_HINT,
             detail=log.tail(),
         )
     return BuildFailed(f"{log.title} could not read the graph: {told}", hint=CHANGE_HINT, detail=log.tail())
@@ -77,7 +78,7 @@ def refusal_of(error: Any, graph: Graph, version: Features) -> Refusal:
     else:
         index, nodes = error.node(), graph.source.nodes
         op, node = (nodes[index].op, nodes[index].name) if 0 <= index < len(nodes) else ("", "")
-    unsupported = "UNSUPPORTED" in str(error.code()) or _is_about_the_op(reason)
+    unsupported = "UNSUPPORTED" in str(error.code()) or is_about_op(reason)
     return Refusal(op, node, reason, unsupported=version.node_errors and unsupported)
 
 
@@ -88,11 +89,6 @@ def _unsupported(parser: Any, graph: Graph) -> list[tuple[str, str]]:
     return [(node.name, node.op) for index, node in enumerate(graph.source.nodes) if index not in fine] if parts else []
 
 
-def _is_about_the_op(reason: str) -> bool:
+def is_about_op(reason: str) -> bool:
     """Whether what is refused is an op as such, and not how it is used here."""
     return reason == NO_TRANSLATION or "plugin" in reason.lower() or "importer" in reason
-
-
-def _shown(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

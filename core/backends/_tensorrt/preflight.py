@@ -12,7 +12,7 @@ from core.backends._preflight import Refusal, told_by
 from core.backends._tensorrt.build import SHAPE_HINT, SHAPE_REASON
 from core.backends._tensorrt.graph import Graph
 from core.backends._tensorrt.log import Log, make_logger, start_failure
-from core.backends._tensorrt.parse import CHANGE_HINT, NO_TRANSLATION, refusal_of
+from core.backends._tensorrt.parse import CHANGE_HINT, is_about_op, refusal_of
 from core.backends._tensorrt.plugins import load_plugins
 from core.backends._tensorrt.product import Product
 from core.backends._tensorrt.trial import Trials
@@ -30,7 +30,6 @@ from core.onnxio.parts import Types, reads
 from core.onnxio.types import tensor_types
 
 _PARSED = re.compile(r"(?:Parsing node|While parsing node number \d+).*?(\w+) \[(\w+)")
-_ABOUT_OP = re.compile(r"[Pp]lugin|importer|" + re.escape(NO_TRANSLATION))
 _ABOUT_TYPE = re.compile(r"convert ONNX da[tr][ea] type|convertDtype|convertOnnxWeights", re.IGNORECASE)
 PLUGIN_HINT = "Give a library with a plugin for {op} by the option `plugins`."
 TYPE_HINT = "Cast to a type that it takes before this node: float32, float16, bfloat16, int8, int32, int64 or bool."
@@ -139,7 +138,7 @@ def _refusal(op: str, node: str, reason: str, aliases: Aliases) -> Refusal:
     """A parser error; a node inside another is told by that one's alias."""
     alias = aliases.mentioned(node)
     told = reason if not node or node == alias else f"{reason} (at {node})"
-    if _ABOUT_OP.search(reason):
+    if is_about_op(reason):
         return Refusal(alias, told, PLUGIN_HINT.format(op=op), is_final=True, is_of_op=True)
     if _ABOUT_TYPE.search(reason):
         return Refusal(alias, told, TYPE_HINT, is_final=True)

@@ -51,6 +51,11 @@ class Product:
     capabilities: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     portable: tuple[str, ...] = ()
 
+    def number(self, member: str) -> str:
+        """Of a member of `ComputeCapability`: `8.6`."""
+        major, minor = self.capabilities[member]
+        return f"{major}.{minor}"
+
     def imported(self) -> Any:
         """The module of its bindings, called `trt` wherever it is handed on."""
         return importlib.import_module(self.module)

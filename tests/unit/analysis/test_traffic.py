@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.analysis.traffic import NOT_TOLD, Moved, Traffic, weight_bytes
+from core.analysis.traffic import Moved, Traffic, weight_bytes
+from core.base.units import NOT_TOLD
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
 from tests.unit.analysis.engines import inspected, listed
 
