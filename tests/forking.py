@@ -45,12 +45,14 @@ class Order:
 
     Attributes:
         targets: The numbers that the descriptors sent along get.
+        session: Whether it gets a session of its own.
     """
 
     words: tuple[str, ...]
     folder: str
     environment: Mapping[str, str]
     targets: tuple[int, ...]
+    session: bool = False
 
 
 class Server:
@@ -62,7 +64,7 @@ class Server:
 
     def start(self, order: Order, descriptors: Sequence[int]) -> int:
         """The id of a fork that runs the order, by now a child of this process."""
-        message = json.dumps([order.words, order.folder, dict(order.environment), order.targets]).encode()
+        message = json.dumps([order.words, order.folder, dict(order.environment), order.targets, order.session]).encode()
         with self._asking:
             _adopt_orphans(True)
             try:
@@ -80,13 +82,14 @@ class Forked(subprocess.Popen[Any]):
     def _execute_child(self, args: Any, executable: Any, preexec_fn: Any, close_fds: Any, pass_fds: Any, *more: Any) -> None:
         cwd, env, _, _, shell, stdin, p2cwrite, c2pread, stdout, errread, stderr, *_ = more
         environment = dict(os.environ if env is None else env)
-        plain = not (shell or executable or preexec_fn or more[16])  # the last: start_new_session
+        session = bool(more[16])  # start_new_session
+        plain = not (shell or executable or preexec_fn)
         if not self.server or not plain or not _is_ours(args, environment):
             super()._execute_child(args, executable, preexec_fn, close_fds, pass_fds, *more)  # type: ignore[misc]
             return
         given = {0: stdin, 1: stdout, 2: stderr}
         given = {target: target if number == -1 else number for target, number in given.items()} | {fd: fd for fd in pass_fds}
-        order = Order(words=tuple(args[2:]), folder=os.fspath(cwd or os.getcwd()), environment=environment, targets=tuple(given))
+        order = Order(words=tuple(args[2:]), folder=os.fspath(cwd or os.getcwd()), environment=environment, targets=tuple(given), session=session)
         try:
             self.pid = self.server.start(order, tuple(given.values()))
             self._child_created = True
@@ -154,8 +157,10 @@ def serve(channel: socket.socket) -> tuple[Order, list[int]]:
                     time.sleep(0.0005)
                 for end in (channel.detach(), read_end, write_end):
                     os.close(end)
-                words, folder, environment, targets = json.loads(message)
-                order = Order(words=tuple(words), folder=folder, environment=environment, targets=tuple(targets))
+                words, folder, environment, targets, session = json.loads(message)
+                order = Order(
+                    words=tuple(words), folder=folder, environment=environment, targets=tuple(targets), session=session
+                )
                 return order, descriptors
             os.write(write_end, str(fork).encode())
             os._exit(0)
@@ -190,6 +195,8 @@ def take_over(order: Order, descriptors: Sequence[int]) -> None:
     os.environ.clear()
     os.environ.update(order.environment)
     os.chdir(order.folder)
+    if order.session:
+        os.setsid()
     if os.environ.get("PYTHONUNBUFFERED"):
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     module, *_ = sys.argv = list(order.words)

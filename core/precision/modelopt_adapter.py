@@ -78,7 +78,7 @@ def quantize(request: dict[str, Any]) -> None:
 
 def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # it ends with the process that asked
-    request = json.load(sys.stdin)
+    request = json.loads(sys.stdin.readline())
     os.chdir(Path(request["output"]).parent)
     (quantize if request["quantizes"] else autocast)(request)
     os.write(int(os.environ["ENGINEROOM_EVENTS"]), b'{"answer": null}\n')

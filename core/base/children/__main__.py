@@ -1,4 +1,8 @@
-"""The child: `python -m core.base.children MODULE:FUNCTION`, with the function's arguments on standard input."""
+"""The child: `python -m core.base.children MODULE:FUNCTION`, with the function's arguments on standard input, in a line.
+
+An argument of the function that is called `report` tells the caller how far it is; one called `fetch` asks the caller for
+something, and has its answer. Both cross as JSON.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from core.base.children.events import die_with_parent, event_line, take_events
+from core.base.box.box import Box
+from core.base.box.enter import enter
+from core.base.children.events import BOX_VARIABLE, die_with_parent, event_line, take_events
 from core.base.errors import EngineRoomError, Failure
 from core.base.progress import Progress
 from core.base.serialization import from_data, to_data
@@ -38,6 +44,13 @@ class _Teller:
             self._message, self._told_at = progress.message, now
             self.tell("progress", progress)
 
+    def fetch(self, question: Any) -> Any:
+        self.tell("fetch", question)
+        answer = json.loads(sys.stdin.buffer.readline())
+        if "error" in answer:
+            raise from_data(Failure, answer["error"]).to_error()
+        return answer["answer"]
+
 
 def main(target: str) -> int:
     die_with_parent()
@@ -49,13 +62,21 @@ def main(target: str) -> int:
     with suppress(OSError):  # when memory runs out, this process is to go and not the caller
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     teller = _Teller(events)
-    request = json.load(sys.stdin.buffer)
+    request = json.loads(sys.stdin.buffer.readline())
     module, _, name = target.partition(":")
+    if box := os.environ.pop(BOX_VARIABLE, ""):
+        try:
+            enter(from_data(Box, json.loads(box)), keep=(events,), package=module.partition(".")[0])
+        except (EngineRoomError, OSError) as error:
+            teller.tell("error", Failure.of(_open_box(error)))
+            return 1
     function = getattr(importlib.import_module(module), name)
     kinds = get_type_hints(function)
     arguments = {key: from_data(kinds[key], value) for key, value in request.items()}
     if "report" in kinds:
         arguments["report"] = teller.report
+    if "fetch" in kinds:
+        arguments["fetch"] = teller.fetch
     try:
         answer = function(**arguments)
     except EngineRoomError as error:
@@ -63,6 +84,13 @@ def main(target: str) -> int:
         return 1
     teller.tell("answer", answer)
     return 0
+
+
+def _open_box(error: Exception) -> EngineRoomError:
+    if isinstance(error, EngineRoomError):
+        return error
+    hint = "Set ENGINEROOM_SANDBOX=off to open models without walls, where you trust all who upload."
+    return EngineRoomError(f"The walls around a model could not be put up: {error}.", hint=hint)
 
 
 if __name__ == "__main__":

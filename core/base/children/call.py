@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -18,16 +17,25 @@ from typing import IO, Any, ParamSpec, Protocol, TypeVar, get_type_hints
 
 from pydantic import ValidationError
 
-from core.base.children.events import EVENTS_VARIABLE, Ending, EndingKind, read_events
-from core.base.errors import Failure
+from core.base.box.box import Box
+from core.base.box.environment import allowed
+from core.base.children.events import BOX_VARIABLE, EVENTS_VARIABLE, MOST_BYTES, Ending, EndingKind, read_events
+from core.base.children.watch import Limits, Watch
+from core.base.errors import EngineRoomError, Failure, StoreFailed
 from core.base.progress import Progress, Report, silent
 from core.base.serialization import from_data, to_data
 
 PROGRAM = "core.base.children"
 LOG_TAIL_BYTES = 8_000
 
+Fetch = Callable[[Any], Any]  # a question and its answer, as JSON knows them
+
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _refuse(question: Any) -> Any:
+    raise StoreFailed(f"Nobody answers here: {question!r}.")
 
 
 class NoAnswer(Exception):
@@ -67,8 +75,35 @@ class Start(Protocol):
 
 
 def start_process(command: list[str], *, environment: dict[str, str], request: int, log: IO[bytes], events: int) -> Process:
-    """Starts it with nothing around it."""
-    return subprocess.Popen(command, stdin=request, stdout=log, stderr=log, env=environment, pass_fds=(events,))
+    """Starts it with nothing around it, in a process group of its own, which no boxed process can leave."""
+    return _Group(
+        subprocess.Popen(
+            command, stdin=request, stdout=log, stderr=log, env=environment, pass_fds=(events,), start_new_session=True
+        )
+    )
+
+
+class _Group:
+    """A process, and all that it started and left behind: they end with it."""
+
+    def __init__(self, leader: subprocess.Popen[bytes]) -> None:
+        self._leader = leader
+
+    def poll(self) -> int | None:
+        return self._leader.poll()
+
+    def wait(self) -> int:
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PID, self._leader.pid, os.WEXITED | os.WNOWAIT)  # the number stays its own until it is reaped
+            self.kill()
+        return self._leader.wait()
+
+    def kill(self) -> None:
+        if self._leader.returncode is None:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._leader.pid, signal.SIGKILL)
+            with suppress(PermissionError):  # a box on a kernel that cannot scope signals
+                self._leader.kill()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +113,7 @@ class Child:
     Attributes:
         python: The interpreter that calls the function, of another toolchain perhaps.
         environment: Variables on top of this process's own; None takes one away.
+        box: Closed around it before anything is opened there; of this process's variables it sees those that runtimes read.
         seconds: It is ended after so long; None for no limit.
         log: Where its output is appended; when None, it is kept for as long as the child lives.
         start: What starts it; a queued job's starts a guard around it.
@@ -86,6 +122,7 @@ class Child:
 
     python: str = sys.executable
     environment: Mapping[str, str | None] = field(default_factory=dict)
+    box: Box | None = None
     seconds: float | None = None
     log: Path | None = None
     start: Start = start_process
@@ -94,23 +131,24 @@ class Child:
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Calls a module's function there. Arguments and answer cross as JSON, by the function's annotations.
 
-        An argument called `report` stays here and hears of the progress there; raising out of it ends the child.
+        An argument called `report` stays here and hears of the progress there; one called `fetch` answers what is asked
+        there. Raising an EngineRoomError out of `fetch` tells the child; raising anything else out of either ends the child.
 
         Raises:
             EngineRoomError: What the function raised.
             NoAnswer: It raised anything else, or its process ended; see `ask`.
         """
         arguments = inspect.signature(function).bind(*args, **kwargs).arguments
-        report = arguments.pop("report", silent)
+        report, fetch = arguments.pop("report", silent), arguments.pop("fetch", _refuse)
         command = [self.python, "-m", PROGRAM, f"{function.__module__}:{function.__qualname__}", *self.about]
-        told = self.ask(command, to_data(arguments), report)
+        told = self.ask(command, to_data(arguments), report, fetch)
         try:
             answer: T = from_data(get_type_hints(function)["return"], told)
         except ValidationError as error:
             raise NoAnswer(Ending(kind=EndingKind.EXITED, words="gave an answer that is none"), str(error)) from error
         return answer
 
-    def ask(self, command: Sequence[str], request: Any, report: Report = silent) -> Any:
+    def ask(self, command: Sequence[str], request: Any, report: Report = silent, fetch: Fetch = _refuse) -> Any:
         """Runs a command that speaks as `core.base.children` tells, and returns its answer.
 
         Raises:
@@ -120,7 +158,7 @@ class Child:
         request_end, write_end = os.pipe()
         read_end, events_end = os.pipe()
         with (
-            os.fdopen(write_end, "wb") as requests,
+            os.fdopen(write_end, "wb", buffering=0) as requests,
             os.fdopen(read_end, "rb") as events,
             self.log.open("a+b") if self.log else tempfile.TemporaryFile() as log,
         ):
@@ -134,7 +172,7 @@ class Child:
             finally:
                 os.close(request_end)
                 os.close(events_end)
-            told = self._hear(process, requests, json.dumps(request).encode(), events, report)
+            told = self._hear(process, requests.fileno(), request, events, log, report, fetch)
             if "answer" in told:
                 return told["answer"]
             if "error" in told:
@@ -143,44 +181,69 @@ class Child:
 
     def _environment(self, events: int) -> dict[str, str]:
         """Everything that the child sees; unbuffered, so that its last words stand last."""
-        whole = {**os.environ, "PYTHONUNBUFFERED": "1", **self.environment, EVENTS_VARIABLE: str(events)}
+        own = allowed(os.environ) if self.box else os.environ
+        box = {BOX_VARIABLE: json.dumps(to_data(self.box))} if self.box else {}
+        whole = {**own, "PYTHONUNBUFFERED": "1", **self.environment, **box, EVENTS_VARIABLE: str(events)}
         return {name: value for name, value in whole.items() if value is not None}
 
-    def _hear(self, process: Process, requests: IO[bytes], request: bytes, events: IO[bytes], report: Report) -> dict[str, Any]:
+    @property
+    def _limits(self) -> Limits:
+        home = self.box.home if self.box else None
+        return Limits(seconds=self.seconds, folder=home, folder_bytes=self.box.home_bytes if self.box else None)
+
+    def _hear(
+        self,
+        process: Process,
+        requests: int,
+        request: Any,
+        events: IO[bytes],
+        log: IO[bytes],
+        report: Report,
+        fetch: Fetch,
+    ) -> dict[str, Any]:
         """The last event of each kind, one of them an answer, an error or an ending. The process is gone afterwards."""
         told: dict[str, Any] = {}
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            process.kill()
-
-        timer = threading.Timer(self.seconds or 0.0, end)
-        timer.daemon = True
         try:
-            if self.seconds is not None:
-                timer.start()
-            with suppress(BrokenPipeError), requests:  # it ended before it read all
-                requests.write(request)
-            for kind, value in read_events(events):
+            with Watch(self._limits, log, process.kill) as watch:
+                _write_line(requests, request)
                 try:
-                    told[kind] = from_data(_KINDS.get(kind, object), value)
-                except ValidationError:
-                    continue
-                if kind == "progress":
-                    report(told[kind])
-                if kind in ("answer", "error"):
-                    break  # a process that it left behind may hold the events open
-            code = process.wait()
+                    for kind, value in read_events(events):
+                        try:
+                            told[kind] = from_data(_KINDS.get(kind, object), value)
+                        except ValidationError:
+                            continue
+                        if kind == "progress":
+                            report(told[kind])
+                        elif kind == "fetch":
+                            _write_line(requests, _answered(fetch, value))
+                        elif kind in ("answer", "error"):
+                            break  # a process that it left behind may hold the events open
+                except OverflowError:
+                    process.kill()
+                    told["ending"] = Ending.beyond("in one answer", MOST_BYTES)
+                code = process.wait()
         finally:
-            timer.cancel()
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        if self.seconds is not None and late.is_set():
-            told.setdefault("ending", Ending.at_time_limit(self.seconds))
+        if watch.ending:
+            told.setdefault("ending", watch.ending)
         told.setdefault("ending", _ending(code))
         return told
+
+
+def _answered(fetch: Fetch, question: Any) -> dict[str, Any]:
+    try:
+        return {"answer": fetch(question)}
+    except EngineRoomError as error:
+        return {"error": to_data(Failure.of(error))}
+
+
+def _write_line(pipe: int, value: Any) -> None:
+    left = memoryview(json.dumps(value).encode() + b"\n")
+    with suppress(BrokenPipeError):  # it ended before it read all
+        while left:
+            left = left[os.write(pipe, left) :]
 
 
 _KINDS: dict[str, Any] = {"progress": Progress, "error": Failure, "ending": Ending}

@@ -1,6 +1,8 @@
 """What a child process tells: lines of JSON on the file descriptor that ENGINEROOM_EVENTS names.
 
     {"progress": {"message", "fraction"}}                  many times
+    {"fetch": ...}                                         a question; {"answer": ...} or {"error": a Failure} comes back as a
+                                                           line on its standard input
     {"answer": ...} or {"error": a Failure}                once, at the end
     {"ending": {"kind", "words"}}                          from a guard around it, when it has ended
 
@@ -13,12 +15,14 @@ import ctypes
 import json
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import IO, Any
 
 EVENTS_VARIABLE = "ENGINEROOM_EVENTS"
+BOX_VARIABLE = "ENGINEROOM_BOX"  # a Box, as JSON: the child closes it around itself
+MOST_BYTES = 512 * 1024 * 1024  # of one event: graphs of 100,000 nodes take a tenth of it
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _EXPLAINED = {"SIGSEGV": "a fault in native code", "SIGABRT": "native code gave up", "SIGILL": "an instruction this CPU lacks"}
 
@@ -30,6 +34,7 @@ class EndingKind(str, Enum):
     TIME = "time"
     MEMORY = "memory"
     LEASE = "lease"
+    OUTPUT = "output"
     ORPHANED = "orphaned"
 
 
@@ -53,6 +58,16 @@ class Ending:
         return cls(kind=EndingKind.SIGNALLED, words=f"was ended by {name}{why}")
 
     @classmethod
+    def beyond(cls, what: str, most_bytes: int) -> Ending:
+        """Of a process that wrote too much: `what` is "to its log", or "in files"."""
+        words = f"was ended when it had written more than {most_bytes / 1e6:,.0f} MB {what}, its limit"
+        return cls(kind=EndingKind.OUTPUT, words=words)
+
+    @classmethod
+    def beyond_files(cls, most: int) -> Ending:
+        return cls(kind=EndingKind.OUTPUT, words=f"was ended when it had made more than {most:,} files, its limit")
+
+    @classmethod
     def at_time_limit(cls, seconds: float) -> Ending:
         return cls(kind=EndingKind.TIME, words=f"was ended after {seconds:g} s, its time limit")
 
@@ -61,12 +76,18 @@ def event_line(kind: str, value: Any) -> bytes:
     return json.dumps({kind: value}).encode() + b"\n"
 
 
-def read_events(lines: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
-    """The kind and the value of each event; a line that a dying process left torn is none."""
-    for line in lines:
+def read_events(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
+    """The kind and the value of each event; a line that a dying process left torn is none.
+
+    Raises:
+        OverflowError: One has no end.
+    """
+    while line := stream.readline(MOST_BYTES):
+        if len(line) == MOST_BYTES:
+            raise OverflowError
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(event, dict):
             yield from event.items()
