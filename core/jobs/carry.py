@@ -24,7 +24,7 @@ from core.stages.elsewhere import run_engine
 from core.stages.pipeline import Plan, run_build
 from core.stages.toolchains import Toolchain
 from core.storage.builds import Build, Place, Run, StageName, State, artifact_of
-from core.storage.store import STORE_VARIABLE, Kind, Store
+from core.storage.store import Kind, Store
 from core.storage.workspace import Workspace
 
 TICK_SECONDS = 0.2
@@ -122,7 +122,8 @@ def _stages_on(bench: Bench, ticket: Ticket, voice: Voice) -> Iterator[Superviso
             limits=bench.limits,
             lease=bench.lease,
             device_lock=lock,
-            environment={**bench.device.environment, **({STORE_VARIABLE: store.address} if store else {})},
+            environment=bench.device.environment,
+            store=store,
             device=bench.device.type,
             build=bench.workspace.build_folder(ticket.key),
         )

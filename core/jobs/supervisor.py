@@ -21,6 +21,7 @@ from core.stages.child import Interrupted, run_stage
 from core.stages.stage import Needs
 from core.stages.toolchains import Toolchain, python_path, toolchain_for
 from core.storage.builds import StageName
+from core.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +113,10 @@ class Supervisor:
     """Runs the stages of one job; `run` is a `core.stages.pipeline.StageRunner`.
 
     Attributes:
-        device_lock: File descriptor that holds the device; every process of the build inherits it.
+        device_lock: File descriptor that holds the device; the guard inherits it, and outlives every process of the build.
         device: The device's type.
         build: The build's own folder, where the stages work in another.
+        store: Where other hosts share what they made.
     """
 
     needs: Mapping[StageName, Needs]
@@ -126,6 +128,7 @@ class Supervisor:
     environment: dict[str, str]
     device: str = ""
     build: Path | None = None
+    store: Store | None = None
 
     def __post_init__(self) -> None:
         self._child: GuardedChild | None = None
@@ -153,6 +156,7 @@ class Supervisor:
                 python=chain.python,
                 environment=environment,
                 start=self._start,
+                store=self.store,
             )
         finally:
             if self._child:

@@ -10,10 +10,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from core.backends.base import OptionValue, backend_named
-from core.base.availability import installed_versions
+from core.base.availability import availability_of, installed_versions
 from core.base.children.call import Child, NoAnswer
 from core.base.children.nodes import last_node
 from core.base.errors import EngineRoomError, Failure, StageCrashed, StoreFailed
+from core.base.files import WORKSPACE_VARIABLE
 from core.base.progress import Progress, Report, silent
 from core.base.serialization import read_json, write_json
 from core.models.model import Format, Model
@@ -24,7 +25,8 @@ from core.request.paths import BuildPath, conversion_between
 from core.stages.all_stages import all_stages
 from core.stages.build import backend_version
 from core.stages.child import QUIET, run_stage
-from core.stages.stage import Prepared, Task, as_stored, preparations_in, recipe_key
+from core.stages.desk import desk_for
+from core.stages.stage import Prepared, Recipe, Task, as_stored, preparations_in
 from core.storage.builds import REQUEST_FILE, StageName, result_file
 from core.storage.workspace import Workspace
 
@@ -109,31 +111,38 @@ class _Asking:
         )
 
     def key(self, path: BuildPath) -> str:
-        """Of all that decides the answer; the model's own bytes are in its digest, so that it need not be opened."""
+        return self.recipe(path).key
+
+    def recipe(self, path: BuildPath) -> Recipe:
+        """All that decides the answer; the model's own bytes are in its digest, so that it need not be opened."""
         request = self._request(path)
         packages = [name for step in pairwise(path.formats) for name in conversion_between(*step).packages]
-        recipe = {
-            "step": "preflight",
-            "model": request.model,
-            "path": request.path,
-            "signature": request.signature,
-            "options": request.options,
-        }
-        return recipe_key(recipe, {**backend_version(path.backend), **installed_versions(*packages, "onnx", "onnxslim")})
+        step = {"step": "preflight", "path": request.path, "signature": request.signature, "options": request.options}
+        versions = {**backend_version(path.backend), **installed_versions(*packages, "onnx", "onnxslim")}
+        return Recipe.of(request.model, step, versions)
 
     def _asked(self, path: BuildPath, report: Report) -> Answer:
         request = self._request(path)
         made = self._preparations(path, report)
         graph = made.get(StageName.CONVERT) or as_stored(self.model, request.signature)
         asked = made.get(StageName.SIMPLIFY, graph) if backend_named(path.backend).simplifies else graph
-        question = Question(key=self.key(path), request=request, graph=graph, asked=asked)
+        recipe = self.recipe(path)
+        question = Question(key=recipe.key, request=request, graph=graph, asked=asked)
         title = backend_named(path.backend).title
         if outlived := self.workspace.artifact(question.key):  # its conversion was deleted
             shutil.rmtree(outlived, ignore_errors=True)
-        try:
-            Child(environment=QUIET, seconds=SECONDS).call(ask, self.workspace.root, question, report)
-        except NoAnswer as end:
-            raise _crashed(title, end) from None
+        artifacts = {self.workspace.artifacts / prepared.artifact for prepared in (graph, asked) if prepared.artifact}
+        inputs = [path.absolute() for path in (self.workspace.model_folder(self.model.digest), *artifacts)]
+        with desk_for(self.workspace, self.model.digest, inputs) as desk:
+            desk.made[recipe.key] = recipe
+            environment = {**QUIET, WORKSPACE_VARIABLE: str(desk.workspace.root)}
+            gpu = "cuda" in availability_of(backend_named(path.backend)).builds_on
+            child = Child(environment=environment, box=desk.box(gpu=gpu), seconds=SECONDS)
+            try:
+                child.call(ask, desk.workspace.root, question, report)
+            except NoAnswer as end:
+                raise _crashed(title, end) from None
+            desk.take_artifacts()
         folder = self.workspace.artifact(question.key)
         if folder is None:
             raise StoreFailed(f"The answer of {title} was deleted.", hint="Ask again.")

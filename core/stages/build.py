@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from core.backends.base import Engine, backend_named
 from core.base.availability import installed_versions
@@ -13,7 +12,7 @@ from core.base.errors import NotFound
 from core.base.serialization import read_json, write_json
 from core.benchmark.machine import gpu_name
 from core.benchmark.memory import peak_bytes
-from core.stages.stage import Stage, StageContext, needs_backend
+from core.stages.stage import Recipe, Stage, StageContext, needs_backend
 from core.storage.builds import StageName, result_file
 
 ENGINE_FILE = "engine.json"
@@ -51,24 +50,24 @@ def run(context: StageContext) -> Built:
         )
         write_json(folder / ENGINE_FILE, built)
 
-    artifact = context.make_artifact(recipe(context), backend_version(context.request.backend), make)
+    artifact = context.make_artifact(recipe(context), make)
     built = read_json(Built, artifact.folder / ENGINE_FILE)
     return replace(built, engine=replace(built.engine, folder=artifact.folder), reused=artifact.reused)
 
 
-def recipe(context: StageContext) -> dict[str, Any]:
+def recipe(context: StageContext) -> Recipe:
     """All that decides what the engine is; builds alike share one."""
-    prepared, calibration = context.prepared, own_calibration(context)
-    return {
+    prepared, calibration, backend = context.prepared, own_calibration(context), context.request.backend
+    step = {
         "step": "build",
-        "backend": context.request.backend,
-        "from": prepared.artifact or context.model.digest,
+        "backend": backend,
         "signature": prepared.signature,
         "config": context.request.config,
         **({"calibration": calibration} if calibration else {}),
         # An engine for a GPU runs on that type alone.
         **({"gpu": gpu_name()} if context.request.device == "cuda" else {}),
     }
+    return Recipe.of(prepared.artifact or context.model.digest, step, backend_version(backend))
 
 
 def backend_version(name: str) -> dict[str, str | None]:

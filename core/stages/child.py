@@ -8,16 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from core.base.children.call import Child, NoAnswer, Start, start_process
+from core.base.box.walls import standing
+from core.base.children.call import Child, Fetch, NoAnswer, Start, start_process
 from core.base.children.events import EndingKind
 from core.base.errors import Cancelled, EngineRoomError, StageCrashed
+from core.base.files import WORKSPACE_VARIABLE
 from core.base.progress import Report
 from core.base.serialization import read_json, write_json
 from core.request.build_request import BuildRequest
 from core.stages.all_stages import stage_named
+from core.stages.desk import desk_for, inputs_of
 from core.stages.stage import StageContext
-from core.storage.builds import REQUEST_FILE, StageName, result_file
-from core.storage.store import store_named
+from core.storage.builds import REQUEST_FILE, WALLS_FILE, StageName, result_file
+from core.storage.store import Store, store_named
 from core.storage.workspace import Workspace
 
 LOG_FILE = "log.txt"
@@ -38,6 +41,7 @@ def run_stage(
     python: str = sys.executable,
     environment: Mapping[str, str] = MappingProxyType({}),
     start: Start = start_process,
+    store: Store | None = None,
 ) -> None:
     """Runs a stage to its end; its result is then in `folder`, its output in the build's log.
 
@@ -46,33 +50,44 @@ def run_stage(
         build: The build's own folder, where `folder` is not.
         python: The interpreter, of another toolchain perhaps.
         environment: Variables on top of this process's own.
+        store: Where other hosts share what they made; None for what ENGINEROOM_STORE names.
 
     Raises:
-        EngineRoomError: What the stage itself reported.
+        EngineRoomError: What the stage itself reported; or it may not be run here, or left what is not kept.
         Cancelled: The guard was told so.
         StageCrashed: Its process ended without a word.
         Interrupted: The guard ended it because this process was cut off.
     """
-    child = Child(
-        python=python,
-        environment={**QUIET, **environment},
-        log=(build or folder) / LOG_FILE,
-        start=start,
-        about=(stage.value, str(build or folder)),  # a build that runs is known by it, see housekeeping
-    )
-    try:
-        child.call(carry_out, stage, folder, report, device)
-    except NoAnswer as end:
-        told = f"Stage {stage.value} {end.ending.words}."
-        if end.ending.kind is EndingKind.CANCELLED:
-            raise Cancelled(told) from None
-        if end.ending.kind in (EndingKind.LEASE, EndingKind.ORPHANED):
-            raise Interrupted(told) from None
-        raise StageCrashed(told, hint="The log's end may tell why.", detail=end.log) from None
+    workspace = Workspace(folder.parent.parent)
+    request = read_json(BuildRequest, folder / REQUEST_FILE)
+    walls = standing()
+    inputs = inputs_of(workspace, request, folder)
+    with desk_for(workspace, request.model, inputs, store or store_named()) as desk:
+        write_json((build or folder) / WALLS_FILE, walls)
+        child = Child(
+            python=python,
+            environment={**QUIET, **environment, WORKSPACE_VARIABLE: str(desk.workspace.root)},
+            box=desk.box(gpu=(device or request.device) == "cuda"),
+            log=(build or folder) / LOG_FILE,
+            start=start,
+            about=(stage.value, str(build or folder)),  # a build that runs is known by it, see housekeeping
+        )
+        try:
+            child.call(carry_out, stage, desk.lay_out(folder), report, desk.fetch, device)
+        except NoAnswer as end:
+            told = f"Stage {stage.value} {end.ending.words}."
+            if end.ending.kind is EndingKind.CANCELLED:
+                raise Cancelled(told) from None
+            if end.ending.kind in (EndingKind.LEASE, EndingKind.ORPHANED):
+                raise Interrupted(told) from None
+            raise StageCrashed(told, hint="The log's end may tell why.", detail=end.log) from None
+        finally:  # what it left before it crashed, too
+            desk.take_artifacts()
+            desk.take_result(stage, folder)
 
 
-def carry_out(stage: StageName, folder: Path, report: Report, device: str) -> None:
-    """Carries a stage out in this process, and leaves its result in the build's folder.
+def carry_out(stage: StageName, folder: Path, report: Report, fetch: Fetch, device: str) -> None:
+    """Carries a stage out in this process, and leaves its result in the folder.
 
     Raises:
         EngineRoomError: Whatever went wrong.
@@ -87,7 +102,7 @@ def carry_out(stage: StageName, folder: Path, report: Report, device: str) -> No
             model=workspace.model(request.model),
             report=report,
             device=device,
-            store=store_named(),
+            fetch=fetch,
         )
         result = stage_named(stage).run(context)
         write_json(result_file(folder, stage), result)

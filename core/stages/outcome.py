@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from core.base.box.walls import Walls
 from core.base.errors import NotFound
 from core.base.serialization import read_json
 from core.benchmark.measurement import Measurement
@@ -16,7 +17,7 @@ from core.stages.inspect import STAGE as INSPECT
 from core.stages.measure import STAGE as MEASURE
 from core.stages.parity import STAGE as PARITY
 from core.stages.stage import Prepared, preparations_in, result_of
-from core.storage.builds import BUILD_FILE, Build, StageName
+from core.storage.builds import BUILD_FILE, WALLS_FILE, Build, StageName
 from core.storage.workspace import Workspace
 
 
@@ -27,6 +28,7 @@ class Outcome:
     Attributes:
         prepared: The model as the latest preparing stage left it.
         preparations: The same of every preparing stage, in order.
+        walls: What stood around the model while its stages ran.
     """
 
     build: Build
@@ -37,6 +39,7 @@ class Outcome:
     graph: EngineGraph | None = None
     parity: Parity | None = None
     measurement: Measurement | None = None
+    walls: Walls | None = None
 
     @property
     def versions(self) -> dict[str, str]:
@@ -71,14 +74,18 @@ def load_outcome(workspace: Workspace, key: str) -> Outcome:
     build, folder = read_json(Build, found[0]), found[0].parent
 
     preparations = preparations_in(folder)
+    built, walls = result_of(folder, BUILD), folder / WALLS_FILE
+    if built:  # the workspace may have moved, and the stage knew it by another name
+        built = replace(built, engine=replace(built.engine, folder=workspace.artifacts / built.artifact))
     return Outcome(
         build=build,
         model=workspace.model(build.request.model),
         prepared=next(reversed(preparations.values()), None),
         preparations=preparations,
-        built=result_of(folder, BUILD),
+        built=built,
         graph=result_of(folder, INSPECT),
         # While nothing has run this engine, what lies there is of one that was made before.
         parity=None if build.not_run else result_of(folder, PARITY),
         measurement=None if build.not_run else result_of(folder, MEASURE),
+        walls=read_json(Walls, walls) if walls.exists() else None,
     )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.base.serialization import read_json, write_json
-from core.stages.stage import Prepared, StageContext
+from core.stages.stage import Prepared, Recipe, StageContext
 
 RECORD = "prepared.json"
 
@@ -33,6 +33,6 @@ def make_prepared(
         seconds = round(base.made_seconds + time.perf_counter() - start, 3)
         write_json(folder / RECORD, replace(result, artifact=key, made_seconds=seconds, notes=(*base.notes, *result.notes)))
 
-    origin = {"from": base.artifact or context.model.digest, "signature": base.signature}
-    artifact = context.make_artifact({**recipe, **origin}, versions, make_and_record)
+    whole = Recipe.of(base.artifact or context.model.digest, {**recipe, "signature": base.signature}, versions)
+    artifact = context.make_artifact(whole, make_and_record)
     return replace(read_json(Prepared, artifact.folder / RECORD), reused=artifact.reused)

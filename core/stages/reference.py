@@ -12,7 +12,7 @@ from core.models.model import Source
 from core.request.references import reference_for
 from core.stages.build import backend_version
 from core.stages.inputs import input_sets
-from core.stages.stage import Needs, Stage, StageContext
+from core.stages.stage import Needs, Recipe, Stage, StageContext
 from core.storage.builds import StageName
 
 
@@ -32,10 +32,9 @@ def run(context: StageContext) -> Reference:
     kind = reference_for(model.format)
     backend = backend_named(kind.backend)
     sets, origin = input_sets(context)
-    recipe = {
+    step = {
         "step": "reference",
         "backend": kind.backend,
-        "model": model.digest,
         "signature": model.signature(request.signature),
         "profile": request.profile,
         "inputs": request.inputs or request.seed,
@@ -57,7 +56,7 @@ def run(context: StageContext) -> Reference:
                 write_tensors(folder / f"inputs-{number}.zip", inputs)
                 write_tensors(folder / f"outputs-{number}.zip", session.run(inputs))
 
-    artifact = context.make_artifact(recipe, backend_version(kind.backend), make)
+    artifact = context.make_artifact(Recipe.of(model.digest, step, backend_version(kind.backend)), make)
     return Reference(artifact=artifact.key, sets=len(sets), inputs=origin, title=kind.title, reused=artifact.reused)
 
 

@@ -15,20 +15,20 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import core
 from core.backends.base import Backend, backend_named
+from core.base.children.call import Fetch
 from core.base.errors import NotFound
 from core.base.progress import Report
-from core.base.serialization import content_key, read_json
+from core.base.serialization import content_key, read_json, to_data
 from core.base.tensors import Signature
 from core.models.model import Format, Model, Source
 from core.precision.record import PrecisionRecord
 from core.request.build_request import BuildRequest
 from core.request.paths import BuildPath, path_named
 from core.storage.builds import StageName, result_file
-from core.storage.store import Kind, Store
 from core.storage.workspace import Workspace
 
 T = TypeVar("T")
@@ -114,6 +114,31 @@ def needs_backend(task: Task) -> Needs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """All that decides what a step makes.
+
+    Attributes:
+        origin: What it starts from: an artifact's key, or the model's digest.
+        step: The step and its options, as JSON knows them.
+        versions: Of the packages that make it, ours among them: a new version of any makes it anew.
+    """
+
+    origin: str
+    step: dict[str, Any]
+    versions: dict[str, str | None]
+
+    @classmethod
+    def of(cls, origin: str, step: Mapping[str, object], versions: Mapping[str, str | None]) -> Recipe:
+        """With our own version added."""
+        return cls(origin=origin, step=to_data(step), versions={"engine-room": core.__version__, **versions})
+
+    @property
+    def key(self) -> str:
+        """Of what it makes."""
+        return content_key({**self.step, "from": self.origin, "versions": self.versions})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """What a step made, here or on another host, now or before.
 
@@ -133,7 +158,7 @@ class StageContext:
     Attributes:
         folder: The build's own folder, or what a run elsewhere has in its place.
         device: Type of the device that the stage is on; "" for the one that the request names.
-        store: Where other hosts share what they made; None without one.
+        fetch: Asked with each recipe that is about to be made: where it lies when it was made before, else None.
     """
 
     workspace: Workspace
@@ -142,21 +167,15 @@ class StageContext:
     model: Model
     report: Report
     device: str = ""
-    store: Store | None = None
+    fetch: Fetch = lambda recipe: None
 
-    def make_artifact(
-        self, recipe: Mapping[str, object], versions: Mapping[str, str | None], make: Callable[[Path, str], None]
-    ) -> Artifact:
+    def make_artifact(self, recipe: Recipe, make: Callable[[Path, str], None]) -> Artifact:
         """What the recipe makes: as it is here, as another host left it in the store, or made by `make(folder, key)`.
-
-        Args:
-            recipe: What decides the outcome: the step, what it starts from, its options.
-            versions: Of the packages that make it; ours is added here. A new version of any makes it anew.
 
         Raises:
             StoreFailed: The workspace is full or not writable, or the store failed.
         """
-        key = recipe_key(recipe, versions)
+        key = recipe.key
         made = False
 
         def make_here(folder: Path) -> None:
@@ -164,8 +183,9 @@ class StageContext:
             made = True
             make(folder, key)
 
-        if self.store and not self.workspace.artifact(key):
-            self.store.pull(self.workspace, Kind.ARTIFACT, key)
+        if not self.workspace.artifact(key) and (found := self.fetch(to_data(recipe))):
+            self.workspace.artifacts.mkdir(parents=True, exist_ok=True)
+            (self.workspace.artifacts / key).symlink_to(found)
         folder = self.workspace.make_artifact(key, make_here)
         return Artifact(key=key, folder=folder, reused=not made)
 
@@ -240,8 +260,3 @@ def preparations_in(folder: Path) -> dict[StageName, Prepared]:
     """What each preparing stage left in a build's folder, in order."""
     files = {name: result_file(folder, name) for name in PREPARING_STAGES}
     return {name: read_json(Prepared, file) for name, file in files.items() if file.exists()}
-
-
-def recipe_key(recipe: Mapping[str, object], versions: Mapping[str, str | None]) -> str:
-    """The key of what a recipe makes with tools of these versions and our own."""
-    return content_key({**recipe, "versions": {"engine-room": core.__version__, **versions}})

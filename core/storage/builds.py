@@ -16,6 +16,7 @@ from core.storage.workspace import Workspace
 
 BUILD_FILE = "record.json"
 REQUEST_FILE = "request.json"
+WALLS_FILE = "walls.json"  # what stood around the model when its last stage ran
 
 
 class StageName(str, Enum):

@@ -14,7 +14,8 @@ from core.base.errors import InvalidRequest, NotFound, StoreFailed
 from core.base.progress import silent
 from core.models.model import Format, Model
 from core.request.build_request import BuildRequest
-from core.stages.stage import StageContext, recipe_key
+from core.stages.desk import desk_for
+from core.stages.stage import Recipe, StageContext
 from core.storage.store import Kind, Store, store_named
 from core.storage.workspace import Workspace
 
@@ -148,17 +149,19 @@ def test_a_manifest_cannot_reach_out_of_its_folder(here: Workspace, there: Works
 
 
 def test_a_stage_finds_what_another_host_made(store: Store, here: Workspace, there: Workspace, tmp_path: Path) -> None:
-    recipe = {"step": "convert"}
-    key = recipe_key(recipe, {"tool": "1"})
+    recipe = Recipe.of(MODEL.digest, {"step": "convert"}, {"tool": "1"})
+    key = recipe.key
     put(here, Kind.ARTIFACT, key, {"model.onnx": b"onnx"})
     store.push(here, Kind.ARTIFACT, key)
 
     def make(folder: Path, key: str) -> None:
         raise AssertionError("made again")
 
-    context = StageContext(workspace=there, folder=tmp_path, request=REQUEST, model=MODEL, report=silent, store=store)
-    found = context.make_artifact(recipe, {"tool": "1"}, make)
-    assert (contents(found.folder), found.reused) == ({"model.onnx": b"onnx"}, True)
+    with desk_for(there, MODEL.digest, [], store) as desk:
+        own = desk.workspace
+        context = StageContext(workspace=own, folder=tmp_path, request=REQUEST, model=MODEL, report=silent, fetch=desk.fetch)
+        found = context.make_artifact(recipe, make)
+        assert (contents(found.folder), found.reused) == ({"model.onnx": b"onnx"}, True)
 
 
 def test_what_is_not_there_or_no_store_is_told(here: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
