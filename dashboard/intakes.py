@@ -6,10 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.base.children.call import Child, NoAnswer
-from core.base.errors import InvalidRequest, NotFound, StageCrashed
+from core.base.errors import InvalidRequest, NotFound
 from core.base.progress import Report, silent
-from core.intake.add_model import add_model
+from core.intake import take_in as boxed
 from core.storage.workspace import default_workspace
 
 ALLOWED_FOLDER_VARIABLE = "ENGINEROOM_ALLOWED_FOLDER"
@@ -24,18 +23,17 @@ def take_in(
     owned: bool = False,
     report: Report = silent,
 ) -> str:
-    """Stores the model at a path and returns its digest; arguments are those of `core.intake.add_model.add_model`.
-
-    Raises:
-        EngineRoomError: As `add_model` does.
-        StageCrashed: The child ended without an answer.
-    """
-    name, workspace = name or path.name, default_workspace()
-    try:
-        model = Child().call(add_model, path, workspace, name=name, inputs=inputs, outputs=outputs, owned=owned, report=report)
-    except NoAnswer as end:
-        hint = "It may need more memory than this machine has."
-        raise StageCrashed(f"Reading {name} ended without an answer.", hint=hint, detail=end.log) from end
+    """Stores the model at a path and returns its digest; arguments and errors are those of `core.intake.take_in`."""
+    model = boxed.take_in(
+        path,
+        default_workspace(),
+        name=name or path.name,
+        inputs=inputs,
+        outputs=outputs,
+        owned=owned,
+        within=allowed_folder(),
+        report=report,
+    )
     return model.digest
 
 

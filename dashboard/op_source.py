@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.base.box.box import Box
 from core.base.children.call import Child, NoAnswer
 from core.base.errors import EngineRoomError, StageCrashed
 from core.base.tensors import Signature
@@ -21,6 +23,7 @@ from core.storage.workspace import Workspace
 from dashboard.op_reader import read_ops
 
 KEPT = 8  # graphs held in memory
+SECONDS = 300.0
 TITLES = {
     StageName.CONVERT: "Converted to ONNX",
     StageName.SIMPLIFY: "Simplified",
@@ -71,7 +74,9 @@ def op_graph_of(form: ModelForm, signature: Signature) -> EngineGraph:
         StageCrashed: The child ended without an answer.
     """
     try:
-        return Child().call(read_ops, form.format, form.path, signature)
+        with tempfile.TemporaryDirectory(prefix="engineroom-ops-") as home:
+            box = Box(home=Path(home).absolute(), reads=(form.path.parent.absolute(), form.path.absolute()))
+            return Child(box=box, seconds=SECONDS).call(read_ops, form.format, form.path, signature)
     except NoAnswer as end:
         raise StageCrashed(
             f"Reading {form.path.name} ended without an answer.", hint="It may need more memory than there is.", detail=end.log

@@ -89,7 +89,13 @@ class Forked(subprocess.Popen[Any]):
             return
         given = {0: stdin, 1: stdout, 2: stderr}
         given = {target: target if number == -1 else number for target, number in given.items()} | {fd: fd for fd in pass_fds}
-        order = Order(words=tuple(args[2:]), folder=os.fspath(cwd or os.getcwd()), environment=environment, targets=tuple(given), session=session)
+        order = Order(
+            words=tuple(args[2:]),
+            folder=os.fspath(cwd or os.getcwd()),
+            environment=environment,
+            targets=tuple(given),
+            session=session,
+        )
         try:
             self.pid = self.server.start(order, tuple(given.values()))
             self._child_created = True
@@ -158,9 +164,7 @@ def serve(channel: socket.socket) -> tuple[Order, list[int]]:
                 for end in (channel.detach(), read_end, write_end):
                     os.close(end)
                 words, folder, environment, targets, session = json.loads(message)
-                order = Order(
-                    words=tuple(words), folder=folder, environment=environment, targets=tuple(targets), session=session
-                )
+                order = Order(words=tuple(words), folder=folder, environment=environment, targets=tuple(targets), session=session)
                 return order, descriptors
             os.write(write_end, str(fork).encode())
             os._exit(0)

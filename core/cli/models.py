@@ -11,7 +11,7 @@ from core.base.errors import NotFound
 from core.base.tensors import TensorSpec
 from core.base.units import count, digest, shape, size
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar
-from core.intake.add_model import add_model
+from core.intake.take_in import take_in
 from core.models.model import Model
 from core.request.paths import paths_for
 from core.storage.workspace import Workspace, default_workspace
@@ -43,7 +43,7 @@ def stored_model(
     path = _sample(given.removeprefix(SAMPLE_PREFIX)) if given.startswith(SAMPLE_PREFIX) else Path(given)
     if path.exists():
         with progress_bar(f"Reading {path.name}") as report:
-            return add_model(path, workspace, inputs=input_names or (), outputs=output_names or (), report=report)
+            return take_in(path, workspace, inputs=input_names or (), outputs=output_names or (), report=report)
     try:
         return workspace.model(given)
     except NotFound:

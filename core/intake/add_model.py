@@ -1,11 +1,15 @@
-"""Takes a model in: finds it in what was given, stores it under its digest, and tells what it is."""
+"""Takes a model in: finds it in what was given, stores it under its digest, and tells what it is.
+
+`add_model` does all of it in this process; `core.intake.take_in` has the finding and the reading done in a box.
+"""
 
 from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.base.errors import BrokenModel, EngineRoomError, InvalidRequest
@@ -55,24 +59,79 @@ def add_model(
         Unavailable: Reading this format needs a package that is not installed.
         StoreFailed: The workspace is full or not writable.
     """
-    with workspace.partial_folder("model-") as partial, _damage_told(path):
-        located = _located(path, partial / "unpacked", report)
-        also = _choice(located, inputs, outputs)
-        stored = partial / "stored"
-        content = stored / "content"
+    with workspace.partial_folder("model-") as partial:
+        shelf = Shelf(workspace, partial / "stored", report)
+        unpacked = partial / "unpacked"
+
+        def keep(files: dict[str, Path], also: Sequence[str]) -> Kept:
+            return shelf.keep(files, also, owned=owned or unpacked.is_dir())
+
+        return shelf.settle(read_model(path, unpacked, keep, name=name, inputs=inputs, outputs=outputs, report=report))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A model's files, stored: where they can be read now, and the model when it was known already."""
+
+    digest: str
+    content: Path
+    known: Model | None
+
+
+class Shelf:
+    """Where a model's files are put while it is taken in.
+
+    Args:
+        folder: On the disk of the workspace; not there yet.
+    """
+
+    def __init__(self, workspace: Workspace, folder: Path, report: Report) -> None:
+        self._workspace, self._folder, self._report = workspace, folder, report
+        self._digest = ""
+
+    def keep(self, files: Mapping[str, Path], also: Sequence[str], *, owned: bool) -> Kept:
+        """Stores files by their relative names; see `core.storage.digest.digest_of`."""
+        content = self._folder / "content"
         content.mkdir(parents=True)
+        self._digest = digest_of(files, store_in=content, owned=owned, also=also, report=self._report)
+        known = self._workspace.model_folder(self._digest) / "model.json"
+        model = read_json(Model, known) if known.is_file() else None
+        return Kept(digest=self._digest, content=content, known=model)
+
+    def settle(self, model: Model) -> Model:
+        """Puts the model beside its files, and both where they stay; one that is there already is left as it is."""
+        final = self._workspace.model_folder(self._digest)
+        if not (final / "model.json").is_file():
+            write_json(self._folder / "model.json", replace(model, digest=self._digest))
+            self._workspace.settle(self._folder, final)
+        return read_json(Model, final / "model.json")
+
+
+def read_model(
+    path: Path,
+    unpacked: Path,
+    keep: Callable[[dict[str, Path], Sequence[str]], Kept],
+    *,
+    name: str | None,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    report: Report,
+) -> Model:
+    """Finds the model, has its files kept, and reads it; arguments and errors are those of `add_model`.
+
+    Args:
+        unpacked: Where an archive's files go; not there yet.
+        keep: Stores the files, by their relative names, and further lines for the digest.
+    """
+    with _damage_told(path):
+        located = _located(path, unpacked, report)
         size_bytes = located.size_bytes
-        digest = digest_of(
-            located.files, store_in=content, owned=owned or (partial / "unpacked").is_dir(), also=also, report=report
-        )
-        known = workspace.model_folder(digest) / "model.json"
-        if known.is_file():
-            return read_json(Model, known)
+        kept = keep(located.files, _choice(located, inputs, outputs))
+        if kept.known:
+            return kept.known
         report(Progress(message=f"Reading the {located.format.value} model"))
-        reading = _read(located.format, content / located.entry, inputs, outputs)
-        model = _model(located, reading, digest=digest, size_bytes=size_bytes, name=name or _name(path))
-        write_json(stored / "model.json", model)
-        return read_json(Model, workspace.settle(stored, workspace.model_folder(digest)) / "model.json")
+        reading = _read(located.format, kept.content / located.entry, inputs, outputs)
+        return _model(located, reading, digest=kept.digest, size_bytes=size_bytes, name=name or _name(path))
 
 
 @contextmanager

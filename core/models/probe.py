@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from core.base.box.box import Box
+from core.base.box.limits import disk_bytes, memory_bytes
 from core.base.children.call import Child, NoAnswer
 from core.base.children.events import EndingKind
 from core.base.errors import Unavailable
@@ -31,7 +33,7 @@ def probe_keras(path: Path) -> tuple[list[RawTensor], list[RawTensor]]:
     Raises:
         Unavailable: Keras is not here, or could not load it; the message says why.
     """
-    return _probe(path.name, keras_tensors, path)
+    return _probe(path, keras_tensors, path)
 
 
 def probe_graphdef(path: Path, tensors: Sequence[str]) -> list[RawTensor]:
@@ -40,15 +42,23 @@ def probe_graphdef(path: Path, tensors: Sequence[str]) -> list[RawTensor]:
     Raises:
         Unavailable: TensorFlow is not here, or could not import it; the message says why.
     """
-    return _probe(path.name, graphdef_tensors, path, tensors)
+    return _probe(path, graphdef_tensors, path, tensors)
 
 
-def _probe(name: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def _probe(path: Path, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
-        return Child(environment=_QUIET, seconds=_TIMEOUT_SECONDS).call(function, *args, **kwargs)
+        with tempfile.TemporaryDirectory(prefix="engineroom-probe-") as home:
+            box = Box(
+                home=Path(home).absolute(),
+                reads=(path.absolute(),),
+                memory_bytes=memory_bytes() // 2,
+                home_bytes=disk_bytes(Path(home)),
+                file_bytes=disk_bytes(Path(home)),
+            )
+            return Child(environment=_QUIET, box=box, seconds=_TIMEOUT_SECONDS).call(function, *args, **kwargs)
     except NoAnswer as end:
         if end.ending.kind is EndingKind.TIME:
-            raise Unavailable(f"Loading {name} took more than {_TIMEOUT_SECONDS // 60} minutes.") from end
+            raise Unavailable(f"Loading {path.name} took more than {_TIMEOUT_SECONDS // 60} minutes.") from end
         reason = textwrap.shorten(end.last_line, 300, placeholder=" ...")
         raise Unavailable(f"It could not be loaded here: {reason}", detail=end.log) from end
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from core.base.box.box import Box
+from core.base.box.plain import check_plain
 from core.base.children.call import Child, NoAnswer
 from core.base.errors import NotFound, StageCrashed
 from core.graph.tflite_source import operators_of, subgraph_of
@@ -15,6 +20,8 @@ from core.onnxio.extract import extract
 from core.preflight.answer import Answer
 from core.stages.stage import Prepared
 from core.storage.workspace import Workspace
+
+MOST_BYTES = 2_000_000_000  # a protobuf's own limit
 
 
 def write_subgraph(workspace: Workspace, model: Model, answer: Answer, names: Sequence[str], path: Path) -> None:
@@ -27,8 +34,14 @@ def write_subgraph(workspace: Workspace, model: Model, answer: Answer, names: Se
     """
     asked, graph = answer.asked, answer.graph
     for prepared in [asked] if asked == graph else [asked, graph]:  # nodes that went when it was simplified are in the other
+        source = path_of(workspace, model, prepared).absolute()
         try:
-            Child().call(write_nodes, path_of(workspace, model, prepared), prepared, list(names), path)
+            with tempfile.TemporaryDirectory(prefix="engineroom-nodes-") as home:
+                box = Box(home=Path(home).absolute(), reads=(source.parent,))
+                made = box.home / "nodes"
+                Child(box=box).call(write_nodes, source, prepared, list(names), made)
+                check_plain(made, os.lstat(made), MOST_BYTES)
+                shutil.copyfile(made, path)
         except NotFound:
             if prepared == graph:
                 raise

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.base.box.box import GIGABYTE, Box
+from core.base.box.box import Box
+from core.base.box.limits import disk_bytes, memory_bytes
+from core.base.box.plain import check_plain, is_own_folder, make_plain
 from core.base.errors import InvalidRequest, StoreFailed
 from core.base.serialization import from_data, read_json, write_json
 from core.request.build_request import BuildRequest
@@ -31,9 +32,6 @@ from core.storage.store import Kind, Store, artifacts_of
 from core.storage.workspace import Workspace
 
 RECIPE = "recipe.json"  # in an artifact: what made it
-DISK_VARIABLE = "ENGINEROOM_STAGE_DISK_GB"
-DISK_GB = 50.0
-LEFT_FREE_BYTES = GIGABYTE  # the worker writes its log and its records yet
 RESULT_BYTES = 256_000_000
 CACHES = "caches"
 
@@ -77,12 +75,11 @@ class Desk:
             InvalidRequest: See `disk_bytes`.
         """
         most = disk_bytes(self.folder)
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return Box(
             home=self.home,
             reads=(*self.reads, self.given),
             gpu=gpu,
-            memory_bytes=None if gpu else memory,  # drivers map what they do not use
+            memory_bytes=None if gpu else memory_bytes(),  # drivers map what they do not use
             file_bytes=most,
             home_bytes=most,
         )
@@ -132,12 +129,12 @@ class Desk:
         """
         for key, recipe in self.made.items():
             artifact = self.workspace.artifacts / key
-            if _is_own_folder(artifact, self.home):
+            if is_own_folder(artifact, self.home):
                 make_plain(artifact)
                 write_json(artifact / RECIPE, recipe)
                 self.real.settle(artifact, self.real.artifacts / key)
         caches = self.workspace.root / CACHES
-        if _is_own_folder(caches, self.home):
+        if is_own_folder(caches, self.home):
             make_plain(caches)
             for file in (path for path in caches.rglob("*") if path.is_file()):
                 target = self.real.root / CACHES / file.relative_to(caches)
@@ -151,8 +148,8 @@ class Desk:
             StoreFailed: It is not a plain file, or too large.
         """
         result = result_file(self.workspace.builds / folder.name, stage)
-        if _is_own_folder(result.parent, self.home) and os.path.lexists(result):
-            _check_plain(result, os.lstat(result), RESULT_BYTES)
+        if is_own_folder(result.parent, self.home) and os.path.lexists(result):
+            check_plain(result, os.lstat(result), RESULT_BYTES)
             result.replace(result_file(folder, stage))
 
 
@@ -184,23 +181,6 @@ def inputs_of(workspace: Workspace, request: BuildRequest, results: Path) -> lis
     return [path.absolute() for path in found if path.is_dir()]
 
 
-def disk_bytes(folder: Path) -> int:
-    """What one stage may write: ENGINEROOM_STAGE_DISK_GB, and no more than is free.
-
-    Raises:
-        InvalidRequest: The variable is no number above 0.
-    """
-    told = os.environ.get(DISK_VARIABLE) or str(DISK_GB)
-    try:
-        most = float(told)
-    except ValueError:
-        most = 0.0
-    if not 0 < most < float("inf"):
-        raise InvalidRequest(f"{DISK_VARIABLE} is {told!r}.", hint="Give the gigabytes that a stage may write, such as 50.")
-    free = shutil.disk_usage(folder).free - LEFT_FREE_BYTES
-    return int(max(min(most * GIGABYTE, free), LEFT_FREE_BYTES / 4))
-
-
 def belongs(workspace: Workspace, key: str, model: str) -> bool:
     """Whether an artifact was made of that model, over as many steps as it may be; the model itself belongs to it."""
     for _ in range(20):
@@ -214,41 +194,6 @@ def belongs(workspace: Workspace, key: str, model: str) -> bool:
         except StoreFailed:
             return True  # of before this was recorded: made by a release without a box
     return False
-
-
-def make_plain(folder: Path) -> None:
-    """Sees to it that a folder holds folders and plain files alone, with rights that nobody but us has.
-
-    Raises:
-        StoreFailed: It does not.
-    """
-    for parent, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = os.path.join(parent, name)
-            told = os.lstat(path)
-            _check_plain(Path(path), told)
-            if (told.st_mode & 0o7777) & ~0o755:
-                os.chmod(path, told.st_mode & 0o755)
-
-
-def _check_plain(path: Path, told: os.stat_result, most_bytes: int | None = None) -> None:
-    if not (stat.S_ISREG(told.st_mode) or (most_bytes is None and stat.S_ISDIR(told.st_mode))):
-        raise StoreFailed(f"The model's process left {path.name}, which is not a plain file.", hint="It is not kept.")
-    if most_bytes is not None and told.st_size > most_bytes:
-        size, most = told.st_size / 1e6, most_bytes / 1e6
-        raise StoreFailed(f"The model's process left a result of {size:,.0f} MB.", hint=f"At most {most:,.0f} MB are read.")
-
-
-def _is_own_folder(path: Path, home: Path) -> bool:
-    """Whether it is a folder below `home` that no link leads to."""
-    while path != home:
-        try:
-            if not stat.S_ISDIR(os.lstat(path).st_mode):
-                return False
-        except OSError:
-            return False
-        path = path.parent
-    return True
 
 
 def _linked(source: str, target: str) -> None:

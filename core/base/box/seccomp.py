@@ -1,7 +1,6 @@
 """A seccomp filter: the system calls that a boxed process has no use for, refused by the kernel.
 
-Sockets, other processes, namespaces, keys, the kernel's own doors. A classic BPF program, as prctl(2) and seccomp(2) tell;
-numbers of arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
+Sockets, other processes, namespaces, keys, the kernel's own doors. A classic BPF program, as seccomp(2) tells.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from core.base.box.calls import ARM64, X86_64
 from core.base.box.landlock import no_new_privileges
 
 _SET_FILTER, _SPEC_ALLOW = 1, 4  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW: a box must not slow an engine down
@@ -35,43 +35,8 @@ class Machine:
     numbers: dict[str, int]
 
 
-_X86 = Machine(
-    0xC000003E,
-    317,
-    dict(
-        socket=41, connect=42, bind=49, listen=50, accept=43, accept4=288, socketpair=53, io_uring_setup=425,
-        io_uring_enter=426, io_uring_register=427, ptrace=101, process_vm_readv=310, process_vm_writev=311, kcmp=312,
-        pidfd_getfd=438, process_madvise=440, move_pages=279, migrate_pages=256, prlimit64=302, setpriority=141, ioprio_set=251,
-        sched_setparam=142, sched_setscheduler=144, sched_setattr=314, unshare=272, setns=308, clone=56, clone3=435, mount=165,
-        umount2=166, pivot_root=155, chroot=161, fsopen=430, fsconfig=431, fsmount=432, fspick=433, open_tree=428, move_mount=429,
-        mount_setattr=442, add_key=248, request_key=249, keyctl=250, bpf=321, perf_event_open=298, userfaultfd=323,
-        open_by_handle_at=304, init_module=175, finit_module=313, delete_module=176, kexec_load=246, kexec_file_load=320,
-        reboot=169, swapon=167, swapoff=168, acct=163, quotactl=179, quotactl_fd=443, settimeofday=164, clock_settime=227,
-        sethostname=170, setdomainname=171, iopl=172, ioperm=173, syslog=103, vhangup=153, setsid=112, setpgid=109,
-        chmod=90, fchmod=91, fchmodat=268, fchmodat2=452, chown=92, fchown=93, lchown=94, fchownat=260, utime=132, utimes=235,
-        futimesat=261, utimensat=280, setxattr=188, lsetxattr=189, fsetxattr=190, setxattrat=463, removexattr=197,
-        lremovexattr=198, fremovexattr=199, removexattrat=466, truncate=76, kill=62, tkill=200, tgkill=234, rt_sigqueueinfo=129,
-        rt_tgsigqueueinfo=297, pidfd_send_signal=424, msgget=68, semget=64, shmget=29, mq_open=240, memfd_secret=447,
-    ),
-)  # fmt: skip
-_ARM = Machine(
-    0xC00000B7,
-    277,
-    dict(
-        socket=198, connect=203, bind=200, listen=201, accept=202, accept4=242, socketpair=199, io_uring_setup=425,
-        io_uring_enter=426, io_uring_register=427, ptrace=117, process_vm_readv=270, process_vm_writev=271, kcmp=272,
-        pidfd_getfd=438, process_madvise=440, move_pages=239, migrate_pages=238, prlimit64=261, setpriority=140, ioprio_set=30,
-        sched_setparam=118, sched_setscheduler=119, sched_setattr=274, unshare=97, setns=268, clone=220, clone3=435, mount=40,
-        umount2=39, pivot_root=41, chroot=51, fsopen=430, fsconfig=431, fsmount=432, fspick=433, open_tree=428, move_mount=429,
-        mount_setattr=442, add_key=217, request_key=218, keyctl=219, bpf=280, perf_event_open=241, userfaultfd=282,
-        open_by_handle_at=265, init_module=105, finit_module=273, delete_module=106, kexec_load=104, kexec_file_load=294,
-        reboot=142, swapon=224, swapoff=225, acct=89, quotactl=60, quotactl_fd=443, settimeofday=170, clock_settime=112,
-        sethostname=161, setdomainname=162, syslog=116, vhangup=58, setsid=157, setpgid=154, fchmod=52, fchmodat=53,
-        fchmodat2=452, fchown=55, fchownat=54, utimensat=88, setxattr=5, lsetxattr=6, fsetxattr=7, setxattrat=463, removexattr=14,
-        lremovexattr=15, fremovexattr=16, removexattrat=466, truncate=45, kill=129, tkill=130, tgkill=131, rt_sigqueueinfo=138,
-        rt_tgsigqueueinfo=240, pidfd_send_signal=424, msgget=186, semget=190, shmget=194, mq_open=180, memfd_secret=447,
-    ),
-)  # fmt: skip
+_X86 = Machine(0xC000003E, 317, X86_64)
+_ARM = Machine(0xC00000B7, 277, ARM64)
 _MACHINES = {"x86_64": _X86, "aarch64": _ARM}
 
 _SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal")
@@ -155,7 +120,7 @@ def _rules(*, signals: bool, truncates: bool) -> list[_Rule]:
     if truncates:
         rules.append(_Rule("truncate", refused))
     special = {*_SIGNALS, "truncate", *(rule.name for rule in rules)}
-    return rules + [_Rule(name, refused) for name in _X86.numbers if name not in special]
+    return rules + [_Rule(name, refused) for name in X86_64 if name not in special]
 
 
 def _program(machine: Machine, rules: Sequence[_Rule]) -> bytes:

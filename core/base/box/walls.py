@@ -97,9 +97,7 @@ def standing() -> Walls:
     """
     asked, host = sandbox(), of_host()
     if asked is Sandbox.OFF:
-        off = tuple(
-            Wall(name=wall.name, what=wall.what, stands=False, why=f"{SANDBOX_VARIABLE} is off") for wall in host.walls
-        )
+        off = tuple(Wall(name=wall.name, what=wall.what, stands=False, why=f"{SANDBOX_VARIABLE} is off") for wall in host.walls)
         return Walls(walls=off)
     if asked is Sandbox.REQUIRED and not host.complete:
         raise Unavailable(

@@ -137,7 +137,7 @@ def test_an_answer_of_another_type_is_none() -> None:
 
 def test_lines_that_are_no_events_are_passed_over() -> None:
     assert Child().call(write_nonsense_events) == 7
-    assert list(read_events(io.BytesIO(b"{torn\n[1]\n{\"answer\": null}\n"))) == [("answer", None)]
+    assert list(read_events(io.BytesIO(b'{torn\n[1]\n{"answer": null}\n'))) == [("answer", None)]
 
 
 def test_a_time_limit_ends_it() -> None:

@@ -1,0 +1,151 @@
+"""Takes a model in by a boxed process: finding and reading it happen there, its files are stored and hashed here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.base.box.box import Box
+from core.base.box.limits import disk_bytes, memory_bytes
+from core.base.box.plain import is_own_folder, make_plain
+from core.base.box.walls import standing
+from core.base.children.call import Child, Fetch, NoAnswer
+from core.base.children.events import EndingKind
+from core.base.errors import InvalidRequest, StageCrashed
+from core.base.progress import Report, silent
+from core.base.serialization import from_data, to_data
+from core.intake.add_model import Kept, Shelf, read_model
+from core.models.model import Model
+from core.storage.workspace import Workspace
+
+LEAST_SECONDS, SECONDS_A_MEGABYTE = 300.0, 0.5
+MOST_LINKS = 50_000
+
+
+def take_in(
+    path: Path,
+    workspace: Workspace,
+    *,
+    name: str | None = None,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    owned: bool = False,
+    within: Path | None = None,
+    report: Report = silent,
+) -> Model:
+    """Stores a model; arguments and errors are those of `core.intake.add_model.add_model`.
+
+    Args:
+        within: Links in a folder are followed to what lies in there, and no further; None follows them wherever they lead.
+
+    Raises:
+        StageCrashed: The process ended without an answer, or took too long or too much.
+        Unavailable: All walls are required, and not all can stand.
+    """
+    standing()
+    path = path.absolute()
+    with workspace.partial_folder("intake-") as partial:
+        home, shelf = partial / "home", Shelf(workspace, partial / "shelf" / "stored", report)
+        home.mkdir()
+        (partial / "shelf").mkdir()
+        reads = _reads(path, within)
+        files = _Files(home / "unpacked", partial / "unpacked", reads)
+
+        def keep(question: Any) -> Any:
+            told, owns = files.checked(question["files"])
+            return to_data(shelf.keep(told, [str(line) for line in question["also"]], owned=owned or owns))
+
+        box = Box(
+            home=home.absolute(),
+            reads=(*reads, (partial / "shelf").absolute()),
+            memory_bytes=memory_bytes() // 2,
+            file_bytes=disk_bytes(partial),
+            home_bytes=disk_bytes(partial),
+        )
+        child = Child(box=box, seconds=LEAST_SECONDS + SECONDS_A_MEGABYTE * _megabytes(path))
+        try:
+            model = child.call(read_boxed, path, home / "unpacked", name, list(inputs), list(outputs), report, keep)
+        except NoAnswer as end:
+            raise _crashed(name or path.name, end) from end
+        return shelf.settle(model)
+
+
+def read_boxed(
+    path: Path, unpacked: Path, name: str | None, inputs: list[str], outputs: list[str], report: Report, fetch: Fetch
+) -> Model:
+    """What happens in the box."""
+
+    def keep(files: dict[str, Path], also: Sequence[str]) -> Kept:
+        return from_data(Kept, fetch({"files": to_data(files), "also": list(also)}))
+
+    return read_model(path, unpacked, keep, name=name, inputs=inputs, outputs=outputs, report=report)
+
+
+class _Files:
+    """What the process found, made sure of: it is no more than it may read, or what it unpacked.
+
+    Args:
+        unpacked: Where it unpacks; `taken` is where that is put, out of its reach, before anything is read.
+    """
+
+    def __init__(self, unpacked: Path, taken: Path, reads: Sequence[Path]) -> None:
+        self._unpacked, self._taken, self._reads = unpacked.absolute(), taken.absolute(), reads
+
+    def checked(self, told: Any) -> tuple[dict[str, Path], bool]:
+        """The files by their relative names, and whether they were unpacked.
+
+        Raises:
+            InvalidRequest: One lies elsewhere.
+            StoreFailed: Among what was unpacked is a link or a device.
+        """
+        owns = is_own_folder(self._unpacked, self._unpacked.parent)
+        if owns:
+            self._unpacked.rename(self._taken)
+            make_plain(self._taken)
+        return {name: self._found(name, Path(path)) for name, path in from_data(dict[str, str], told).items()}, owns
+
+    def _found(self, name: str, path: Path) -> Path:
+        parts = Path(name).parts
+        if path.is_relative_to(self._unpacked) and ".." not in path.parts:
+            found = self._taken / path.relative_to(self._unpacked)
+            roots: Sequence[Path] = (self._taken,)
+        else:
+            found, roots = path.resolve(), self._reads
+        inside = any(found.is_relative_to(root) for root in roots)
+        if not parts or ".." in parts or Path(name).is_absolute() or not inside or not found.is_file():
+            raise InvalidRequest(f"{name!r} is no file of this model.", hint="Give a folder that holds the whole model.")
+        return found
+
+
+def _reads(path: Path, within: Path | None) -> list[Path]:
+    """What reading a model takes: the folder, or the folder of a file (external data lie there), and where links lead."""
+    real = path.resolve()
+    if not real.is_dir():
+        return [*dict.fromkeys((path.parent, real.parent))]
+    found = {real: None, path: None}
+    for parent, folders, files in os.walk(real):
+        for name in (*folders, *files):
+            one = Path(parent, name)
+            if one.is_symlink() and len(found) < MOST_LINKS:
+                target = one.resolve()
+                if within is None or target.is_relative_to(within):
+                    found[target] = None
+    return list(found)
+
+
+def _megabytes(path: Path) -> float:
+    files = [path] if path.is_file() else (file for file in path.rglob("*") if file.is_file())
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+def _crashed(name: str, end: NoAnswer) -> StageCrashed:
+    if end.ending.kind in (EndingKind.TIME, EndingKind.OUTPUT):
+        return StageCrashed(
+            f"Reading {name} {end.ending.words}.",
+            hint="It is damaged or made to hold readers up: export it again.",
+            detail=end.log,
+        )
+    hint = "It may need more memory than this machine has, or be damaged."
+    return StageCrashed(f"Reading {name} ended without an answer: it {end.ending.words}.", hint=hint, detail=end.log)
