@@ -15,6 +15,7 @@ from core.storage.store import STORE_VARIABLE
 from dashboard import services
 from dashboard.components.disk_use import show_disk
 from dashboard.components.offers_table import show_backends_table, show_conversions_table
+from dashboard.components.walls_table import show_walls_table
 from dashboard.components.workers_list import show_workers
 
 st.title("System")
@@ -26,6 +27,8 @@ with backends:
     show_backends_table()
     st.header("Conversions")
     show_conversions_table()
+    st.header("Walls around models")
+    show_walls_table()
 with disk:
     st.header("Disk")
     show_disk()

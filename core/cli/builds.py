@@ -77,6 +77,7 @@ def show_outcome(outcome: Outcome) -> None:
         ("device", devices_text(build)),
         ("built on", build.built_on.text if build.built_on else None),
         ("simplified", simplified_text(outcome)),
+        ("walls", outcome.walls.words if outcome.walls else None),
     ]
     if built := outcome.built:
         fields.append(("artifact", built.engine.folder / built.engine.artifact))

@@ -9,6 +9,7 @@ import typer
 
 from core.backends.base import all_backends
 from core.base.availability import availability_of
+from core.base.box.walls import standing
 from core.cli.output import print_fields, print_json, print_table
 from core.conversion.base import all_conversions
 from core.storage.workspace import default_workspace
@@ -23,10 +24,12 @@ def doctor_command(json: Annotated[bool, typer.Option("--json", help="Print JSON
     backends = {backend.name: (backend.title, availability_of(backend)) for backend in all_backends().values()}
     conversions = {conversion.name: availability_of(conversion) for conversion in all_conversions()}
     if json:
-        print_json({"backends": {name: found for name, (_, found) in backends.items()}, "conversions": conversions})
+        found = {name: found for name, (_, found) in backends.items()}
+        print_json({"backends": found, "conversions": conversions, "walls": standing()})
         return
     machine = f"{platform.machine()}, Python {platform.python_version()}"
-    print_fields("This machine", [("machine", machine), ("workspace", default_workspace().root)])
+    place = ("workspace", default_workspace().root)
+    print_fields("This machine", [("machine", machine), place, ("walls around models", standing().words)])
     rows = [
         (
             title,

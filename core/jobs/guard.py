@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from core.base.children.events import Ending, EndingKind, die_with_parent, event_line
+from core.base.children.kills import out_of_memory_kills
 from core.jobs.processes import GUARD_VARIABLE, boot_seconds, descendants, end, identity, reap, resident_bytes
 
 POLL_SECONDS = 0.1
@@ -157,20 +158,7 @@ def _end_tree(child: int) -> int:
 
 def _judge(status: int, kernel_kills: int) -> Ending:
     """The ending in words, from a wait status."""
-    code = os.waitstatus_to_exitcode(status)
-    if code == -signal.SIGKILL and out_of_memory_kills() > kernel_kills:
-        words = "was ended by the kernel because the host ran out of memory (SIGKILL)"
-        return Ending(kind=EndingKind.SIGNALLED, words=words)
-    return Ending.of(code)
-
-
-def out_of_memory_kills() -> int:
-    """How often the kernel has ended a process for want of memory since the host started; 0 if it does not tell."""
-    try:
-        lines = Path("/proc/vmstat").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)
+    return Ending.of(os.waitstatus_to_exitcode(status), for_memory=out_of_memory_kills() > kernel_kills)
 
 
 if __name__ == "__main__":

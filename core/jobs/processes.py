@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 GUARD_VARIABLE = "ENGINEROOM_GUARD"
+_IDENTITY = re.compile(r"[0-9]{1,10}\.[0-9]{1,20}", re.ASCII)
 
 
 def children(pid: int) -> list[int]:
@@ -107,8 +109,8 @@ def end_orphans() -> int:
         if value is None:
             continue
         guard = value[len(marker) :].decode(errors="replace")
-        if guard != identity(int(guard.partition(".")[0] or 0)):
-            orphans.append(int(name))
+        if _IDENTITY.fullmatch(guard) and guard != identity(int(guard.partition(".")[0])):
+            orphans.append(int(name))  # anything else was set by somebody for reasons of their own
     end(orphans)
     return len(orphans)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from core.base.children.call import Process
+from core.base.children.events import Ending, EndingKind
 from core.base.progress import Report
 from core.jobs.guard import STUBBORN_SECONDS
 from core.jobs.processes import boot_seconds, end_orphans
@@ -93,6 +94,11 @@ class GuardedChild:
 
     def wait(self) -> int:
         return self._guard.wait()
+
+    def ending(self, code: int) -> Ending:
+        """A guard tells how its stage ended, unless something ended the guard."""
+        how = Ending.of(code).words if code else "ended without a word"
+        return Ending(kind=EndingKind.SIGNALLED, words=f"was ended with the guard around it, which {how}")
 
     def kill(self) -> None:
         self.close()

@@ -80,6 +80,8 @@ def _asked(outcome: Outcome) -> None:
     facts |= {f"axis {symbol}": f"{axis.min} : {axis.opt} : {axis.max}" for symbol, axis in request.profile.axes.items()}
     facts |= {"threads": str(request.threads or "all cores"), "seed": str(request.seed)}
     facts |= {name: str(value) for name, value in effective_options(request).items()}
+    if outcome.walls:
+        facts |= {"walls around the model": outcome.walls.words}
     facts_table("What was asked", facts, "Name")
 
 

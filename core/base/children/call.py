@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, ParamSpec, Protocol, TypeVar, get_type_hints
 
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from core.base.box.box import Box
 from core.base.box.environment import allowed
 from core.base.children.events import BOX_VARIABLE, EVENTS_VARIABLE, MOST_BYTES, Ending, EndingKind, read_events
+from core.base.children.kills import out_of_memory_kills
 from core.base.children.watch import Limits, Watch
 from core.base.errors import EngineRoomError, Failure, StoreFailed
 from core.base.progress import Progress, Report, silent
@@ -57,13 +58,16 @@ class NoAnswer(Exception):
 
 
 class Process(Protocol):
-    """A started child; `subprocess.Popen` is one."""
+    """A started child."""
 
     def poll(self) -> int | None: ...
 
     def wait(self) -> int: ...
 
     def kill(self) -> None: ...
+
+    def ending(self, code: int) -> Ending:
+        """What it means that `wait` returned this and nothing else was told."""
 
 
 class Start(Protocol):
@@ -87,7 +91,7 @@ class _Group:
     """A process, and all that it started and left behind: they end with it."""
 
     def __init__(self, leader: subprocess.Popen[bytes]) -> None:
-        self._leader = leader
+        self._leader, self._kernel_kills = leader, out_of_memory_kills()
 
     def poll(self) -> int | None:
         return self._leader.poll()
@@ -104,6 +108,9 @@ class _Group:
                 os.killpg(self._leader.pid, signal.SIGKILL)
             with suppress(PermissionError):  # a box on a kernel that cannot scope signals
                 self._leader.kill()
+
+    def ending(self, code: int) -> Ending:
+        return Ending.of(code, for_memory=out_of_memory_kills() > self._kernel_kills)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +235,7 @@ class Child:
                 process.wait()
         if watch.ending:
             told.setdefault("ending", watch.ending)
-        told.setdefault("ending", _ending(code))
+        told.setdefault("ending", process.ending(code))
         return told
 
 
@@ -247,11 +254,6 @@ def _write_line(pipe: int, value: Any) -> None:
 
 
 _KINDS: dict[str, Any] = {"progress": Progress, "error": Failure, "ending": Ending}
-
-
-def _ending(code: int) -> Ending:
-    ending = Ending.of(code)
-    return replace(ending, words=f"{ending.words} (out of memory?)") if code == -signal.SIGKILL else ending
 
 
 def _tail(log: IO[bytes]) -> str:

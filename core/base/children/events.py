@@ -46,8 +46,15 @@ class Ending:
     words: str
 
     @classmethod
-    def of(cls, exit_code: int) -> Ending:
-        """From what `Popen.wait` returns: a signal's number below zero."""
+    def of(cls, exit_code: int, *, for_memory: bool = False) -> Ending:
+        """From what `Popen.wait` returns: a signal's number below zero.
+
+        Args:
+            for_memory: The kernel has ended processes for want of memory meanwhile.
+        """
+        if exit_code == -signal.SIGKILL and for_memory:
+            words = "was ended by the kernel because the host ran out of memory (SIGKILL)"
+            return cls(kind=EndingKind.SIGNALLED, words=words)
         if exit_code >= 0:
             return cls(kind=EndingKind.EXITED, words=f"ended with exit code {exit_code} and no answer")
         try:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 
 from core.jobs.processes import GUARD_VARIABLE, children, descendants, end, end_orphans, identity, resident_bytes, start_ticks
 
@@ -31,8 +32,12 @@ def test_an_identity_is_of_one_process_for_good() -> None:
 def test_only_processes_of_a_guard_that_is_gone_are_orphans() -> None:
     own = {**os.environ, GUARD_VARIABLE: identity(os.getpid())}
     lost = {**os.environ, GUARD_VARIABLE: f"{os.getpid()}.12"}
-    with subprocess.Popen(["sleep", "30"], env=own) as kept, subprocess.Popen(["sleep", "30"], env=lost) as orphan:
+    words = [{**os.environ, GUARD_VARIABLE: word} for word in ("abc", "", "7", "1.x", "٣.٤", "12.34.5")]
+    with ExitStack() as started:
+        kept = [started.enter_context(subprocess.Popen(["sleep", "30"], env=one)) for one in (own, *words)]
+        orphan = started.enter_context(subprocess.Popen(["sleep", "30"], env=lost))
         end_orphans()
         assert orphan.wait(5) == -9
-        assert kept.poll() is None
-        kept.kill()
+        assert [one.poll() for one in kept] == [None] * len(kept)
+        for one in kept:
+            one.kill()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from core.base.children.call import Process, start_process
 from core.base.errors import InvalidRequest, NotFound, StageCrashed
 from core.base.progress import silent
 from core.base.serialization import write_json
@@ -17,7 +18,7 @@ from core.base.tensors import Signature
 from core.models.model import Format, Model
 from core.request.build_request import BuildRequest
 from core.stages.child import run_stage
-from core.storage.builds import BUILD_FILE, Build, StageName, StageRecord, State
+from core.storage.builds import BUILD_FILE, REQUEST_FILE, Build, StageName, StageRecord, State
 from core.storage.housekeeping import collect, delete_build, delete_model, sweep_partial, unused_artifacts, usage
 from core.storage.workspace import Workspace
 
@@ -85,10 +86,11 @@ def test_deleting_a_model_takes_its_builds_and_what_only_they_use(workspace: Wor
 def test_a_build_that_runs_is_not_deleted(workspace: Workspace) -> None:
     store_build(workspace, "b1", {})
     folder = workspace.build_folder("b1")
+    write_json(folder / REQUEST_FILE, BuildRequest(model="m", path="onnx.onnxruntime"))
 
-    def start(command: list[str], **_: Any) -> subprocess.Popen[bytes]:
+    def start(command: list[str], **more: Any) -> Process:
         """A process that does nothing for a while, under the stage's own command line."""
-        stage = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)", *command[1:]])
+        stage = start_process([sys.executable, "-c", "import time; time.sleep(30)", *command[1:]], **more)
         with pytest.raises(InvalidRequest, match="is running"):
             delete_build(workspace, "b1")
         stage.kill()

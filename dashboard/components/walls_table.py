@@ -1,0 +1,31 @@
+"""The walls around users' models: which stand on this machine, and why others do not."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.base.box.walls import Sandbox, sandbox, standing
+from core.base.errors import EngineRoomError
+
+
+def show_walls_table() -> None:
+    try:
+        walls, asked = standing(), sandbox()
+    except EngineRoomError as error:
+        st.error(error.message)
+        st.caption(error.hint)
+        return
+    frame = pd.DataFrame(
+        {
+            "Wall": [wall.name for wall in walls.walls],
+            "Keeps a model from": [wall.what for wall in walls.walls],
+            "Stands": ["yes" if wall.stands else "no" for wall in walls.walls],
+            "Why not": [wall.why for wall in walls.walls],
+        }
+    )
+    st.dataframe(frame if not walls.complete else frame.drop(columns=["Why not"]), hide_index=True, alt="Walls around models")
+    if asked is Sandbox.OFF:
+        st.warning("Models are opened without walls: a model can read and change what this server can.")
+    else:
+        st.caption("A model is a program. Each is opened in a process behind these walls; docs/security.md tells what they hold.")
