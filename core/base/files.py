@@ -9,6 +9,16 @@ from pathlib import Path
 WORKSPACE_VARIABLE = "ENGINEROOM_WORKSPACE"
 
 
+# Weights pack to about 0.9 of their size; only constant ones pack below a hundredth.
+UNPACKED_RATIO = 100
+UNPACKED_FREE_BYTES = 1 << 30
+
+
+def most_unpacked(path: Path, *, ratio: int = UNPACKED_RATIO, free_bytes: int = UNPACKED_FREE_BYTES) -> int:
+    """Bytes that a packed file may unpack to: `ratio` for each of its own, beyond `free_bytes`."""
+    return free_bytes + ratio * path.stat().st_size
+
+
 def folder_bytes(folder: Path, names: Sequence[str] = ("",)) -> int:
     """Bytes of the files below each of `names` in `folder`."""
     files = (file for name in names for file in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*")))

@@ -9,7 +9,7 @@ import typer
 
 from core.backends.base import all_backends
 from core.base.availability import availability_of
-from core.base.box.walls import standing
+from core.base.box.walls import told
 from core.cli.output import print_fields, print_json, print_table
 from core.conversion.base import all_conversions
 from core.storage.workspace import default_workspace
@@ -25,11 +25,11 @@ def doctor_command(json: Annotated[bool, typer.Option("--json", help="Print JSON
     conversions = {conversion.name: availability_of(conversion) for conversion in all_conversions()}
     if json:
         found = {name: found for name, (_, found) in backends.items()}
-        print_json({"backends": found, "conversions": conversions, "walls": standing()})
+        print_json({"backends": found, "conversions": conversions, "walls": told()})
         return
     machine = f"{platform.machine()}, Python {platform.python_version()}"
     place = ("workspace", default_workspace().root)
-    print_fields("This machine", [("machine", machine), place, ("walls around models", standing().words)])
+    print_fields("This machine", [("machine", machine), place, ("walls around models", told().words)])
     rows = [
         (
             title,

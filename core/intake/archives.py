@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
 from core.base.errors import BrokenModel, UnsupportedModel
+from core.base.files import UNPACKED_FREE_BYTES, UNPACKED_RATIO, most_unpacked
 from core.base.progress import Progress, Report, silent
 from core.storage.digest import is_junk
 
@@ -28,7 +29,7 @@ _PACK_AGAIN = "Pack the model again as .zip or .tar.gz."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What an archive may unpack to. Weights pack to about 0.9 of their size; only constant ones pack below a hundredth.
+    """What an archive may unpack to; see `core.base.files.most_unpacked`.
 
     Attributes:
         size_bytes: In all.
@@ -39,8 +40,8 @@ class Limits:
 
     size_bytes: int = 64 << 30
     files: int = 50_000
-    ratio: int = 100
-    free_bytes: int = 1 << 30
+    ratio: int = UNPACKED_RATIO
+    free_bytes: int = UNPACKED_FREE_BYTES
 
 
 def is_archive(path: Path) -> bool:
@@ -79,7 +80,7 @@ class _Budget:
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
-        self.allowed_bytes = min(limits.size_bytes, limits.free_bytes + limits.ratio * path.stat().st_size)
+        self.allowed_bytes = min(limits.size_bytes, most_unpacked(path, ratio=limits.ratio, free_bytes=limits.free_bytes))
         self.allowed_files = limits.files
         self.bytes = self.files = 0
 

@@ -7,17 +7,18 @@ the model. What it cannot load (custom layers) is told from the config as far as
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from core.base.dtypes import UNKNOWN
 from core.base.errors import BrokenModel, Unavailable, UnsupportedModel
+from core.base.files import most_unpacked
 from core.models.axes import RawTensor, with_symbols
 from core.models.probe import probe_keras
 from core.models.reading import Reading, most_frequent_first
@@ -25,6 +26,8 @@ from core.models.weights import WeightTotal
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 SIGNATURE_NAME = "main"
+MOST_TEXT_BYTES = 256_000_000  # configs of networks of 10,000 layers take a tenth of it
+_TOO_LARGE = "If it is a real model, export it as a SavedModel and give that."
 _OPTIMIZER = ("optimizer", "optimizer_weights")
 
 
@@ -62,17 +65,32 @@ def keras_config(path: Path) -> dict[str, Any]:
 def _read_archive(path: Path) -> tuple[dict[str, Any], str, WeightTotal]:
     with zipfile.ZipFile(path) as archive:
         try:
-            config = json.loads(archive.read(CONFIG))
-            metadata = json.loads(archive.read(METADATA))
+            config = json.loads(_text(archive, CONFIG))
+            metadata = json.loads(_text(archive, METADATA))
             with tempfile.TemporaryFile() as unpacked:
                 with archive.open(WEIGHTS) as packed:
-                    shutil.copyfileobj(packed, unpacked, 1 << 20)
+                    _copy(packed, unpacked, path)
                 with _h5(unpacked, path.name) as file:
-                    return config, str(metadata.get("keras_version", "")), _weights(file)
+                    return config, str(metadata.get("keras_version", "")), _weights(file, path)
         except KeyError as error:
             raise BrokenModel(f"{path.name} lacks a part: {error.args[0]}", hint="Save the model again.") from error
-        except (ValueError, zipfile.BadZipFile) as error:
+        except (ValueError, RecursionError, zipfile.BadZipFile, zlib.error) as error:
             raise BrokenModel(f"{path.name} is damaged: {error}.", hint="Save or copy the model again.") from error
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> bytes:
+    if archive.getinfo(name).file_size > MOST_TEXT_BYTES:
+        raise BrokenModel(f"Its {name} unpacks to more than {MOST_TEXT_BYTES / 1e6:,.0f} MB.", hint=_TOO_LARGE)
+    with archive.open(name) as file:
+        return file.read(MOST_TEXT_BYTES)  # an archive's own figures are not believed
+
+
+def _copy(source: IO[bytes], target: IO[bytes], path: Path) -> None:
+    left = most_unpacked(path)
+    while chunk := source.read(1 << 20):
+        if (left := left - len(chunk)) < 0:
+            raise BrokenModel(f"{path.name} unpacks to more than {most_unpacked(path) / 1e6:,.0f} MB.", hint=_TOO_LARGE)
+        target.write(chunk)
 
 
 def _read_h5(path: Path) -> tuple[dict[str, Any], str, WeightTotal]:
@@ -82,8 +100,8 @@ def _read_h5(path: Path) -> tuple[dict[str, Any], str, WeightTotal]:
         config = file.attrs["model_config"]
         version = file.attrs.get("keras_version", "")
         try:
-            return json.loads(config), version.decode() if isinstance(version, bytes) else str(version), _weights(file)
-        except ValueError as error:
+            return json.loads(config), version.decode() if isinstance(version, bytes) else str(version), _weights(file, path)
+        except (ValueError, RecursionError) as error:
             raise BrokenModel(f"{path.name} holds a damaged config: {error}.", hint="Save the model again.") from error
 
 
@@ -111,17 +129,28 @@ def _h5(file: Any, name: str) -> Iterator[Any]:
         raise BrokenModel(f"{name} is cut short or damaged: {error}.", hint="Save or copy the model again.") from error
 
 
-def _weights(file: Any) -> WeightTotal:
-    """Of every dataset but the optimizer's; what links share is visited once."""
+def _weights(file: Any, path: Path) -> WeightTotal:
+    """Of every dataset but the optimizer's; what links share is visited once.
+
+    Raises:
+        BrokenModel: They would take far more than the file holds: datasets without data, or packed out of all proportion.
+    """
     import h5py
 
     found: list[Any] = []
+    whole = 0
 
     def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith(_OPTIMIZER):
-            found.append(item)
+        nonlocal whole
+        if isinstance(item, h5py.Dataset):
+            whole += int(item.nbytes) if item.shape is not None else 0
+            if not name.startswith(_OPTIMIZER):
+                found.append(item)
 
     file.visititems(collect)
+    if whole > most_unpacked(path):
+        size = path.stat().st_size / 1e6
+        raise BrokenModel(f"{path.name} tells of {whole / 1e6:,.0f} MB of weights and holds {size:,.2f} MB.", hint=_TOO_LARGE)
     total = WeightTotal()
     for dataset in found:
         total = total.plus(dataset.dtype.name, dataset.shape)

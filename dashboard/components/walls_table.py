@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.base.box.walls import Sandbox, sandbox, standing
+from core.base.box.walls import Sandbox, sandbox, told
 from core.base.errors import EngineRoomError
 
 
 def show_walls_table() -> None:
     try:
-        walls, asked = standing(), sandbox()
+        walls, asked = told(), sandbox()
     except EngineRoomError as error:
         st.error(error.message)
         st.caption(error.hint)
@@ -25,7 +25,9 @@ def show_walls_table() -> None:
         }
     )
     st.dataframe(frame if not walls.complete else frame.drop(columns=["Why not"]), hide_index=True, alt="Walls around models")
-    if asked is Sandbox.OFF:
+    if asked is Sandbox.REQUIRED and not walls.complete:
+        st.error("All walls are required, and not all can be put up here: no model is opened.")
+    elif asked is Sandbox.OFF:
         st.warning("Models are opened without walls: a model can read and change what this server can.")
     else:
         st.caption("A model is a program. Each is opened in a process behind these walls; docs/security.md tells what they hold.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cache
 
@@ -88,20 +88,29 @@ def of_host() -> Walls:
     )
 
 
+def told() -> Walls:
+    """What stands around a model that is opened now, whether that is enough or not.
+
+    Raises:
+        InvalidRequest: See `sandbox`.
+    """
+    if sandbox() is not Sandbox.OFF:
+        return of_host()
+    off = f"{SANDBOX_VARIABLE} is off"
+    return Walls(walls=tuple(replace(wall, stands=False, why=off) for wall in of_host().walls))
+
+
 def standing() -> Walls:
-    """What stands around a model that is opened now.
+    """The same, to be asked before one is opened.
 
     Raises:
         Unavailable: All are required, and this host cannot give them.
         InvalidRequest: See `sandbox`.
     """
-    asked, host = sandbox(), of_host()
-    if asked is Sandbox.OFF:
-        off = tuple(Wall(name=wall.name, what=wall.what, stands=False, why=f"{SANDBOX_VARIABLE} is off") for wall in host.walls)
-        return Walls(walls=off)
-    if asked is Sandbox.REQUIRED and not host.complete:
+    walls = told()
+    if sandbox() is Sandbox.REQUIRED and not walls.complete:
         raise Unavailable(
-            f"No model is opened here: {SANDBOX_VARIABLE} is required, and not all walls can be put up ({host.words}).",
+            f"No model is opened here: {SANDBOX_VARIABLE} is required, and not all walls can be put up ({walls.words}).",
             hint="Run it on a host that can, or set it to auto.",
         )
-    return host
+    return walls

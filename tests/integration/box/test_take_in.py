@@ -1,0 +1,155 @@
+"""Models taken in by a boxed process: what it may reach, and what it may claim."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.base.errors import BrokenModel, InvalidRequest, StageCrashed, UnsupportedModel
+from core.base.progress import Progress
+from core.intake import take_in as module
+from core.intake.add_model import add_model
+from core.intake.take_in import take_in
+from core.storage.workspace import Workspace
+from tests.integration.tiny import write_tiny_onnx
+
+pytestmark = pytest.mark.usefixtures("forked")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "workspace")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "given").mkdir()
+    return write_tiny_onnx(tmp_path / "given" / "tiny.onnx")
+
+
+def test_the_same_model_as_without_a_box(model: Path, workspace: Workspace, tmp_path: Path) -> None:
+    messages: list[str] = []
+
+    def hear(progress: Progress) -> None:
+        messages.append(progress.message)
+
+    taken = take_in(model, workspace, report=hear)
+    assert taken == add_model(model, Workspace(tmp_path / "other"))
+    assert workspace.model(taken.digest) == taken
+    assert (workspace.model_path(taken)).read_bytes() == model.read_bytes()
+    assert any(message.startswith("Storing") for message in messages)
+    assert any(message.startswith("Reading the onnx model") for message in messages)
+    assert take_in(model, workspace, name="again") == taken  # it is there already
+    assert not list((workspace.root / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_an_archive_and_an_upload_that_is_ours(model: Path, workspace: Workspace, tmp_path: Path, linked: bool) -> None:
+    archive = workspace.root / "uploads" / "tiny.zip"
+    archive.parent.mkdir(parents=True)
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.write(model, "below/tiny.onnx")
+    taken = take_in(archive, workspace, owned=linked)
+    assert taken.digest == add_model(model, Workspace(tmp_path / "other")).digest
+    stored = workspace.model_path(taken)
+    assert stored.stat().st_nlink == 1  # what was unpacked is gone
+    plain = archive.with_name("tiny.onnx")
+    plain.write_bytes(model.read_bytes())
+    again = Workspace(workspace.root)
+    (workspace.model_folder(taken.digest) / "model.json").unlink()
+    os.rename(workspace.model_folder(taken.digest), tmp_path / "away")
+    assert again.model_path(take_in(plain, again, owned=linked)).samefile(plain) is linked
+
+
+def test_errors_are_those_of_reading(workspace: Workspace, tmp_path: Path) -> None:
+    torn = tmp_path / "torn.onnx"
+    torn.write_bytes(b"\x08\x07\x12\x99garbage")
+    with pytest.raises((BrokenModel, UnsupportedModel)):
+        take_in(torn, workspace)
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for name in ("a", "b"):
+        write_tiny_onnx(folder / f"{name}.onnx")
+    with pytest.raises(InvalidRequest, match="holds 2 models"):
+        take_in(folder, workspace)
+    assert not list((workspace.root / "tmp").iterdir())
+
+
+def test_links_are_followed_as_far_as_is_allowed(model: Path, workspace: Workspace, tmp_path: Path) -> None:
+    """As in the cache of a model hub, whose folders hold links to where the bytes are."""
+    cached = tmp_path / "hub" / "snapshot"
+    cached.mkdir(parents=True)
+    (cached / "model.onnx").symlink_to(model)
+    taken = take_in(cached, workspace)
+    assert workspace.model_path(taken).read_bytes() == model.read_bytes()
+    with pytest.raises((BrokenModel, UnsupportedModel, InvalidRequest)):
+        take_in(cached, Workspace(tmp_path / "narrow"), within=tmp_path / "hub")
+    assert take_in(cached, Workspace(tmp_path / "wide"), within=tmp_path).digest == taken.digest
+
+
+def test_a_reader_cannot_claim_files_that_are_not_the_models(tmp_path: Path) -> None:
+    unpacked, given, secret = tmp_path / "home" / "unpacked", tmp_path / "given", tmp_path / "secret"
+    for folder in (unpacked, given):
+        folder.mkdir(parents=True)
+        (folder / "model.onnx").write_text("model")
+    secret.write_text("secret")
+    (given / "link").symlink_to(secret)
+
+    def found(name: str, path: Path) -> dict[str, Path]:
+        files = module._Files(unpacked, tmp_path / "taken", [given])
+        (tmp_path / "taken").exists() and (tmp_path / "taken").rename(unpacked)
+        return files.checked({name: str(path)})[0]
+
+    assert found("model.onnx", given / "model.onnx") == {"model.onnx": given / "model.onnx"}
+    assert found("model.onnx", unpacked / "model.onnx") == {"model.onnx": tmp_path / "taken" / "model.onnx"}
+    for name, path in (
+        ("model.onnx", secret),
+        ("model.onnx", given / ".." / "secret"),
+        ("model.onnx", unpacked / ".." / ".." / "secret"),
+        ("model.onnx", given / "link"),
+        ("../../model.onnx", given / "model.onnx"),
+        ("/model.onnx", given / "model.onnx"),
+        ("", given / "model.onnx"),
+        ("model.onnx", given),
+    ):
+        with pytest.raises(InvalidRequest, match="is no file of this model"):
+            found(name, path)
+
+
+def test_a_reader_that_takes_too_long_is_ended(model: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEAST_SECONDS", 0.5)
+    monkeypatch.setattr(module, "read_boxed", hang)
+    with pytest.raises(StageCrashed, match=r"Reading tiny\.onnx was ended after 0\.5"):
+        take_in(model, workspace)
+
+
+def hang(
+    path: Path, unpacked: Path, name: str | None, inputs: list[str], outputs: list[str], report: object, fetch: object
+) -> None:
+    import time
+
+    time.sleep(60)
+
+
+def test_external_data_beside_a_file(workspace: Workspace, tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weight = numpy_helper.from_array(np.ones((64, 64), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 64])],
+        [weight],
+    )
+    path = tmp_path / "given" / "large.onnx"
+    path.parent.mkdir()
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(made, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    taken = take_in(path, workspace)
+    assert sorted(file.name for file in workspace.model_path(taken).parent.iterdir()) == ["model.onnx", "weights.bin"]
