@@ -85,7 +85,7 @@ def run(stage: str, folder: str) -> None:
     say(answer=None)
 
 
-request = json.load(sys.stdin)
+request = json.loads(sys.stdin.readline())
 if arguments[2] == "core.stages.toolchains:describe":
     describe()
 else:

@@ -20,7 +20,7 @@ from core.intake.add_model import Kept, Shelf, read_model
 from core.models.model import Model
 from core.storage.workspace import Workspace
 
-LEAST_SECONDS, SECONDS_A_MEGABYTE = 300.0, 0.5
+LEAST_SECONDS, SECONDS_A_MEGABYTE = 120.0, 0.5
 MOST_LINKS = 50_000
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,15 +16,13 @@ import pytest
 
 from core.backends.base import BuildConfig
 from core.base.children.call import Child
-from core.base.children.nodes import at_node
-from core.base.progress import Progress, Report
+from core.base.progress import Progress
 from core.graph.support import Verdict
 from core.intake.add_model import add_model
 from core.models.model import Model
 from core.onnxio.file import save_onnx
 from core.preflight import run
 from core.preflight.answer import Preflight
-from core.preflight.ask import Question, ask
 from core.preflight.run import answer_folders, preflight
 from core.preflight.subgraph import write_subgraph
 from core.preflight.targets import chosen_targets, targets_for
@@ -33,6 +30,7 @@ from core.stages.child import run_stage
 from core.storage.builds import StageName
 from core.storage.workspace import Workspace
 from tests import asked_models as models
+from tests.crashing import crash
 from tests.digits import copy_into
 from tests.integration.tiny import write_tiny_onnx
 
@@ -40,15 +38,6 @@ ROOT = Path(__file__).parents[2]
 RTX, OPENVINO, ORT, LITERT = "tensorrt_rtx", "openvino", "onnxruntime", "litert"
 
 pytestmark = pytest.mark.usefixtures("forked")
-
-
-def crash(root: Path, question: Question, report: Report) -> None:
-    """In place of `ask`: what a runtime does that dies at a node, for one target alone."""
-    if question.request.backend == OPENVINO:
-        at_node("Relu", "fine")
-        at_node("Fancy", "the\nlast one")
-        os.kill(os.getpid(), signal.SIGSEGV)
-    ask(root, question, report)
 
 
 def stored(workspace: Workspace, made: onnx.ModelProto, folder: Path, name: str = "asked.onnx") -> Model:

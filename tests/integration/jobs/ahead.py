@@ -1,7 +1,7 @@
 """A backend that builds anywhere and runs on GPUs of some compute capabilities alone: the guide's own, changed for that.
 
-GPUs are pretended: a host's driver is a script called nvidia-smi. What a test wants an engine to do is in a file `mood` beside
-the tree: "refuse" has it not load.
+GPUs are pretended: a host's driver is a script called nvidia-smi. An engine does not load while there is a file `mood` beside the
+backend. Both lie where a boxed stage can read: in `core`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ON_A_GPU = """\
 
         if "CUDA_VISIBLE_DEVICES" not in os.environ:
             raise RunFailed("There is no GPU here.")
-        if Path(os.environ["AHEAD_MOOD"]).exists():
+        if Path(__file__).with_name("mood").exists():
             raise RunFailed("The engine cannot run on this GPU.", hint="Use another.")
         yield _Session(engine)
 """
@@ -49,6 +49,10 @@ def tree_with_ahead(root: Path) -> Path:
         code = code.replace(old, new)
     (tree / "core/backends/ahead.py").write_text(code)
     return tree
+
+
+def mood_of(tree: Path) -> Path:
+    return tree / "core/backends/mood"
 
 
 def ahead_of(tree: Path) -> ModuleType:

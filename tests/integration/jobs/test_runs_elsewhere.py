@@ -24,7 +24,7 @@ from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome
 from core.storage.builds import StageName, State
 from core.storage.workspace import Workspace
-from tests.integration.jobs.ahead import ahead_of, pretend_gpu, tree_with_ahead
+from tests.integration.jobs.ahead import ahead_of, mood_of, pretend_gpu, tree_with_ahead
 
 WAITS = "a GPU worker of compute capability 8.6 or 8.9 that has Ahead"
 NOT_RUN = "not run here: it runs on a GPU of compute capability 8.6 (RTX 30, A10) or 8.9 (RTX 40, L4)"
@@ -42,7 +42,7 @@ class Hosts:
 
     @property
     def mood(self) -> Path:
-        return self.folder / "mood"
+        return mood_of(self.tree)
 
     def environment(self, host: str) -> dict[str, str]:
         own = {
@@ -50,7 +50,6 @@ class Hosts:
             "ENGINEROOM_WORKSPACE": str(self.folder / host),
             "ENGINEROOM_DATABASE": self.queue.url,
             "ENGINEROOM_STORE": str(self.folder / "store"),
-            "AHEAD_MOOD": str(self.mood),
             "TMPDIR": str(self.folder / f"{host}-tmp"),
         }
         Path(own["TMPDIR"]).mkdir(exist_ok=True)
@@ -62,7 +61,7 @@ class Hosts:
             return
         environment = self.environment(host)
         if gpu:
-            environment |= pretend_gpu(self.folder / f"{host}-driver", *gpu)
+            environment |= pretend_gpu(self.tree / "core" / f"{host}-driver", *gpu)
         command = [sys.executable, "-m", "core.cli", "worker", "--device", device, "--lease", "2"]
         with (self.folder / f"{host}.log").open("wb") as log:
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.folder)

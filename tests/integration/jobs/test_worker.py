@@ -288,13 +288,14 @@ def test_a_stage_sees_no_password_and_what_it_left_half_done_is_swept(shop: Shop
 import os, socket
 half = os.path.join(folder, "..", "..", "tmp", f"artifact-x-{socket.gethostname()}.{os.getpid()}-half")
 os.makedirs(half)
-print([name for name in os.environ if name.startswith("ENGINEROOM_")], flush=True)
+print(sorted(name for name in os.environ if name.startswith("ENGINEROOM_")), flush=True)
 os.kill(os.getpid(), 9)
 """
     shop.start_worker()
     job = shop.finished(shop.queue.submit(shop.behave(1, script)).job)
     assert job.state is JobState.FAILED
-    assert "['ENGINEROOM_EVENTS', 'ENGINEROOM_GUARD']" in shop.queue.log(job.id).text
+    seen = "['ENGINEROOM_BOX', 'ENGINEROOM_EVENTS', 'ENGINEROOM_GUARD', 'ENGINEROOM_WORKSPACE']"
+    assert seen in shop.queue.log(job.id).text
     assert list((shop.workspace.root / "tmp").iterdir()) == []
 
 
