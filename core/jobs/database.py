@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ from core.base.errors import InvalidRequest, StoreFailed, Unavailable
 from core.storage.workspace import Workspace
 
 DATABASE_VARIABLE = "ENGINEROOM_DATABASE"
+OWN_FILE = "jobs.sqlite"
 APPLICATION = "engine-room"
 # Recovery takes only jobs of its own application version, so this is no release number: it changes with the job's protocol.
 APPLICATION_VERSION = "1"
@@ -24,7 +28,7 @@ def database_url(workspace: Workspace, database: str | None = None) -> str:
     Raises:
         InvalidRequest: It is neither Postgres nor SQLite.
     """
-    url = database or os.environ.get(DATABASE_VARIABLE) or f"sqlite:///{workspace.root / 'jobs.sqlite'}"
+    url = database or os.environ.get(DATABASE_VARIABLE) or f"sqlite:///{workspace.root / OWN_FILE}"
     if not url.startswith(("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")):
         raise InvalidRequest(f"{url.split('@')[-1]!r} is no database we know.", hint="Give postgresql://user@host/name.")
     return url.replace("postgres://", "postgresql://", 1)
@@ -72,8 +76,16 @@ def dbos_module() -> Any:
     return dbos
 
 
-def prepare(url: str) -> None:
+def is_own(url: str, workspace: Workspace) -> bool:
+    """Whether it is the workspace's own SQLite file, which nobody named."""
+    return url == database_url(workspace, f"sqlite:///{workspace.root / OWN_FILE}")
+
+
+def prepare(url: str, *, own: bool = False) -> None:
     """Makes the job engine's tables where they are missing.
+
+    Args:
+        own: It is the workspace's own file: where that is damaged, it is put aside and a new one begun.
 
     Raises:
         StoreFailed: It cannot be reached or written.
@@ -81,12 +93,58 @@ def prepare(url: str) -> None:
     dbos = dbos_module()
     with told(url):
         if is_local(url):
-            path = Path(url.removeprefix("sqlite:///"))
+            path = _file_of(url)
             path.parent.mkdir(parents=True, exist_ok=True)
-            with sqlite3.connect(path, timeout=30) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")  # readers never wait for a writer; kept in the file
-            connection.close()
+            try:
+                _use_wal(path)
+            except sqlite3.DatabaseError as error:
+                # Full, locked, not writable: nothing is wrong with it.
+                if isinstance(error, sqlite3.OperationalError) or not own:
+                    raise
+                _set_aside(path)
         dbos.DBOS.migrate(url)
+
+
+def identity(url: str) -> tuple[int, int] | None:
+    """Of a SQLite file: another when it was deleted or replaced; None when it is gone, and for a database server."""
+    if not is_local(url):
+        return None
+    try:
+        told = _file_of(url).stat()
+    except OSError:
+        return None
+    return told.st_dev, told.st_ino
+
+
+def _file_of(url: str) -> Path:
+    return Path(url.removeprefix("sqlite:///"))
+
+
+def _use_wal(path: Path) -> None:
+    connection = sqlite3.connect(path, timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")  # readers never wait for a writer; kept in the file
+        connection.execute("PRAGMA schema_version").fetchone()
+    finally:
+        connection.close()
+
+
+def _set_aside(path: Path) -> None:
+    """Puts a damaged database out of the way, beside its place; what was queued in it is lost, models and builds are not."""
+    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            _use_wal(path)  # somebody else was faster
+        except sqlite3.DatabaseError:
+            damaged = path.with_name(f"{path.name}.damaged-{int(time.time())}")
+            path.replace(damaged)
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            print(f"The job database was damaged: it is now {damaged}, and a new one is begun.", file=sys.stderr, flush=True)
+            _use_wal(path)
+    finally:
+        os.close(descriptor)
 
 
 def open_client(url: str) -> Any:

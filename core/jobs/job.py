@@ -12,6 +12,7 @@ of a build that is there, on a device where it can.
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
@@ -30,6 +31,8 @@ RUN_WORKFLOW = "run"
 WORKFLOWS = (WORKFLOW, RUN_WORKFLOW)
 STATUS_EVENT = "status"
 LOG_STREAM = "log"
+
+RETIRE_SIGNAL = signal.SIGUSR1  # tells a worker to end when no job is at work
 
 
 class JobState(str, Enum):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from core.base.errors import StageCrashed, StoreFailed
 from core.base.files import WORKSPACE_VARIABLE
+from core.jobs.code import code_stamp
 from core.jobs.device import parse_device, try_lock
+from core.jobs.job import RETIRE_SIGNAL, Worker
 from core.jobs.start import worker_lock_file
 from core.storage.workspace import Workspace
 
@@ -63,6 +68,24 @@ def _start(device: str, environment: dict[str, str], log_file: Path, lock_file: 
             return
         time.sleep(0.1)
     raise StageCrashed(f"The local worker did not start in {START_SECONDS:g} s.", hint=f"See {log_file}.")
+
+
+def retire_outdated(workers: Sequence[Worker]) -> list[Worker]:
+    """Tells this host's workers that run other code than this process to end when their job is done; those it told.
+
+    A worker outlives the dashboard that started it, and with it an update of the program.
+    """
+    told = [one for one in workers if one.alive and is_outdated(one)]
+    for worker in told:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(worker.card.pid, RETIRE_SIGNAL)
+    return told
+
+
+def is_outdated(worker: Worker) -> bool:
+    """Whether it is on this host and runs other code; one of a release that did not tell is not asked."""
+    code = worker.card.versions.get("code")
+    return worker.card.host == socket.gethostname() and code is not None and code != code_stamp()
 
 
 def worker_log(workspace: Workspace, device: str = "cpu") -> Path:

@@ -10,8 +10,8 @@ from typing import Any
 
 from core.base.errors import InvalidRequest, NotFound, Unavailable
 from core.base.serialization import from_data, read_json
-from core.jobs.database import database_url, dbos_module, is_local, open_client, prepare, told
-from core.jobs.heartbeats import Heartbeats
+from core.jobs.connection import Connection
+from core.jobs.database import database_url, dbos_module, is_local, is_own, told
 from core.jobs.job import (
     LOG_STREAM,
     RUN_WORKFLOW,
@@ -64,13 +64,10 @@ class Queue:
         self.workspace = workspace
         self.url = database_url(workspace, database)
         self.store: Store | None = store_named(store)
-        prepare(self.url)
-        self._client: Any = open_client(self.url)
-        self._beats = Heartbeats(self.url)
+        self._connection = Connection(self.url, own=is_own(self.url, workspace))
 
     def close(self) -> None:
-        self._client.destroy()
-        self._beats.close()
+        self._connection.close()
 
     def submit(
         self,
@@ -120,7 +117,7 @@ class Queue:
             self.store.push_build(self.workspace, build.key)
         with told(self.url):
             job, new = send_run(
-                self._client,
+                self._connection.client,
                 build,
                 runs_on,
                 model_name=outcome.model.name,
@@ -169,7 +166,7 @@ class Queue:
             run_elsewhere=run_elsewhere and planned.runs_on is not None,
         )
         with told(self.url):
-            job, new = enqueue(self._client, WORKFLOW, request.device, ticket, priority)
+            job, new = enqueue(self._connection.client, WORKFLOW, request.device, ticket, priority)
         note = " ".join(f"{lack.message} {lack.hint}" for lack in lacks)
         if not workers:
             note = f"No worker for {request.device!r} is running: start one with `engineroom worker`."
@@ -200,7 +197,7 @@ class Queue:
         error = dbos_module().error.DBOSStreamTimeoutError
         texts: list[str] = []
         with told(self.url), suppress(error):  # the end of what there is yet
-            for text in self._client.read_stream(row.workflow_id, LOG_STREAM, offset=offset, timeout_seconds=0):
+            for text in self._connection.client.read_stream(row.workflow_id, LOG_STREAM, offset=offset, timeout_seconds=0):
                 texts.append(text)
         return LogText(text="".join(texts), offset=offset + len(texts), finished=row.status not in UNFINISHED)
 
@@ -208,7 +205,7 @@ class Queue:
         """Takes a queued job out, or ends a running one: its processes are gone within a second. Finished ones stay."""
         row = self._row(job)
         with told(self.url):
-            self._client.cancel_workflow(row.workflow_id)
+            self._connection.client.cancel_workflow(row.workflow_id)
         return self.job(row.workflow_id)
 
     def retry(self, job: str) -> Submitted:
@@ -226,7 +223,7 @@ class Queue:
 
     def workers(self) -> list[Worker]:
         """Every worker that gave a sign of life, dead ones until their jobs are given away."""
-        return self._beats.workers(DEAD_AFTER_SECONDS)
+        return self._connection.beats.workers(DEAD_AFTER_SECONDS)
 
     def outcome(self, key: str) -> Outcome:
         """What a build found, brought from the shared store first if it was made or run elsewhere.
@@ -303,11 +300,11 @@ class Queue:
     def _rows(self, *, name: str | Sequence[str] = WORKFLOWS, **filters: Any) -> list[Any]:
         names = name if isinstance(name, str) else list(name)
         with told(self.url):
-            return list(self._client.list_workflows(name=names, sort_desc=True, **filters))
+            return list(self._connection.client.list_workflows(name=names, sort_desc=True, **filters))
 
     def _with_waits(self, jobs: Sequence[Job]) -> list[Job]:
-        waiting = any(job.kind is JobKind.RUN and job.state is JobState.QUEUED for job in jobs)
-        return with_waits(jobs, self.workers()) if waiting else list(jobs)
+        unsure = any(job.state is JobState.RUNNING or (job.kind is JobKind.RUN and not job.state.finished) for job in jobs)
+        return with_waits(jobs, self.workers()) if unsure else list(jobs)
 
     def _row(self, job: str) -> Any:
         rows = self._rows(workflow_id_prefix=job, limit=2) if job.isalnum() else []
@@ -338,7 +335,7 @@ class Queue:
 
     def _snapshot(self, job: str) -> Snapshot | None:
         with told(self.url):
-            data = self._client.get_event(job, STATUS_EVENT, timeout_seconds=0)
+            data = self._connection.client.get_event(job, STATUS_EVENT, timeout_seconds=0)
         return from_data(Snapshot, data) if data else None
 
 

@@ -27,6 +27,7 @@ def statuses_of(states: Sequence[JobState]) -> list[str] | None:
     if not states:
         return None
     names = {name for name, state in _STATES.items() if state in states}
+    names |= {"PENDING"} if JobState.QUEUED in states else set()  # a job whose worker is gone waits
     return sorted(names | (_FINISHED if {JobState.DONE, JobState.FAILED} & set(states) else set()))
 
 

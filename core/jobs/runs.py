@@ -145,8 +145,18 @@ def what_runs(outcome: Outcome) -> RunsOn:
 
 
 def with_waits(jobs: Iterable[Job], workers: Sequence[Worker]) -> list[Job]:
-    """The jobs, queued runs with the worker that they wait for where none of these is one."""
-    return [replace(job, waits_for=job.runs_on.worker) if _waits(job, workers) and job.runs_on else job for job in jobs]
+    """The jobs, those with what they wait for that no worker of these is at: a run without a fitting one, a lost one's job."""
+    alive = {worker.card.id for worker in workers if worker.alive}
+    return [_lost(job) if job.state is JobState.RUNNING and job.worker not in alive else _waiting(job, workers) for job in jobs]
+
+
+def _lost(job: Job) -> Job:
+    """A job whose worker is gone: it stands in the queue again as soon as another worker notices."""
+    return replace(job, state=JobState.QUEUED, progress=None, waits_for="another worker, as the one that had it is gone")
+
+
+def _waiting(job: Job, workers: Sequence[Worker]) -> Job:
+    return replace(job, waits_for=job.runs_on.worker) if _waits(job, workers) and job.runs_on else job
 
 
 def _waits(job: Job, workers: Sequence[Worker]) -> bool:

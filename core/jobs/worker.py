@@ -20,12 +20,15 @@ import core
 from core.base.errors import EngineRoomError, Failure, StoreFailed
 from core.base.serialization import content_key, from_data, to_data
 from core.jobs.carry import Bench, carry_out
+from core.jobs.code import code_stamp
 from core.jobs.database import (
     APPLICATION,
     APPLICATION_VERSION,
     DATABASE_VARIABLE,
     database_url,
     dbos_module,
+    identity,
+    is_own,
     open_client,
     prepare,
     shown,
@@ -34,7 +37,7 @@ from core.jobs.database import (
 from core.jobs.guard import become_subreaper
 from core.jobs.heap import give_memory_back, use_one_heap
 from core.jobs.heartbeats import Heartbeats
-from core.jobs.job import WORKFLOWS, Ending, JobKind, Ticket, WorkerCard
+from core.jobs.job import RETIRE_SIGNAL, WORKFLOWS, Ending, JobKind, Ticket, WorkerCard
 from core.jobs.processes import boot_seconds
 from core.jobs.runs import hear, one_at_a_time, queues_for, register, send_run
 from core.jobs.start import OPTIONS_VARIABLE, WorkerOptions, become_worker, hold_for_life, worker_lock_file
@@ -51,6 +54,10 @@ DEAD_AFTER_LEASES = 2
 MAX_ATTEMPTS = 10
 RESTARTED = "ENGINEROOM_WORKER_RESTARTED"
 RETRY_SECONDS = 5.0
+
+
+def _say(text: str) -> None:
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def _tells_trouble(record: logging.LogRecord) -> bool:
@@ -84,44 +91,58 @@ class _Worker:
         self._jobs: list[str] = []  # more than one only while the others wait for the device
         self._idle_with_work = 0
         self._stop = threading.Event()
+        self._retiring = threading.Event()
+        self._leaving = threading.Lock()
         self._restart = False
+        self._why = "it was told to"
+        self._identity: tuple[int, int] | None = None
+
+    def _told_to_stop(self, number: int, _: object) -> None:
+        self._why = f"it was told to ({signal.Signals(number).name})"
+        self._stop.set()
 
     def run(self) -> None:
         become_subreaper()
         use_one_heap()
         bench = self._set_up()
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+            signal.signal(number, self._told_to_stop)
+        signal.signal(RETIRE_SIGNAL, lambda *_: self._retiring.set())
         card = self._card(bench)
         self._join(card)
         threading.Thread(target=self._beat_on, name="heartbeat", daemon=True).start()
         dbos = self._launch(bench, card)
         where = shown(self._url)
-        print(f"Worker {self._id} takes {self._options.device.type} jobs from {where}.", file=sys.stderr, flush=True)
+        _say(f"Worker {self._id} takes {self._options.device.type} jobs from {where}.")
         while not self._stop.is_set():
+            if self._retiring.is_set() and not self._jobs:
+                self._why = "another version of the program is to take its place"
+                break
             try:
                 self._give_away_dead_workers_jobs(dbos)
                 hear(dbos, queues_for(card, [queue.name for queue in dbos.list_queues()]))
             except EngineRoomError as error:
-                print(error, file=sys.stderr, flush=True)
+                _say(str(error))
             except Exception as error:  # the job engine's own; the lease decides what a failing database means
-                print(f"The job database failed: {error}", file=sys.stderr, flush=True)
+                _say(f"The job database failed: {error}")
             self._stop.wait(self._lease.seconds / 2)
         self._leave()
 
     def _join(self, card: WorkerCard) -> None:
         """A worker that starts over waits for its database; one that is started tells at once what is wrong."""
+        hold_for_life(worker_lock_file(self._options.workspace, self._options.device), self._options.device)
         while True:
             try:
-                prepare(self._url)
-                hold_for_life(worker_lock_file(self._options.workspace, self._options.device), self._options.device)
+                prepare(self._url, own=is_own(self._url, self._options.workspace))
+                self._identity = identity(self._url)
                 self._beats = Heartbeats(self._url)
                 self._beats.join(card)
             except StoreFailed as error:
                 if RESTARTED not in os.environ:
                     raise
-                print(f"{error} Trying again in {RETRY_SECONDS:g} s.", file=sys.stderr, flush=True)
+                _say(f"{error} Trying again in {RETRY_SECONDS:g} s.")
                 if self._stop.wait(RETRY_SECONDS):
+                    _say(f"Worker {self._id} ends: it was told to, before it reached its database.")
                     sys.exit(0)
             else:
                 self._lease.renew(boot_seconds())
@@ -153,7 +174,12 @@ class _Worker:
             device_type=bench.device.type,
             device_name=bench.place.name,
             capability=bench.place.capability,
-            versions={"engine-room": core.__version__, "python": platform.python_version(), "dbos": version("dbos")},
+            versions={
+                "engine-room": core.__version__,
+                "code": code_stamp(),
+                "python": platform.python_version(),
+                "dbos": version("dbos"),
+            },
             toolchains=tuple(bench.toolchains),
         )
 
@@ -242,15 +268,20 @@ class _Worker:
             asked_at = boot_seconds()
             try:
                 alive = self._beats.beat(self._id, next(iter(self._jobs), None))
-            except StoreFailed as error:
-                print(error, file=sys.stderr, flush=True)
+            except Exception as error:  # this thread must not end: nobody else looks at the lease
+                _say(str(error) if isinstance(error, EngineRoomError) else f"The heartbeat failed: {error!r}")
                 alive = True
             else:
                 self._lease.renew(asked_at)
-            if not alive:
+            if identity(self._url) != self._identity:
+                self._start_over("The job database was deleted or replaced.")
+            elif not alive:
                 self._start_over("The others gave this worker up for dead.")
             elif not self._lease.valid:
                 self._start_over("The database could not be reached in time.")
+        # The main thread leaves, unless the job engine holds it up: that tries for ever to reach a database that is gone.
+        time.sleep(self._lease.seconds)
+        self._leave()
 
     def _give_away_dead_workers_jobs(self, dbos: Any) -> None:
         """Puts the jobs of workers that are gone back into their queues."""
@@ -273,11 +304,12 @@ class _Worker:
 
     def _start_over(self, reason: str) -> None:
         """Goes on as a new worker with a new name: this one's jobs may be somebody else's by now."""
-        print(f"{reason} Starting over.", file=sys.stderr, flush=True)
+        _say(f"{reason} Starting over.")
         self._restart = True
         self._stop.set()
 
     def _leave(self) -> None:
+        self._leaving.acquire()  # of two threads that come here, one; the process ends with it
         if self._restart:
             os.environ[RESTARTED] = "1"
             become_worker(self._options)
@@ -285,6 +317,6 @@ class _Worker:
         try:
             self._beats.remove(self._id)
         except StoreFailed as error:
-            print(error, file=sys.stderr, flush=True)
-        sys.stderr.flush()
+            _say(str(error))
+        _say(f"Worker {self._id} ends: {self._why}.")
         os._exit(0)

@@ -10,6 +10,7 @@ import streamlit as st
 from core.backends.base import all_backends
 from core.base.units import plural, seconds
 from core.jobs.job import Worker
+from core.jobs.local import is_outdated
 from core.stages.toolchains import Toolchain
 from dashboard import links, services
 
@@ -45,6 +46,8 @@ def _show(worker: Worker) -> None:
     st.markdown(f"**{card.device_name}** · `{card.device}` {state}")
     capability = f" · compute capability {card.capability}" if card.capability else ""
     st.caption(f"on {card.host}{capability}, process {card.pid} · last sign of life {seconds(worker.beat_age_seconds)} ago")
+    if is_outdated(worker):
+        st.caption(":material/update: It runs another version of the program, ends after its job, and is then replaced.")
     if worker.job:
         links.link(links.JOBS, f"Works on job {worker.job}", icon=":material/play_circle:", job=worker.job)
     else:

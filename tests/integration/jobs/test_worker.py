@@ -260,7 +260,7 @@ def test_workers_say_what_they_are(shop: Shop) -> None:
     assert (worker.card.device, worker.card.device_type) == ("cpu:0", "cpu")
     assert [chain.name for chain in worker.card.toolchains] == ["default", "second"]
     assert worker.card.toolchains[0].python == str(shop.python)
-    assert set(worker.card.versions) == {"engine-room", "python", "dbos"}
+    assert set(worker.card.versions) == {"engine-room", "code", "python", "dbos"}
     assert worker.job is None
     with pytest.raises(Unavailable, match="does not work on any running worker for 'cpu': No GPU is here"):
         shop.queue.submit(shop.request(path="onnx.tensorrt"))

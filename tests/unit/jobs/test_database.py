@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.base.errors import InvalidRequest, StoreFailed
-from core.jobs.database import database_url, prepare, shown
+from core.jobs.database import database_url, identity, is_own, prepare, shown
 from core.storage.workspace import Workspace
 
 
@@ -43,6 +43,28 @@ def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "jobs.sqlite").write_text("not a database, but long enough to look at" * 50)
     with pytest.raises(StoreFailed, match="file is not a database"):
         prepare(f"sqlite:///{tmp_path}/jobs.sqlite")
+
+
+def test_a_damaged_database_of_the_workspace_is_put_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace, file = Workspace(tmp_path), tmp_path / "jobs.sqlite"
+    url = database_url(workspace, None)
+    assert is_own(url, workspace)
+    assert not is_own(f"sqlite:///{tmp_path}/other.sqlite", workspace)
+    rubbish = b"\x07rubbish" * 40_000
+    file.write_bytes(rubbish)
+    for suffix in ("-wal", "-shm"):
+        file.with_name(file.name + suffix).write_bytes(b"rubbish")
+    before = identity(url)
+    prepare(url, own=True)
+    (aside,) = tmp_path.glob("jobs.sqlite.damaged-*")
+    assert aside.read_bytes() == rubbish
+    assert f"it is now {aside}" in capsys.readouterr().err
+    assert identity(url) not in (None, before)
+    prepare(url, own=True)
+    assert len(list(tmp_path.glob("jobs.sqlite.damaged-*"))) == 1
+    file.unlink()
+    assert identity(url) is None
+    assert identity("postgresql://host/jobs") is None
 
 
 def test_readers_never_wait_for_writers(tmp_path: Path) -> None:
