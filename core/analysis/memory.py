@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from core.analysis.traffic import moves
 from core.base.dtypes import array_bytes
 from core.base.units import NOT_TOLD, size
 from core.graph.engine_graph import EngineGraph, LayerTensor
@@ -16,7 +17,6 @@ from core.graph.memory import EngineMemory
 CONTEXTS = (1, 2, 4, 8)
 WEIGHTS, ACTIVATIONS, SCRATCH, DEVICE, HOST = "Weights", "Activations", "Scratch", "Device persistent", "Host persistent"
 _BLOCK = "{ForeignNode["
-_IDLE = frozenset({"signal", "wait"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +168,7 @@ class LayerBytes:
     Attributes:
         position: In execution order, from 1.
         profile: As `Layer.profile`.
-        inputs, outputs: None where the shape or type of one is not told, as where an axis has no fixed length.
+        inputs, outputs: At the usual lengths of open axes; None where the shape or type of one is not told.
         constants: Of what it reads that lies in the engine; None when not told.
     """
 
@@ -187,7 +187,7 @@ class LayerBytes:
 
 
 def layer_bytes(graph: EngineGraph) -> list[LayerBytes]:
-    """A row for each layer but those that only signal or wait, in execution order."""
+    """A row for each layer that moves anything, in execution order."""
     return [
         LayerBytes(
             position=position,
@@ -199,7 +199,7 @@ def layer_bytes(graph: EngineGraph) -> list[LayerBytes]:
             outputs=_together(layer.outputs),
         )
         for position, layer in enumerate(graph.layers, 1)
-        if layer.kind not in _IDLE
+        if moves(layer)
     ]
 
 

@@ -105,8 +105,8 @@ def _changes(before: Standing, after: Standing) -> Iterator[Change]:
     if before.quantized or after.quantized:
         compute = _counted("Layers that compute quantized", before.quantized, after.quantized)
         yield replace(compute, better=None)
-    moved = (before.moved.known, after.moved.known)
-    yield _sized("Moved between layers", *moved, told=(before.moved.text, after.moved.text))
+    old, new = (None if one.moved.untold else one.moved.known for one in (before, after))  # parts of a sum are not held together
+    yield _sized("Moved between layers", old, new, told=(before.moved.text, after.moved.text))
     yield _sized("Constants read", before.weight_bytes, after.weight_bytes)
     yield _sized("Engine file", before.engine_bytes, after.engine_bytes)
 

@@ -10,9 +10,9 @@ from core.base.dtypes import array_bytes
 from core.base.units import NOT_TOLD, plural, size
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
 
-OPEN_NOTE = "This engine leaves a length open, the batch as a rule, and bytes count 1 for it."
-# They move nothing: names for tensors that lie where they lay, constants, and what orders streams.
-_IDLE = frozenset({"noop", "constant", "signal", "wait", "shape_call"})
+OPEN_NOTE = "This engine leaves lengths open; bytes are at the usual ones that it was built for."
+# They move nothing: names for tensors that lie where they lay, constants, room for tensors, and what orders streams or layers.
+_IDLE = frozenset({"noop", "constant", "signal", "wait", "shape_call", "allocate", "deallocate", "jmp", "cjmp"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,9 +20,9 @@ class Moved:
     """Bytes that layers read and write, whether from memory or a cache; a tensor counts for each layer that touches it.
 
     Attributes:
-        bytes: Of the tensors whose size is told; a length that the engine leaves open counts as 1.
+        bytes: Of the tensors whose size is told.
         tensors: How many those are.
-        open: Some of them have an open length.
+        open: Some of them have an open length, which has its usual value here.
         untold: How many others do not tell their size.
     """
 
@@ -57,16 +57,10 @@ class Moved:
 
 
 class Traffic:
-    """Sizes of one engine's tensors.
-
-    Where some tensor has several open lengths, as texts of any batch and length have, those with one tell nothing either: one
-    may stand for the product of both.
-    """
+    """Sizes of one engine's tensors, at the usual lengths of what it leaves open."""
 
     def __init__(self, graph: EngineGraph) -> None:
         self.layers = tuple(layer for layer in graph.layers if moves(layer))
-        tensors = [tensor for layer in graph.layers for tensor in (*layer.inputs, *layer.outputs)]
-        self._one_open = all(tensor.lengths is None or tensor.lengths.count(None) == 1 for tensor in tensors)
         self.total = self.of(self.layers)
 
     def of(self, layers: Iterable[Layer]) -> Moved:
@@ -76,20 +70,13 @@ class Traffic:
     def tensors(self, tensors: Iterable[LayerTensor]) -> Moved:
         found = Moved()
         for tensor in tensors:
-            told = array_bytes(self.lengths(tensor), tensor.dtype)
-            found += Moved(untold=1) if told is None else Moved(bytes=told, tensors=1, open=tensor.shape is None)
+            told = array_bytes(tensor.shape, tensor.dtype)
+            found += Moved(untold=1) if told is None else Moved(bytes=told, tensors=1, open=tensor.lengths is not None)
         return found
 
     def elements(self, tensor: LayerTensor) -> int | None:
-        """How many a tensor has, with 1 for an open length; None when it is not told."""
-        lengths = self.lengths(tensor)
-        return None if lengths is None else math.prod(lengths)
-
-    def lengths(self, tensor: LayerTensor) -> tuple[int, ...] | None:
-        """A tensor's, with 1 for an open one; None when they are not told."""
-        if tensor.shape is not None or tensor.lengths is None or not self._one_open:
-            return tensor.shape
-        return tuple(1 if length is None else length for length in tensor.lengths)
+        """How many a tensor has; None when it is not told."""
+        return None if tensor.shape is None else math.prod(tensor.shape)
 
 
 def moves(layer: Layer) -> bool:

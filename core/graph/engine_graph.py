@@ -15,10 +15,10 @@ class LayerTensor:
     """A tensor between layers.
 
     Attributes:
-        shape: At the profile's opt point; None when the runtime does not tell.
+        shape: At the profile's opt point; None when neither the runtime nor the source graph tells.
         dtype: NumPy's name of the element type, None when unknown.
         format: The memory layout as the runtime names it.
-        lengths: Where an engine leaves lengths open, those it tells and None for each that is open; None where `shape` tells all.
+        lengths: Where an engine leaves lengths open, those it tells and None for each that is open; None where it tells all.
     """
 
     name: str

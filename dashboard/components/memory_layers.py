@@ -68,8 +68,8 @@ def moved_table(build: str, view: LayerView) -> None:
     hint = "Build it for one length of each axis, such as batch 1, and all are told. " if open_ones else ""
     constants = "" if any(row.constants is not None for row in rows) else "Constants are not told by this runtime. "
     st.caption(
-        "From shapes and types, each tensor once and without a layout's padding; not told where a shape is open, as where "
-        f"the batch may vary. {hint}{constants}Select a row to make its layer the selected one."
+        "From shapes and types at the usual lengths, each tensor once and without a layout's padding; not told where a length is "
+        f"open and the model's graph does not tell it. {hint}{constants}Select a row to make its layer the selected one."
     )
     key = f"moved-{build}"
 

@@ -20,6 +20,7 @@ from core.backends._tensorrt.inspector import read_inspector
 from core.backends._tensorrt.log import Log, warning_notes
 from core.backends._tensorrt.mapping import engine_graph
 from core.backends._tensorrt.measure import gpu_times
+from core.backends._tensorrt.open_lengths import OpenShapes, open_shapes, with_usual_lengths
 from core.backends._tensorrt.options import named_capabilities, read_settings
 from core.backends._tensorrt.preflight import preflight
 from core.backends._tensorrt.product import Product
@@ -45,6 +46,7 @@ from core.precision.requested import nodes_to_hold_in_fp32
 from core.precision.target import parse_target
 
 INSPECTOR, INSPECTED, SOURCE, FACTS, LOG = "inspector.json", "inspected.json", "source.json", "build.json", "build.log"
+SHAPES = "shapes.json"
 TOLD_BY_BUILDER = (
     "The layers are the builder's own list, as the engine is not loaded here. A kernel that it leaves open is chosen, and more "
     "may be fused, on the GPU that runs it."
@@ -115,6 +117,7 @@ class TensorRTBackend:
             fp32_nodes=frozenset(nodes_to_hold_in_fp32(model)) if version.precision_flags else frozenset(),
             on_gpu=on_gpu,
         )
+        write_json(folder / SHAPES, open_shapes(model, source.signature, settings.profiles))
         log = Log(folder / LOG, self.title, graph.aliases)
         try:
             plan, facts = build_plan(trt, job, log, report)
@@ -163,6 +166,8 @@ class TensorRTBackend:
         inspected = read_json(Inspected, told) if told.exists() else Inspected()  # an engine of an earlier release
         answer = (engine.folder / INSPECTOR).read_text(encoding="utf-8")
         graph = engine_graph(read_inspector(answer, inspected.aliases), read_json(SourceGraph, engine.folder / SOURCE))
+        if (shapes := engine.folder / SHAPES).exists():
+            graph = with_usual_lengths(graph, read_json(OpenShapes, shapes))
         return replace(graph, memory=inspected.memory, notes=(*graph.notes, *inspected.notes))
 
     def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:

@@ -115,7 +115,7 @@ def test_constants_of_all_layers_are_the_weights(name: str) -> None:
 def test_open_lengths_leave_bytes_untold() -> None:
     rows = layer_bytes(recorded_graph("resnet50-int8"))
     assert all(row.inputs is None and row.outputs is None for row in rows if row.kind == "correlation")
-    assert moved_texts(rows) == ["Layers: none of 107 tells all that it reads and writes."]
+    assert moved_texts(rows) == ["Layers: none of 106 tells all that it reads and writes."]
 
 
 def test_signals_and_waits_move_nothing_and_have_no_row() -> None:
@@ -123,7 +123,7 @@ def test_signals_and_waits_move_nothing_and_have_no_row() -> None:
     assert {"signal", "wait"}.isdisjoint(row.kind for row in rows)
     assert moved_texts(rows) == [
         "Layers of profile 0: all 59 read and write 110.3 MB together.",
-        "Layers of profile 1: none of 61 tells all that it reads and writes.",
+        "Layers of profile 1: none of 60 tells all that it reads and writes.",
     ]
 
 

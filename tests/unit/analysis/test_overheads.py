@@ -198,7 +198,7 @@ def test_times_decide_where_there_are_some() -> None:
 
 def test_without_shapes_bytes_are_not_told() -> None:
     def blind(tensors: tuple[LayerTensor, ...]) -> tuple[LayerTensor, ...]:
-        return tuple(replace(one, lengths=None) for one in tensors)
+        return tuple(replace(one, shape=None, lengths=None) for one in tensors)
 
     engine = listed("resnet50-int8")
     layers = tuple(replace(layer, inputs=blind(layer.inputs), outputs=blind(layer.outputs)) for layer in engine.layers)

@@ -85,7 +85,7 @@ def test_scripts_get_bytes(shelf: Shelf, told: str) -> None:
         (2, 20_000_000),
         (8, 75_792_384),
     ]
-    assert len(data["layers"]) == 107
+    assert len(data["layers"]) == 106
     assert data["layers"][1]["constants"] is not None
     assert data["layers"][1]["total"] is None
 

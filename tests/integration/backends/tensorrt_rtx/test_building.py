@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from core.analysis.memory import layer_bytes
+from core.analysis.traffic import Traffic
 from core.backends.base import BuildConfig
 from core.backends.tensorrt_rtx import BACKEND
 from core.base.errors import BuildFailed, InvalidRequest, Unavailable, UnsupportedOps
@@ -311,3 +312,31 @@ def test_a_fixed_engine_tells_the_bytes_of_every_layer(tmp_path):
     assert rows[-1].outputs == 2 * 5 * 4
     constants = 4 * (8 * 3 * 3 * 3 + 8 * 5)
     assert sum(row.constants for row in rows) >= constants
+
+
+def products(path):
+    """What a text network does: values [n, 64, 16] laid in rows, [n * 64, 16], for its products."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"], name="up"),
+        helper.make_node("Relu", ["a"], ["b"], name="relu"),
+        helper.make_node("MatMul", ["b", "v"], ["c"], name="down"),
+        helper.make_node("Softmax", ["c"], ["y"], name="soft"),
+    ]
+    weights = {"w": rng.normal(size=(16, 32)).astype("f"), "v": rng.normal(size=(32, 8)).astype("f")}
+    return save(path, nodes, [("x", FLOAT, ["n", 64, 16])], [("y", FLOAT, ["n", 64, 8])], weights)
+
+
+@pytest.mark.parametrize("network", [convolutions, products])
+def test_an_open_engine_tells_the_bytes_at_its_usual_lengths(network, tmp_path):
+    """As many as the engine that is built for those alone."""
+    source = network(tmp_path / "net.onnx")
+    graphs = [
+        BACKEND.describe(built(source, tmp_path / name, shapes=(shape,)))
+        for name, shape in (("open", "n=1:2:8"), ("fixed", "n=2"))
+    ]
+    moved, exact = (Traffic(graph).total for graph in graphs)
+    assert (moved.bytes, moved.untold, moved.open) == (exact.bytes, 0, True)
+    assert exact.bytes > 0
+    assert not exact.open
+    assert all(row.total is not None for row in layer_bytes(graphs[0]))
