@@ -58,5 +58,5 @@ def _facts(build: Build) -> dict[str, str]:
     if request.ranges:
         facts["ranges"] = f"ranges of {', '.join(request.ranges)}"
     place = build.ran_elsewhere
-    facts["run"] = f"run on {place.name}" if place else "not run" if build.not_run else "run where it was built"
+    facts["run"] = f"run on {place.name}" if place else "not run" if build.unrun else "run where it was built"
     return facts | {"seed": f"seed {request.seed}", "seconds": f"{request.protocol.min_seconds:g} s measured"}

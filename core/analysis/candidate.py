@@ -122,7 +122,7 @@ def candidate_from(outcome: Outcome) -> Candidate:
 
 def _unmeasured(build: Build) -> str:
     why = build.missing(StageName.MEASURE)
-    return why if build.not_run else f"not measured: {why}"
+    return why if build.unrun else f"not measured: {why}"
 
 
 def conditions(request: BuildRequest, place: Place | None = None) -> BuildRequest:

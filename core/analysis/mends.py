@@ -85,7 +85,8 @@ def _heavy_only(finding: Finding, graph: EngineGraph, outcome: Outcome) -> Mend 
         outcome,
         Placement.HEAVY_ONLY,
         title="Quantize only layers with more weights than activations",
-        cost=f"{len(light)} of {plural(len(quantized), 'layer')} in {outcome.build.request.precision.value} have more "
+        cost=f"{len(light)} of {plural(len(quantized), 'layer')} in {outcome.build.request.precision.value} "
+        f"{'has' if len(light) == 1 else 'have'} more "
         f"activations than weights, and then compute in FP16 instead. {_TIME}",
     )
 

@@ -65,7 +65,7 @@ def devices_text(build: Build) -> str:
     """The device of a build; of one that is run elsewhere both: "built for cpu, run on NVIDIA L4 (cuda:0) of gpu-host"."""
     if build.ran_elsewhere:
         return f"built for {build.request.device}, run on {build.ran_elsewhere.text}"
-    return f"built for {build.request.device}, {build.not_run}" if build.not_run else build.request.device
+    return f"built for {build.request.device}, {build.unrun}" if build.unrun else build.request.device
 
 
 def tails(latency: Latency) -> dict[str, str]:
@@ -80,7 +80,7 @@ def protocol_text(outcomes: Sequence[Outcome]) -> str:
     """How the figures of builds were taken, from the first that has any."""
     measured = next((outcome.measurement for outcome in outcomes if outcome.measurement), None)
     if measured is None:
-        not_run = next((outcome.build.not_run for outcome in outcomes if outcome.build.not_run), "")
+        not_run = next((outcome.build.unrun for outcome in outcomes if outcome.build.unrun), "")
         return f"Nothing was measured; {not_run}." if not_run else "Nothing was measured."
     shapes = ", ".join(f"{name} {lengths(shape)}" for name, shape in measured.shapes.items())
     machine = measured.machine.get("gpu") or measured.machine.get("processor") or "processor unknown"
@@ -97,7 +97,7 @@ def protocol_text(outcomes: Sequence[Outcome]) -> str:
 def _lacking(label: str, value: str, build: Build, stage: StageName) -> Figure:
     """A figure that there is not, with why: of an engine that does not run where it is built, in other words."""
     why = build.missing(stage).removeprefix(f"{NOT_RUN}: ")
-    return Figure(label=label, value=NOT_RUN if build.not_run else value, against=(why,))
+    return Figure(label=label, value=NOT_RUN if build.unrun else value, against=(why,))
 
 
 def _latency(measured: Measurement | None, build: Build) -> Figure:

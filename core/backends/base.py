@@ -206,6 +206,23 @@ class ForSomeGpus(Protocol):
         ...
 
 
+@runtime_checkable
+class ChecksConfig(Protocol):
+    """What a backend adds whose options are more than a choice: what is wrong with them is told before anything is made."""
+
+    def check(self, config: BuildConfig, signature: Signature) -> None:
+        """Imports no runtime; what only the machine that builds can tell is left to `build`.
+
+        Args:
+            signature: What will be built.
+
+        Raises:
+            InvalidRequest: An option makes no sense, or contradicts the signature.
+            Unavailable: What the options ask for cannot be in that precision.
+        """
+        ...
+
+
 def capabilities_of(backend: Backend, options: Mapping[str, OptionValue]) -> tuple[str, ...]:
     """The compute capabilities that an engine of this backend runs on; empty for any."""
     return backend.capabilities(options) if isinstance(backend, ForSomeGpus) else ()

@@ -26,7 +26,13 @@ class EngineRoomError(Exception):
         self.detail = detail
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        return _together(self.message, self.hint)
+
+
+def _together(message: str, hint: str) -> str:
+    """Both as sentences; what a library said may not end as one."""
+    end = "." if hint and message and not message.endswith((".", "!", "?", ":")) else ""
+    return f"{message}{end} {hint}".strip()
 
 
 def first_line(error: Exception) -> str:
@@ -124,7 +130,7 @@ class Failure:
     detail: str = ""
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        return _together(self.message, self.hint)
 
     @classmethod
     def of(cls, error: EngineRoomError) -> Failure:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from core.backends.base import BuildConfig, OptionValue, backend_named, known_option
+from core.backends.base import BuildConfig, ChecksConfig, OptionValue, backend_named, known_option
 from core.base.availability import availability_of
 from core.base.errors import InvalidRequest, Unavailable
 from core.base.precision import Precision
@@ -123,6 +123,13 @@ def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildR
         known_option(backend, name).check(value)
     _check_lowering(request, backend.title, backend.target(None))
     signature = model.signature(request.signature)
+    builds_on = availability_of(backend).builds_on if here else ()
+    if builds_on and request.device not in builds_on:
+        raise InvalidRequest(
+            f"{backend.title} has no device {request.device!r} here.", hint=f"Choose from: {', '.join(builds_on)}."
+        )
+    if isinstance(backend, ChecksConfig):
+        backend.check(request.config, signature)
     return replace(
         aimed_at(request, availability_of(backend).version if here else None),
         model=model.digest,

@@ -134,9 +134,16 @@ class Build:
         """Done, and nothing of it is tried again when it is asked for again: a failed measuring is."""
         return self.state is State.DONE and not measuring_failed(self.stages)
 
+    @property
+    def unrun(self) -> str:
+        """Why nothing has run its engine; empty too where there is no engine to run, as the build failed or was cancelled."""
+        return "" if self.state in (State.FAILED, State.CANCELLED) else self.not_run
+
     def missing(self, stage: StageName) -> str:
         """Why a stage that has left nothing did not, in a phrase: it is not run here, it failed, or its turn has not come."""
         if self.not_run and not any(record.stage is stage for record in self.stages):
+            if not self.unrun:
+                return f"the build was {self.state.value}" if self.state is State.CANCELLED else "the build failed"
             return f"{self.not_run}; {self.failed_run}" if self.failed_run else self.not_run
         record = next((record for record in self.all_stages if record.stage is stage), None)
         return f"its stage failed: {record.error.message}" if record and record.error else "its stage has not run"

@@ -14,14 +14,14 @@ from core.backends._tensorrt.availability import availability
 from core.backends._tensorrt.build import BuildFacts, Job, build_plan, check_capabilities, check_gpu
 from core.backends._tensorrt.build_log import layers_json, read_memory
 from core.backends._tensorrt.execution import Execution
-from core.backends._tensorrt.graph import graph_of
+from core.backends._tensorrt.graph import graph_of, has_float64
 from core.backends._tensorrt.inspection import inspector_json, layer_times
 from core.backends._tensorrt.inspector import read_inspector
 from core.backends._tensorrt.log import Log, warning_notes
 from core.backends._tensorrt.mapping import engine_graph
 from core.backends._tensorrt.measure import gpu_times
 from core.backends._tensorrt.open_lengths import OpenShapes, open_shapes, with_usual_lengths
-from core.backends._tensorrt.options import named_capabilities, read_settings
+from core.backends._tensorrt.options import check_options, named_capabilities, read_settings
 from core.backends._tensorrt.preflight import preflight
 from core.backends._tensorrt.product import Product
 from core.backends._tensorrt.session import PLAN, TensorRTSession, checked_arrays, loaded, opened
@@ -32,7 +32,8 @@ from core.base.errors import EngineRoomError
 from core.base.precision import Precision
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
-from core.base.tensors import Tensors
+from core.base.tensors import Signature, Tensors
+from core.base.units import size
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Protocol
 from core.graph.engine_graph import EngineGraph
@@ -94,6 +95,12 @@ class TensorRTBackend:
     def capabilities(self, options: Mapping[str, OptionValue]) -> tuple[str, ...]:
         return named_capabilities(str(options.get("target_capabilities", ""))) or self.product.portable
 
+    def check(self, config: BuildConfig, signature: Signature) -> None:
+        known = self.product.capabilities
+        named = check_options(config.options, config.profile, signature, known)
+        if known:
+            check_capabilities(config.precision, self.product, named)
+
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         options = checked_options(self, config)
         report(Progress(message=f"Starting {self.title}"))
@@ -133,7 +140,10 @@ class TensorRTBackend:
         answer, inspected = self._inspected(engine, log) if on_gpu else told_by_builder(log)
         (folder / INSPECTOR).write_text(answer, encoding="utf-8")
         write_json(folder / INSPECTED, replace(inspected, aliases=graph.aliases))
-        return replace(engine, notes=(*told, *notes_of(facts, inspected, self.title)))
+        wide = (
+            (f"{self.title} has no float64: what the graph computes in it is computed in float32.",) if has_float64(model) else ()
+        )
+        return replace(engine, notes=(*told, *wide, *notes_of(facts, inspected, self.title)))
 
     def _inspected(self, engine: Engine, log: Log) -> tuple[str, Inspected]:
         """The inspector's JSON and what else is known; from the builder's log where the engine cannot be loaded here."""
@@ -197,12 +207,12 @@ def notes_of(facts: BuildFacts, inspected: Inspected, title: str) -> tuple[str, 
     where = f"Built on {facts.gpu} (compute capability {facts.compute_capability})" if facts.gpu else "Built with no GPU"
     notes = [f"{where} in {facts.build_seconds:.1f} s from {facts.network_layers} network layers."]
     if inspected.memory and inspected.memory.activation_bytes is not None:
-        notes.append(f"Needs {inspected.memory.activation_bytes / 2**20:.1f} MiB of the GPU's memory for activations.")
+        notes.append(f"Needs {size(inspected.memory.activation_bytes)} of the GPU's memory for activations.")
     if facts.held_in_fp32:
         others = (
             "" if "FP16" in facts.flags else ", and with them all that is not in INT8, as TensorRT refused to hold those alone"
         )
         notes.append(f"Held {facts.held_in_fp32} layers in FP32, as the graph asks{others}.")
     if facts.timing_cache_bytes and facts.timing_cache_bytes[0]:
-        notes.append(f"Found {facts.timing_cache_bytes[0] / 1024:.0f} KiB of kernel timings from earlier builds.")
+        notes.append(f"Found {size(facts.timing_cache_bytes[0])} of kernel timings from earlier builds.")
     return (*notes, *warning_notes(facts.warnings, title))

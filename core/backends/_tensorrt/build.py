@@ -20,15 +20,17 @@ from core.backends._tensorrt.plugins import load_plugins
 from core.backends._tensorrt.product import Product
 from core.backends._tensorrt.progress import Watch, watched
 from core.backends._tensorrt.versions import Features, flags_for, network_flags
-from core.base.errors import InvalidRequest, Unavailable
+from core.base.errors import BuildFailed, InvalidRequest, Unavailable
 from core.base.gpus import fits
 from core.base.precision import Precision
 from core.base.profile import Point, ShapeProfile
 from core.base.progress import Progress, Report
 from core.base.tensors import Signature
+from core.base.units import listed
 from core.precision.target import Device, Target, advise
 
 SHAPE_REASON = "Input {name} decides about shapes, which a profile of axis lengths cannot bound."
+_NAMED = 4
 SHAPE_HINT = "Export the model with that input as a constant."
 
 
@@ -87,6 +89,7 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
     """
     if job.on_gpu:
         cuda.check_context()
+    _check_ends(job)
     logger = make_logger(trt, log)
     load_plugins(trt, logger, os.pathsep.join(map(str, job.settings.plugins)), job.version)
     try:
@@ -96,7 +99,7 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
     report(Progress(message="Reading the graph"))
     started = time.perf_counter()
     network = builder.create_network(network_flags(trt, job.version))
-    parse(trt, network, logger, log, job.graph, job.version)
+    parse(trt, network, logger, log, job.graph, job.version, job.signature)
     fix_axes(network, job.signature, job.settings.profiles)
     parsed = time.perf_counter()
     config = builder.create_builder_config()
@@ -136,6 +139,20 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
         warnings=warnings,
     )
     return bytes(serialized), facts
+
+
+def _check_ends(job: Job) -> None:
+    """Refuses an output that is an input: the parser renames one of the two.
+
+    Raises:
+        BuildFailed: There is one.
+    """
+    fed = {spec.name for spec in job.signature.inputs}
+    if handed := [spec.name for spec in job.signature.outputs if spec.name in fed]:
+        raise BuildFailed(
+            f"{job.product.title} gives no input back as it is, as the graph does with {listed(handed, _NAMED)}.",
+            hint="Put an Identity between the two, so that the output has a name of its own.",
+        )
 
 
 def fix_axes(network: Any, signature: Signature, profiles: Sequence[ShapeProfile]) -> None:

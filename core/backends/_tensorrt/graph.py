@@ -53,3 +53,11 @@ def graph_of(path: Path, model: onnx.ModelProto, *, aliased: bool) -> Graph:
     nodes_of_onnx(whole)
     aliases = alias_nodes(whole) if aliased else NO_ALIASES
     return Graph(path=path, source=source, aliases=aliases, content=whole.SerializeToString())
+
+
+def has_float64(model: onnx.ModelProto) -> bool:
+    """Whether a graph is fed, holds or casts to float64 anywhere in its main graph."""
+    wide = onnx.TensorProto.DOUBLE
+    held = any(tensor.data_type == wide for tensor in model.graph.initializer)
+    fed = any(info.type.tensor_type.elem_type == wide for info in model.graph.input)
+    return held or fed or any(one.name == "to" and one.i == wide for node in model.graph.node for one in node.attribute)

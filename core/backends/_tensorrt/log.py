@@ -25,6 +25,7 @@ CUDA_ERRORS = {
 TARGET_HINT = "Leave that GPU out of target_capabilities, or build in another precision."
 # TensorRT says how far a build is only in its log, before version 10.
 _COSTS = "Computing costs for"
+_NO_RUNNERS = re.compile(r"failed\. +(\S.*?) has no runners that implement it")
 _COUNTS = re.compile(r"After .*?: (\d+) layers")
 # Warnings that tell a user nothing: of the builder's own housekeeping, of what every model is told, or pointing elsewhere.
 _NOISE = re.compile(
@@ -38,6 +39,8 @@ _NO_DRIVER = re.compile(r"catchCudaError.*cudaError 35")
 _FRONT = re.compile(
     r"^(?:\d+: )?(?:I\w+::\w+: )?(?:\[[^\]]*\] )?(?:\w+\.(?:cpp|h):\d+: )?(?:Error Code \d+: )?(?:Assertion failed: )?"
 )
+# What another layer of the builder adds to a reason, with its own place.
+_BEHIND = re.compile(r"[;\s]*\[\w+\.(?:cpp|h):\d+: \w+\].*$", re.DOTALL)
 # `API Usage Error (what was said. In function at file:line)` and an assertion in C++ that has its sentence beside it.
 _PLACED = re.compile(r"[\w ]+ \((.*) In \S+ at \S+:\d+.*\)", re.DOTALL)
 _ASSERTED = re.compile(
@@ -58,6 +61,7 @@ class Log:
     Attributes:
         layers_told: The message that lists the engine's layers; empty before it came, and from builders that write none.
         memory_told: The messages that tell of the engine's memory.
+        without_runners: The node that nothing carries out, by its own name: the builder adds an ending to the one it was given.
     """
 
     def __init__(self, path: Path | None = None, title: str = "TensorRT", aliases: Aliases = NO_ALIASES) -> None:
@@ -70,6 +74,7 @@ class Log:
         self.timed = 0
         self.layers_told = ""
         self.memory_told: list[str] = []
+        self.without_runners = ""
         self._lines: list[str] = []
 
     def take(self, level: int, text: str) -> None:
@@ -77,6 +82,8 @@ class Log:
         named = self.aliases.restore(text) if level <= 3 else text
         if level <= 1 and not _NO_DRIVER.search(text):
             self.errors.append(named)
+            if (found := _NO_RUNNERS.search(text)) and self.aliases.mentioned(found[1]):
+                self.without_runners = self.aliases.name(found[1])
         elif level == 2:
             self.warnings.append(named)
         if text.startswith(LAYERS):
@@ -174,9 +181,9 @@ def build_failure(log: Log, name: str, free_bytes: int | None = None) -> EngineR
             hint="Allow more workspace, more tactic sources or another precision.",
             detail=log.tail(),
         )
-    if found := re.search(r"failed\. +(\S.*?) has no runners that implement it", text):
+    if found := _NO_RUNNERS.search(text):
         return UnsupportedOps(
-            f"{log.title} has no kernel for node {found[1]}.",
+            f"{log.title} has no kernel for node {log.without_runners or found[1]}.",
             hint="A plugin for its op, given by the option `plugins`, would let it build; or use another path.",
             detail=log.tail(),
         )
@@ -196,7 +203,7 @@ def build_failure(log: Log, name: str, free_bytes: int | None = None) -> EngineR
     said = next((line for line in log.errors if line.startswith("IBuilder::")), log.errors[0] if log.errors else "")
     return BuildFailed(
         f"{log.title} could not build {name}: {clean(said) if said else 'it gave no reason'}",
-        hint=TARGET_HINT if "Cannot compile operation" in said else "The log's end tells more.",
+        hint=TARGET_HINT if "Cannot compile " in said else "The log's end tells more.",
         detail=log.tail(),
     )
 
@@ -218,7 +225,7 @@ def clean(text: str) -> str:
         said = _FRONT.sub("", found[1].rstrip(" ."))
     if found := _ASSERTED.fullmatch(said):
         said = next(filter(None, found.groups()))
-    return said.strip()
+    return (_BEHIND.sub("", said) or said).strip()
 
 
 def _first(pattern: str, lines: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from core.backends._tensorrt.inspector import InspectedEngine, InspectedLayer
 from core.backends._tensorrt.names import NameParts, name_parts
-from core.base.units import listed
+from core.base.units import listed, plural
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LooseNode, SourceNode
 from core.graph.fates import Nature, fate
 from core.graph.source import SourceGraph
@@ -160,7 +160,10 @@ class _Mapping:
         if unread := len(self.engine.unread):
             notes.append(f"{unread} of the builder's lines could not be read as layers: {listed(self.engine.unread, 2)}.")
         if inferred := len(placed - named):
-            notes.append(f"{inferred} nodes are placed by the tensors around their layer, as TensorRT does not name them.")
+            placing = plural(
+                inferred, "node is placed by the tensors around its layer", "nodes are placed by the tensors around their layer"
+            )
+            notes.append(f"{placing}, as TensorRT does not name {'it' if inferred == 1 else 'them'}.")
         if cut := sum(entry.cut for entry in self.engine.layers):
-            notes.append(f"TensorRT cut the list of nodes of {cut} layers; the rest is placed by the tensors around them.")
+            notes.append(f"TensorRT cut the list of nodes of {plural(cut, 'layer')}; the rest is placed by the tensors around.")
         return (*notes, *self.source.notes)

@@ -121,27 +121,20 @@ def read_settings(
     """
     given = {**_WITHOUT, **options}
     _check_version(given, version)
-    profiles = (profile, *parse_profiles(str(given["profiles"])))
-    sources = tuple(name.strip().lower() for name in str(given["tactic_sources"]).split(",") if name.strip())
-    if unknown := [name for name in sources if name not in _TACTIC_SOURCES]:
-        raise InvalidRequest(
-            f"No tactic source is called {', '.join(unknown)}.", hint=f"There are: {', '.join(_TACTIC_SOURCES)}."
-        )
+    told = _read(given, profile, signature, capabilities or {})
     plugins = tuple(Path(text) for text in str(given["plugins"]).split(os.pathsep) if text)
     if missing := [str(path) for path in plugins if not path.is_file()]:
         raise InvalidRequest(
             f"No plugin library lies at {', '.join(missing)}.", hint="Give the paths on the machine that builds."
         )
-    workspace, level, streams, dla = (int(given[n]) for n in ("workspace_mb", "optimization_level", "aux_streams", "dla_core"))
-    if workspace < 0:
-        raise InvalidRequest(f"A workspace of {workspace} MiB makes no sense.", hint="Give a size in MiB, or 0 for no limit.")
+    level, streams, dla = (int(given[name]) for name in ("optimization_level", "aux_streams", "dla_core"))
     return Settings(
-        workspace_bytes=workspace * 1024 * 1024 or None,
-        memory_pools=_memory_pools(str(given["memory_pools"])),
+        workspace_bytes=told.workspace_bytes,
+        memory_pools=told.memory_pools,
         optimization_level=level if version.optimization_level else None,
-        tactic_sources=sources,
+        tactic_sources=told.tactic_sources,
         timing_cache=bool(given["timing_cache"]),
-        profiles=tuple(p.complete(signature) for p in profiles),
+        profiles=told.profiles,
         refit=bool(given["refit"]),
         sparsity=bool(given["sparsity"]),
         version_compatible=bool(given["version_compatible"]),
@@ -150,13 +143,68 @@ def read_settings(
         plugins=plugins,
         dla_core=dla if dla >= 0 else None,
         strip_weights=bool(given["strip_weights"]),
-        capabilities=_capabilities(str(given["target_capabilities"]), capabilities or {}),
+        capabilities=told.capabilities,
+    )
+
+
+def check_options(
+    options: Mapping[str, OptionValue],
+    profile: ShapeProfile,
+    signature: Signature,
+    capabilities: Mapping[str, tuple[int, int]],
+) -> tuple[str, ...]:
+    """What can be told of a build's options before it is known which version builds, and on which machine.
+
+    Args:
+        options: Those that differ from the defaults.
+
+    Returns:
+        The members of `ComputeCapability` that they name.
+
+    Raises:
+        InvalidRequest: A value makes no sense.
+    """
+    return _read({**_WITHOUT, **options}, profile, signature, capabilities).capabilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """The options that are texts or sizes, as in `Settings`."""
+
+    workspace_bytes: int | None
+    memory_pools: Mapping[str, int]
+    tactic_sources: tuple[str, ...]
+    profiles: tuple[ShapeProfile, ...]
+    capabilities: tuple[str, ...]
+
+
+def _read(
+    given: Mapping[str, OptionValue],
+    profile: ShapeProfile,
+    signature: Signature,
+    capabilities: Mapping[str, tuple[int, int]],
+) -> _Read:
+    profiles = (profile, *parse_profiles(str(given["profiles"])))
+    sources = tuple(name.strip().lower() for name in str(given["tactic_sources"]).split(",") if name.strip())
+    if unknown := [name for name in sources if name not in _TACTIC_SOURCES]:
+        raise InvalidRequest(
+            f"No tactic source is called {', '.join(unknown)}.", hint=f"There are: {', '.join(_TACTIC_SOURCES)}."
+        )
+    workspace = int(given["workspace_mb"])
+    if workspace < 0:
+        raise InvalidRequest(f"A workspace of {workspace} MiB makes no sense.", hint="Give a size in MiB, or 0 for no limit.")
+    return _Read(
+        workspace_bytes=workspace * 1024 * 1024 or None,
+        memory_pools=_memory_pools(str(given["memory_pools"])),
+        tactic_sources=sources,
+        profiles=tuple(one.complete(signature) for one in profiles),
+        capabilities=_capabilities(str(given["target_capabilities"]), capabilities),
     )
 
 
 def named_capabilities(text: str) -> tuple[str, ...]:
-    """The numbers in the option `target_capabilities`, as they were written."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    """The numbers in the option `target_capabilities`, as they were written, each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def _capabilities(text: str, known: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:

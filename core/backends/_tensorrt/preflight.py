@@ -12,7 +12,7 @@ from core.backends._preflight import Refusal, told_by
 from core.backends._tensorrt.build import SHAPE_HINT, SHAPE_REASON
 from core.backends._tensorrt.graph import Graph
 from core.backends._tensorrt.log import Log, make_logger, start_failure
-from core.backends._tensorrt.parse import CHANGE_HINT, is_about_op, refusal_of
+from core.backends._tensorrt.parse import CHANGE_HINT, TAKEN, is_about_op, is_about_type, refusal_of
 from core.backends._tensorrt.plugins import load_plugins
 from core.backends._tensorrt.product import Product
 from core.backends._tensorrt.trial import Trials
@@ -30,9 +30,8 @@ from core.onnxio.parts import Types, reads
 from core.onnxio.types import tensor_types
 
 _PARSED = re.compile(r"(?:Parsing node|While parsing node number \d+).*?(\w+) \[(\w+)")
-_ABOUT_TYPE = re.compile(r"convert ONNX da[tr][ea] type|convertDtype|convertOnnxWeights", re.IGNORECASE)
 PLUGIN_HINT = "Give a library with a plugin for {op} by the option `plugins`."
-TYPE_HINT = "Cast to a type that it takes before this node: float32, float16, bfloat16, int8, int32, int64 or bool."
+TYPE_HINT = f"Cast to a type that it takes before this node: {', '.join(TAKEN[:-1])} or {TAKEN[-1]}."
 
 
 class _Watched(Log):
@@ -140,6 +139,6 @@ def _refusal(op: str, node: str, reason: str, aliases: Aliases) -> Refusal:
     told = reason if not node or node == alias else f"{reason} (at {node})"
     if is_about_op(reason):
         return Refusal(alias, told, PLUGIN_HINT.format(op=op), is_final=True, is_of_op=True)
-    if _ABOUT_TYPE.search(reason):
+    if is_about_type(reason):
         return Refusal(alias, told, TYPE_HINT, is_final=True)
     return Refusal(alias, told, CHANGE_HINT)

@@ -89,6 +89,16 @@ def test_what_does_not_run_where_it_is_built_says_so(shelf: Shelf) -> None:
     assert devices_text(outcome.build) == f"built for cuda, {where}"
 
 
+@pytest.mark.parametrize(("state", "why"), [(State.FAILED, "the build failed"), (State.CANCELLED, "the build was cancelled")])
+def test_what_was_not_built_does_not_run_anywhere(shelf: Shelf, state: State, why: str) -> None:
+    """A target that cannot be built for is none that the engine runs on."""
+    outcome = unmeasured(shelf, not_run="not run here: it runs on a GPU of compute capability 9.0", state=state)
+    found = figures(outcome)
+    for label, value in (("Median latency", "not measured"), ("Memory", "not measured"), ("Parity", "not checked")):
+        assert (found[label].value, found[label].against) == (value, (why,))
+    assert devices_text(outcome.build) == "cuda"
+
+
 def run_elsewhere(outcome: Outcome, place: Place, state: State = State.DONE) -> Outcome:
     why = Failure(kind="RunFailed", message="The engine cannot run on this GPU.")
     failed = StageRecord(stage=StageName.MEASURE, state=State.FAILED, error=why)

@@ -340,3 +340,45 @@ def test_an_open_engine_tells_the_bytes_at_its_usual_lengths(network, tmp_path):
     assert exact.bytes > 0
     assert not exact.open
     assert all(row.total is not None for row in layer_bytes(graphs[0]))
+
+
+def test_float64_is_computed_in_float32_and_said(tmp_path):
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="product")
+    ends = [("x", TensorProto.DOUBLE, [2, 4])], [("y", TensorProto.DOUBLE, [2, 3])]
+    engine = built(save(tmp_path / "wide.onnx", [node], *ends, {"w": np.ones((4, 3))}), tmp_path / "engine", shapes=())
+    assert "TensorRT-RTX has no float64: what the graph computes in it is computed in float32." in engine.notes
+    assert not any("float64" in note for note in built(convolutions(tmp_path / "n.onnx"), tmp_path / "other").notes)
+
+
+def test_an_input_of_another_type_is_named(tmp_path):
+    node = helper.make_node("Identity", ["wave"], ["y"], name="same")
+    source = save(tmp_path / "c.onnx", [node], [("wave", TensorProto.COMPLEX64, [4])], [("y", TensorProto.COMPLEX64, [4])])
+    with pytest.raises(BuildFailed, match=r"takes no input of such a type: wave \(complex64\)\."):
+        built(source, tmp_path / "engine", shapes=())
+
+
+def test_an_input_that_is_handed_back_is_told(tmp_path):
+    source = save(tmp_path / "p.onnx", [], [("x", FLOAT, [2])], [("x", FLOAT, [2])])
+    with pytest.raises(BuildFailed, match="gives no input back as it is, as the graph does with x") as caught:
+        built(source, tmp_path / "engine", shapes=())
+    assert "Identity" in caught.value.hint
+
+
+def test_a_node_that_nothing_carries_out_is_told_by_its_own_name(tmp_path):
+    """The builder ends the name that it was given with a number of its own."""
+    ends = [("b", FLOAT, [1, 10, 4]), ("s", FLOAT, [1, 1, 10])], [("o", TensorProto.INT64, ["k", 3])]
+    node = helper.make_node("NonMaxSuppression", ["b", "s", "m"], ["o"], name="best, of [boxes]")
+    source = save(tmp_path / "nms.onnx", [node], *ends, {"m": np.int64([5])})
+    with pytest.raises(UnsupportedOps, match=r"has no kernel for node best, of \[boxes\]\."):
+        built(source, tmp_path / "engine", shapes=())
+
+
+def test_a_node_in_a_branch_is_told_with_its_owner(tmp_path):
+    def branch(op):
+        nodes = [helper.make_node(op, ["x"], ["i"], name="inner"), helper.make_node("Cast", ["i"], [f"{op}_o"], to=FLOAT)]
+        return helper.make_graph(nodes, op, [], [helper.make_tensor_value_info(f"{op}_o", FLOAT, None)])
+
+    chosen = helper.make_node("If", ["c"], ["y"], name="owner", then_branch=branch("NonZero"), else_branch=branch("Relu"))
+    source = save(tmp_path / "if.onnx", [chosen], [("c", TensorProto.BOOL, []), ("x", FLOAT, [2, 4])], [("y", FLOAT, ["a", "b"])])
+    with pytest.raises(UnsupportedOps, match="NonZero inside If: owner"):
+        built(source, tmp_path / "engine", shapes=())

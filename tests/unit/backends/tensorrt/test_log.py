@@ -7,7 +7,7 @@ import pytest
 from core.backends._tensorrt.backend import Inspected, notes_of
 from core.backends._tensorrt.build import BuildFacts
 from core.backends._tensorrt.log import Log, build_failure, clean, load_failure, start_failure, warning_notes
-from core.backends._tensorrt.parse import Refusal, parse_failure
+from core.backends._tensorrt.parse import ParseRefusal, parse_failure
 from core.base.errors import BuildFailed, RunFailed, Unavailable, UnsupportedOps
 from core.graph.memory import EngineMemory
 
@@ -75,7 +75,7 @@ def test_messages_lose_their_source_lines():
         (
             "IBuilder::buildSerializedNetwork: Error Code 1: Myelin ([tactic.cpp:1676: enumerate_tactics] No tactics.; "
             "[tactic.cpp:264: run] Error during tactic selection. In compileGraph at /_src/optimizer/codeGenerator.cpp:2012)",
-            "No tactics.; [tactic.cpp:264: run] Error during tactic selection",
+            "No tactics.",
         ),
         (
             'creator && "Plugin not found, are the plugin name, version, and namespace correct?"',
@@ -129,7 +129,7 @@ def test_a_missing_driver_is_not_taken_for_the_reason():
 
 
 def test_unsupported_nodes_are_named_by_op():
-    errors = [Refusal("Erfc", "gelu/Erfc", "No importer registered for op: Erfc", unsupported=True)]
+    errors = [ParseRefusal("Erfc", "gelu/Erfc", "No importer registered for op: Erfc", unsupported=True)]
     error = parse_failure(errors, [("gelu/Erfc", "Erfc"), *((f"n{i}", "Foo") for i in range(10))], Log())
     assert isinstance(error, UnsupportedOps)
     assert "11 nodes" in error.message
@@ -139,7 +139,7 @@ def test_unsupported_nodes_are_named_by_op():
 
 
 def test_other_parser_errors_name_their_node():
-    error = parse_failure([Refusal("Reshape", "r1", "axes differ")], [], Log())
+    error = parse_failure([ParseRefusal("Reshape", "r1", "axes differ")], [], Log())
     assert isinstance(error, BuildFailed)
     assert "axes differ (at Reshape r1)" in error.message
 
@@ -207,7 +207,7 @@ def test_an_engine_tells_what_its_build_warned_of():
     )
     assert notes_of(facts, Inspected(memory=EngineMemory(activation_bytes=2**20)), "TensorRT") == (
         "Built on H100 (compute capability 9.0) in 1.0 s from 2 network layers.",
-        "Needs 1.0 MiB of the GPU's memory for activations.",
+        "Needs 1.0 MB of the GPU's memory for activations.",
         "TensorRT warns: Weights were clamped.",
     )
     assert notes_of(replace(facts, gpu="", compute_capability=""), Inspected(), "TensorRT-RTX")[0].startswith("Built with no GPU")

@@ -2,10 +2,13 @@
 
 import pytest
 
+from core.backends import tensorrt_rtx
 from core.backends._tensorrt.options import OPTIONS, read_settings
+from core.backends.base import BuildConfig
 from core.backends.tensorrt import BACKEND
 from core.backends.tensorrt._product import features
-from core.base.errors import InvalidRequest
+from core.base.errors import InvalidRequest, Unavailable
+from core.base.precision import Precision
 from core.base.profile import parse_profile
 from core.base.tensors import Signature, TensorSpec
 
@@ -89,3 +92,33 @@ def test_the_backend_shows_every_option_once():
     names = [option.name for option in BACKEND.options]
     assert BACKEND.options is OPTIONS
     assert len(set(names)) == len(names)
+
+
+RTX = tensorrt_rtx.BACKEND
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target_capabilities": "9.0"}, "No engine can be built for compute capability 9.0."),
+        ({"target_capabilities": "8.6, 12.x"}, "No engine can be built for compute capability 12.x."),
+        ({"memory_pools": "foo:1"}, "No other memory pool is called foo."),
+        ({"profiles": "batch=8;length=3"}, "Signature main has no dynamic axis length."),
+        ({"profiles": "batch=8:1:2"}, "A shape range must rise from at least 1: 8:1:2 does not."),
+        ({"workspace_mb": -1}, "A workspace of -1 MiB makes no sense."),
+    ],
+)
+def test_what_makes_no_sense_is_told_before_anything_is_made(options, message):
+    with pytest.raises(InvalidRequest) as caught:
+        RTX.check(BuildConfig(options=options), SIGNATURE)
+    assert caught.value.message == message
+
+
+def test_capabilities_that_lack_the_precision_are_told_before_too():
+    with pytest.raises(Unavailable, match="FP8 needs compute capability"):
+        RTX.check(BuildConfig(precision=Precision.FP8, options={"target_capabilities": "8.6"}), SIGNATURE)
+    RTX.check(BuildConfig(precision=Precision.FP8), SIGNATURE)  # the portable engine names none
+
+
+def test_a_capability_that_is_named_twice_counts_once():
+    assert RTX.capabilities({"target_capabilities": " 8.9 ,8.6,,8.6"}) == ("8.9", "8.6")
