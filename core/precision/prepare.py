@@ -6,7 +6,7 @@ FP32 and TF32 leave the graph as it is. FP16 and BF16 become types with casts, I
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
@@ -80,6 +80,21 @@ def prepare(
     return replace(record, notes=(*notes, *record.notes), seconds=time.monotonic() - started)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated:
+    """What the samples said.
+
+    Attributes:
+        ranges: None where the precision asks for none, or random values do not run.
+        check: Of the user's own data.
+        notes: What there is to say besides.
+    """
+
+    ranges: Ranges | None = None
+    check: DataCheck = field(default_factory=DataCheck)
+    notes: tuple[str, ...] = ()
+
+
 def prepare_model(
     model: onnx.ModelProto,
     folder: Path,
@@ -89,15 +104,21 @@ def prepare_model(
     data: SampleSource = RANDOM,
     settings: PrecisionSettings = DEFAULTS,
     report: Report = silent,
+    calibrated: Calibrated | None = None,
 ) -> PrecisionRecord:
-    """The same for a model as `core.precision.load` gives it, which may be changed, and what `check_possible` lets pass."""
+    """The same for a model as `core.precision.load` gives it, which may be changed, and what `check_possible` lets pass.
+
+    Args:
+        calibrated: What `calibrate_model` found; it is asked when nothing is given. ModelOpt calibrates itself.
+    """
     started = time.monotonic()
     if not precision.in_graph:
         made, record = model, PrecisionRecord(target=target.name, engine=PrecisionEngine.LIGHT.value, precision=precision)
     elif settings.engine is PrecisionEngine.MODELOPT:
         made, record = lower_with_modelopt(model, precision, target, data, settings, report)
     else:
-        made, record = _lower_by_us(model, folder, precision, target, data, settings, report)
+        known = calibrated or calibrate_model(model, precision, target=target, data=data, settings=settings, report=report)
+        made, record = _lower_by_us(model, folder, precision, target, known, settings, report)
     record = replace(
         record,
         opset=opset(made),
@@ -114,14 +135,14 @@ def _lower_by_us(
     folder: Path,
     precision: Precision,
     target: Target,
-    data: SampleSource,
+    known: Calibrated,
     settings: PrecisionSettings,
     report: Report,
 ) -> tuple[onnx.ModelProto, PrecisionRecord]:
-    ranges, check, notes = _calibrated(model, precision, target, data, settings, report)
+    ranges = known.ranges
     report(Progress(message=f"Writing the {precision.value.upper()} graph", fraction=None))
     made, record = lower(model, precision, target, settings, ranges=ranges)
-    record = replace(record, inputs=check.inputs, notes=(*notes, *check.warnings))
+    record = replace(record, inputs=known.check.inputs, notes=(*known.notes, *known.check.warnings))
     if ranges is None:
         return made, record
     write_json(folder / RANGES_FILE, ranges)
@@ -129,27 +150,35 @@ def _lower_by_us(
     return made, replace(record, stamp=stamp, data=ranges.data, ranges=RANGES_FILE)
 
 
-def _calibrated(
+def calibrate_model(
     model: onnx.ModelProto,
     precision: Precision,
+    *,
     target: Target,
-    source: SampleSource,
-    settings: PrecisionSettings,
-    report: Report,
-) -> tuple[Ranges | None, DataCheck, tuple[str, ...]]:
-    """The ranges that the precision asks for, known already or taken now, with what there is to say about the data."""
+    data: SampleSource = RANDOM,
+    settings: PrecisionSettings = DEFAULTS,
+    report: Report = silent,
+) -> Calibrated:
+    """The ranges that the precision asks for, known already or taken now, with what there is to say about the data.
+
+    Where Q and DQ go, and what stays wide, has no part in it.
+
+    Raises:
+        InvalidRequest: The data do not fit.
+        ConversionFailed: ONNX Runtime cannot run the model.
+    """
     if not precision.facts.leaves_range:
-        return None, DataCheck(), ()
-    if source.ranges is not None:
-        return load_ranges(source.ranges, structure_digest(model)), DataCheck(), ()
-    data = open_data(source, graph_signature(model), settings)
+        return Calibrated()
+    if data.ranges is not None:
+        return Calibrated(ranges=load_ranges(data.ranges, structure_digest(model)))
+    samples = open_data(data, graph_signature(model), settings)
     try:
-        check = check_data(data, model, source.expected) if data.calibrated else DataCheck()
-        return calibrate(model, precision, target, data, report, settings), check, ()
+        check = check_data(samples, model, data.expected) if samples.calibrated else DataCheck()
+        return Calibrated(ranges=calibrate(model, precision, target, samples, report, settings), check=check)
     except EngineRoomError as error:
-        if data.calibrated or precision.quantizes:
+        if samples.calibrated or precision.quantizes:
             raise
-        return None, DataCheck(), (f"FP16's range was not checked, as random values do not run: {error.message}",)
+        return Calibrated(notes=(f"FP16's range was not checked, as random values do not run: {error.message}",))
 
 
 def _mark(model: onnx.ModelProto, record: PrecisionRecord) -> None:

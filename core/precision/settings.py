@@ -111,6 +111,13 @@ class PrecisionSettings:
         """Whether layers are compared with FP32's."""
         return self.layer_errors or self.has_goal
 
+    @property
+    def for_calibration(self) -> PrecisionSettings:
+        """What is left of them where only ranges are taken."""
+        return PrecisionSettings(
+            engine=self.engine, percentile=self.percentile, method=self.method, samples=self.samples, images=self.images
+        )
+
     def why_kept(self, op: str, node: str) -> str:
         """Why a node is to stay in FP32, "" for one that need not."""
         if op in self.keep_ops:

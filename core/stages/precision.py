@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
+
 from core.backends.base import backend_named
 from core.base.availability import availability_of, installed_versions
 from core.base.errors import InvalidRequest
+from core.base.serialization import read_json, write_json
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx
 from core.onnxio.walk import op_counts
 from core.precision.calibration.samples import SampleSource
 from core.precision.load import copy_of, load_simplified
-from core.precision.prepare import check_possible, prepare_model
+from core.precision.lower import tensors_to_calibrate
+from core.precision.prepare import Calibrated, calibrate_model, check_possible, prepare_model
 from core.precision.record import PrecisionRecord
 from core.precision.settings import PrecisionEngine
 from core.precision.study import Study
@@ -23,13 +27,15 @@ from core.stages.prepare import make_prepared
 from core.stages.stage import Needs, Prepared, Stage, StageContext, Task
 from core.storage.builds import StageName
 
+CALIBRATED = "calibrated.json"
+
 
 def run(context: StageContext) -> Prepared:
     request, base = context.request, context.prepared
     target = target_of(request.backend, request.lowering.target)
 
     def make(folder: Path) -> Prepared:
-        record = _lowered(context, context.source(base).path, folder, target)
+        record = _lowered(context, base, folder, target)
         model = read_onnx(folder / record.entry, weights=False)
         remedy = (record.remedy.cost,) if record.remedy else ()
         violations = (violation.message for violation in record.violations)
@@ -49,11 +55,19 @@ def run(context: StageContext) -> Prepared:
         "precision": request.precision,
         "target": target.name,
         "settings": request.lowering,
+        **_samples(request),
+    }
+    return make_prepared(context, base, recipe, _versions(request), make)
+
+
+def _samples(request: BuildRequest) -> dict[str, object]:
+    """What decides about the samples, as a part of a recipe."""
+    return {
         "calibration": request.calibration,
+        **({"expected": request.ranges} if request.calibration and request.ranges else {}),
         # Random samples are of the lengths that are tuned for, so builds that differ in the others alone share the graph.
         "random": None if request.calibration else [_usual_lengths(request), request.seed, request.ranges],
     }
-    return make_prepared(context, base, recipe, _versions(request), make)
 
 
 def _usual_lengths(request: BuildRequest) -> dict[str, int]:
@@ -81,7 +95,7 @@ def target_of(backend: str, named: str | None) -> Target:
     return parse_target(target)
 
 
-def _lowered(context: StageContext, source: Path, folder: Path, target: Target) -> PrecisionRecord:
+def _lowered(context: StageContext, base: Prepared, folder: Path, target: Target) -> PrecisionRecord:
     """Writes the graph, and judges it where that is asked for; the stage before has simplified the source."""
     request, settings = context.request, context.request.lowering
     data = SampleSource(
@@ -91,7 +105,10 @@ def _lowered(context: StageContext, source: Path, folder: Path, target: Target) 
         profile=request.profile,
     )
     check_possible(request.precision, target, settings)
-    model = load_simplified(source, request.precision)
+    model = load_simplified(context.source(base).path, request.precision)
+    known = None
+    if settings.engine is PrecisionEngine.LIGHT and request.precision.facts.leaves_range:
+        known = _calibrated(context, base, model, target, data)
     record = prepare_model(
         copy_of(model) if settings.studies else model,
         folder,
@@ -100,6 +117,7 @@ def _lowered(context: StageContext, source: Path, folder: Path, target: Target) 
         data=data,
         settings=settings,
         report=context.report,
+        calibrated=known,
     )
     if not settings.studies:
         return record
@@ -114,6 +132,28 @@ def _lowered(context: StageContext, source: Path, folder: Path, target: Target) 
         report=context.report,
     )
     return study.run()
+
+
+def _calibrated(context: StageContext, base: Prepared, model: onnx.ModelProto, target: Target, data: SampleSource) -> Calibrated:
+    """What the samples say, kept for the builds that differ in where Q and DQ go, or in what stays wide: a mend's, say."""
+    request = context.request
+
+    def make(folder: Path, key: str) -> None:
+        found = calibrate_model(
+            model, request.precision, target=target, data=data, settings=request.lowering, report=context.report
+        )
+        write_json(folder / CALIBRATED, found)
+
+    recipe = {
+        "step": "calibrate",
+        "from": base.artifact or context.model.digest,
+        "signature": base.signature,
+        "tensors": tensors_to_calibrate(model, request.precision, target),
+        "quantizes": request.precision.quantizes,  # what cannot be calibrated fails there alone
+        "settings": request.lowering.for_calibration,
+        **_samples(request),
+    }
+    return read_json(Calibrated, context.make_artifact(recipe, _versions(request), make).folder / CALIBRATED)
 
 
 def _details(record: PrecisionRecord) -> dict[str, str]:

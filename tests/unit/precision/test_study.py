@@ -103,7 +103,7 @@ def test_a_build_with_a_remedy_calibrates_once_and_does_not_simplify_again(
     assert free.precision.cost is not None
     calls.clear()
     made, folder = build(PrecisionSettings(max_rel=0.02))
-    assert calls == {"collect_ranges": 1}
+    assert calls == {}  # on the ranges of the first
     record = made.precision
     assert record is not None
     assert record.remedy is not None
@@ -121,10 +121,25 @@ def test_a_build_with_a_remedy_calibrates_once_and_does_not_simplify_again(
         data=SampleSource(path=samples),
         settings=PrecisionSettings(keep_nodes=record.remedy.keep),
     )
-    assert calls == {"collect_ranges": 2, "simplify": 1}
+    assert calls == {"collect_ranges": 1, "simplify": 1}
     assert anew.converted == record.converted
     for name in (ENTRY, RANGES_FILE):
         assert (folder / name).read_bytes() == (tmp_path / "anew" / name).read_bytes()
+
+
+def test_builds_that_differ_in_what_stays_wide_share_their_ranges(build: Build, calls: Counter[str]) -> None:
+    """As a mend's trial does; its record tells of the data as the first does."""
+    first, _ = build(PrecisionSettings())
+    other, _ = build(PrecisionSettings(keep_ops=("Gemm", "MatMul"), keep_io_types=False))
+    assert calls == {"collect_ranges": 1}
+    assert first.precision is not None
+    assert other.precision is not None
+    told = [(one.inputs, one.notes, one.data, one.stamp) for one in (first.precision, other.precision)]
+    assert told[0] == told[1]
+    assert told[0][1]
+    build(PrecisionSettings(percentile=99.9))
+    build(PrecisionSettings(samples=2))
+    assert calls == {"collect_ranges": 3}
 
 
 def test_a_bare_file_is_simplified_once(residual: onnx.ModelProto, samples: Path, calls: Counter[str], tmp_path: Path) -> None:
