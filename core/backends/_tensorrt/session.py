@@ -16,6 +16,7 @@ from core.backends._tensorrt.execution import Binding, Execution
 from core.backends._tensorrt.log import Log, load_failure, make_logger, start_failure
 from core.backends._tensorrt.plugins import load_plugins
 from core.backends._tensorrt.product import Product
+from core.backends._tensorrt.runtime_cache import cache_file, cached
 from core.backends.base import Engine
 from core.base.dtypes import UNKNOWN, numpy_dtype
 from core.base.errors import BuildFailed, EngineRoomError, InvalidRequest, RunFailed
@@ -171,7 +172,11 @@ def loaded(product: Product, engine: Engine) -> Iterator[tuple[Any, Any, Log]]:
     read = runtime.deserialize_cuda_engine(plan)
     if read is None:
         raise load_failure(log)
-    yield trt, read, log
+    if product.features_of(trt).runtime_cache and engine.config.options.get("runtime_cache", True):
+        with cached(read, cache_file(engine.folder, trt.__version__)) as keeping:
+            yield trt, keeping, log
+    else:
+        yield trt, read, log
 
 
 def read_plan(path: Path) -> bytes:

@@ -31,6 +31,7 @@ class Features:
         dla: Deep learning accelerators of Jetson and DRIVE boards.
         strip_plan: `BuilderFlag.STRIP_PLAN`.
         profile_memory: An engine tells the activation memory of each of its profiles.
+        runtime_cache: `IRuntimeConfig.create_runtime_cache`: kernels that were compiled where an engine ran.
         named_capabilities: An engine is built for compute capabilities that are named; else for the GPU at hand.
     """
 
@@ -50,6 +51,7 @@ class Features:
     dla: bool
     strip_plan: bool
     profile_memory: bool
+    runtime_cache: bool
     named_capabilities: bool
 
     @property

@@ -54,6 +54,7 @@ def features(version: tuple[int, int]) -> Features:
         dla=version < (10, 8) or version >= (11, 4),
         strip_plan=version >= (10, 0),
         profile_memory=version >= (10, 1),
+        runtime_cache=False,
         named_capabilities=False,
     )
 

@@ -41,7 +41,13 @@ def options() -> tuple[Option, ...]:
         f"{', '.join(f'{major}.{minor}' for major, minor in CAPABILITIES.values())}. "
         "Empty: one engine that runs on 8.0, 8.6, 8.9, 12.0 and later.",
     )
-    return (target, *(shared[name] for name in _SHARED), STRIP_WEIGHTS)
+    kernels = Option(
+        name="runtime_cache",
+        default=True,
+        help="Keep the kernels that a GPU compiles beside the engine, for its next start there.",
+        choices=(True, False),
+    )
+    return (target, *(shared[name] for name in _SHARED), STRIP_WEIGHTS, kernels)
 
 
 def features(version: tuple[int, int]) -> Features:
@@ -62,6 +68,7 @@ def features(version: tuple[int, int]) -> Features:
         dla=False,
         strip_plan=True,
         profile_memory=True,
+        runtime_cache=True,
         named_capabilities=True,
     )
 

@@ -37,6 +37,12 @@ def test_every_use_exists_where_it_is_reached():
     assert [use.place for use in reached if not has(module, use.name)] == []
 
 
+def test_contexts_take_a_config_with_a_cache_of_kernels():
+    """What none of TensorRT's listings has; no GPU that would run it was at hand."""
+    engine = importlib.import_module(PRODUCT.module).ICudaEngine
+    assert "runtime_config: tensorrt_rtx_bindings.tensorrt_rtx.IRuntimeConfig" in engine.create_execution_context.__doc__
+
+
 def test_every_capability_that_is_offered_is_a_member():
     module = importlib.import_module(PRODUCT.module)
     members = set(module.ComputeCapability.__members__) - {"NONE", "CURRENT"}

@@ -51,6 +51,12 @@ HELD = {
         "tensor": "ITensor",
     },
     "plugins.py": {"trt.get_plugin_registry()": "IPluginRegistry"},
+    "runtime_cache.py": {
+        "engine": "ICudaEngine",
+        "self._engine": "ICudaEngine",
+        "self._config": "IRuntimeConfig",
+        "self._cache": "IRuntimeCache",
+    },
     "session.py": {"runtime": "Runtime"},
     "timing_cache.py": {"config": "IBuilderConfig", "cache": "ITimingCache"},
     "trial.py": {
