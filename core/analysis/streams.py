@@ -90,11 +90,6 @@ class Streams:
     def several(self) -> bool:
         return len(self.lanes) > 1
 
-    @property
-    def overlapping(self) -> tuple[int, ...]:
-        """Layers outside the busiest stream that may run beside others."""
-        return tuple(sorted({position for one in self.overlaps for position in one.layers}))
-
 
 def streams_of(graph: EngineGraph) -> tuple[Streams, ...]:
     """An engine's streams, for each of its profiles; empty where no layer tells its stream."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,21 @@ def folder_bytes(folder: Path, names: Sequence[str] = ("",)) -> int:
     """Bytes of the files below each of `names` in `folder`."""
     files = (file for name in names for file in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*")))
     return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def linked(file: Path, target: Path) -> bool:
+    """Gives the file a second name; False where that cannot be, on another file system or one without links."""
+    try:
+        os.link(file.resolve(), target)
+    except OSError:
+        return False
+    return True
+
+
+def link_or_copy(file: Path | str, target: Path | str) -> None:
+    """A second name for the file where that can be, else a copy; fits `shutil.copytree`."""
+    if not linked(Path(file), Path(target)):
+        shutil.copyfile(file, target)
 
 
 def workspace_root() -> Path:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path, PurePosixPath
 
+from core.base.files import linked
 from core.base.progress import Progress, Report, silent
 
 _CHUNK_BYTES = 1 << 20
@@ -41,8 +41,8 @@ def digest_of(
     for name in sorted(files):
         hashed = hashlib.sha256()
         target = _prepared(store_in / name) if store_in else None
-        linked = bool(target and owned and _linked(files[name], target))
-        with files[name].open("rb") as source, target.open("xb") if target and not linked else nullcontext() as sink:
+        second = bool(target and owned and linked(files[name], target))
+        with files[name].open("rb") as source, target.open("xb") if target and not second else nullcontext() as sink:
             while chunk := source.read(_CHUNK_BYTES):
                 hashed.update(chunk)
                 if sink:
@@ -52,15 +52,6 @@ def digest_of(
         lines.append(f"{hashed.hexdigest()}  {name}\n")
     text = "".join([*lines, *(f"{line}\n" for line in also)])
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _linked(file: Path, target: Path) -> bool:
-    """Gives the file a second name; False where that cannot be, on another file system or one without links."""
-    try:
-        os.link(file.resolve(), target)
-    except OSError:
-        return False
-    return True
 
 
 def _prepared(path: Path) -> Path:

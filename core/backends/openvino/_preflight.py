@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from core.backends._preflight import Refusal, told_by
 from core.backends.openvino._layers import NOT_NODES, nodes_by_operation
 from core.backends.openvino._reading import imported, told
 from core.base.availability import installed_versions
+from core.base.files import link_or_copy
 from core.base.progress import Report
 from core.graph.source import nodes_of_onnx
 from core.graph.support import Support
@@ -78,10 +78,7 @@ def _written(model: onnx.ModelProto, origin: Path, folder: Path) -> Path:
         beside = folder / name
         if not beside.exists():
             beside.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(origin / name, beside)
-            except OSError:  # another file system, or one without links
-                shutil.copyfile(origin / name, beside)
+            link_or_copy(origin / name, beside)
     path = folder / _MODEL
     path.write_bytes(model.SerializeToString())
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from core.backends.tensorflow._runtime import told_as
 from core.backends.tensorflow._shapes import infer_shapes
 from core.base.availability import Availability
 from core.base.errors import BuildFailed, RunFailed
+from core.base.files import link_or_copy
 from core.base.precision import Precision
 from core.base.profile import ShapeProfile
 from core.base.progress import Progress, Report
@@ -161,19 +161,11 @@ def _tensors(tf: Any, signature: Signature, arrays: Tensors) -> list[Any]:
 def _linked(source: Source, folder: Path) -> str:
     """The model's own file or folder below `folder`, hard-linked where the file system can."""
     if source.path.is_dir():
-        shutil.copytree(source.path, folder / "saved_model", copy_function=_link)
+        shutil.copytree(source.path, folder / "saved_model", copy_function=link_or_copy)
         return "saved_model"
     name = f"model{source.path.suffix}"
-    _link(str(source.path), str(folder / name))
+    link_or_copy(source.path, folder / name)
     return name
-
-
-def _link(origin: str, target: str) -> None:
-    real = os.path.realpath(origin)
-    try:
-        os.link(real, target)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(real, target)
 
 
 BACKEND = TensorFlowBackend()

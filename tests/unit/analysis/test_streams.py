@@ -84,7 +84,7 @@ def test_streams_that_nobody_told_are_none() -> None:
 def test_layers_between_a_signal_and_its_wait_may_overlap() -> None:
     found = only(FORK)
     assert found.overlaps == (Overlap(stream=1, layers=(6,), other=0, beside=(3, 4)),)
-    assert found.overlapping == (6,)
+    assert [one.layers for one in found.overlaps] == [(6,)]
 
 
 def test_without_an_event_between_them_streams_run_beside_each_other() -> None:
