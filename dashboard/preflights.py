@@ -13,6 +13,7 @@ import streamlit as st
 from core.base.errors import EngineRoomError, Failure, StoreFailed
 from core.base.progress import Progress
 from core.base.serialization import read_json
+from core.jobs.turn import turn_of
 from core.models.model import Model
 from core.preflight.answer import ANSWER, Answer, Preflight, Target
 from core.preflight.run import answer_folders, preflight
@@ -81,7 +82,7 @@ def _run(key: Key, workspace: Workspace, model: Model, signature: str, paths: Se
     failed: dict[str, Failure] = {}
     try:
         with _ASKING:
-            done = preflight(workspace, model, paths, signature=signature, report=tell)
+            done = preflight(workspace, model, paths, signature=signature, report=tell, turn=turn_of)
         failed = {target.backend: target.failure for target in done.targets if target.failure}
     except EngineRoomError as error:  # of all of them: the workspace is full, say
         failed = {path.backend: Failure.of(error) for path in paths}

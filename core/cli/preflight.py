@@ -17,6 +17,7 @@ from core.base.units import listed, shortened
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, stderr, stdout
 from core.graph.support import Verdict
+from core.jobs.turn import turn_of
 from core.models.model import Model
 from core.preflight.answer import Preflight, Target
 from core.preflight.run import preflight
@@ -72,7 +73,9 @@ def preflight_command(
         )
     given = _options(paths, option or [])
     with progress_bar("preflight") as report:
-        told = preflight(workspace, found, paths, signature=signature, options=given, unasked=unasked, report=report)
+        told = preflight(
+            workspace, found, paths, signature=signature, options=given, unasked=unasked, report=report, turn=turn_of
+        )
     if json:
         print_json(as_data(told))
     else:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +33,11 @@ from core.storage.workspace import Workspace
 SECONDS = 900.0  # for one target; a question takes seconds
 
 Options = Mapping[str, Mapping[str, OptionValue]]
+Turn = Callable[[str, Report], AbstractContextManager[None]]
+
+
+def at_once(backend: str, report: Report) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 def preflight(
@@ -44,14 +49,16 @@ def preflight(
     options: Options | None = None,
     unasked: Sequence[Unasked] = (),
     report: Report = silent,
+    turn: Turn = at_once,
 ) -> Preflight:
     """What the targets at the ends of these paths take of a model; one that fails or crashes fails alone.
 
     Args:
         paths: As `targets_for` gives them.
         options: Of backends by their name, where they differ from the defaults: plugins, for one.
+        turn: Entered before a target is asked that has not answered before: it may wait for the device.
     """
-    asking = _Asking(workspace=workspace, model=model, signature=signature, options=options or {})
+    asking = _Asking(workspace=workspace, model=model, signature=signature, options=options or {}, turn=turn)
     targets = []
     for place, path in enumerate(paths):
         title = backend_named(path.backend).title
@@ -84,12 +91,16 @@ class _Asking:
     model: Model
     signature: str | None
     options: Options
+    turn: Turn = at_once
     prepared: dict[tuple[Format, ...], dict[StageName, Prepared]] = field(default_factory=dict)
     failed: dict[tuple[tuple[Format, ...], StageName], EngineRoomError] = field(default_factory=dict)
 
     def target(self, path: BuildPath, report: Report) -> Target:
         try:
-            return Target.of(path, answer=self.known(path) or self._asked(path, report))
+            if answer := self.known(path):
+                return Target.of(path, answer=answer)
+            with self.turn(path.backend, report):
+                return Target.of(path, answer=self._asked(path, report))
         except EngineRoomError as error:
             return Target.of(path, failure=Failure.of(error))
 

@@ -16,6 +16,7 @@ import pytest
 
 from core.backends.base import BuildConfig
 from core.base.children.call import Child
+from core.base.errors import Unavailable
 from core.base.progress import Progress
 from core.graph.support import Verdict
 from core.intake.add_model import add_model
@@ -310,3 +311,17 @@ def test_a_file_above_2_gib_is_told(tmp_path: Path) -> None:
     done = engineroom(tmp_path, str(path))
     assert done.returncode == 3
     assert "larger than 2 GiB" in done.stderr
+
+
+def test_a_target_waits_for_its_turn_unless_its_answer_is_kept(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "workspace")
+    model = add_model(write_tiny_onnx(tmp_path / "tiny.onnx"), workspace)
+
+    def taken(backend: str, report: Report) -> Any:
+        raise Unavailable(f"{backend} was not asked.", hint="Ask again.")
+
+    (target,) = asked(workspace, model, ORT, turn=taken).targets
+    assert target.failure is not None
+    assert (target.failure.message, target.answer) == (f"{ORT} was not asked.", None)
+    assert asked(workspace, model, ORT).targets[0].takes_all
+    assert asked(workspace, model, ORT, turn=taken).targets[0].takes_all
