@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 import onnx
 
 from core.graph.engine_graph import SourceNode
-from core.onnxio.walk import captured, graphs_inside, name_nodes, op_name, subgraphs
+from core.onnxio.walk import RANDOM_OPS, captured, graphs_inside, name_nodes, op_name, subgraphs
 
 # Before this IR version, weights had to be among the inputs.
 _WEIGHTS_STAND_ALONE = 4
-_RANDOM_OPS = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
 _QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinear", "MatMulInteger", "ConvInteger", "QGemm")
 
 
@@ -58,7 +57,7 @@ def nodes_of_onnx(model: onnx.ModelProto) -> SourceGraph:
         constants=tuple(constants),
         outputs=tuple(value.name for value in graph.output),
         repeats=dict(_repeats(graph.node)),
-        random=tuple(node.name for node in graph.node if node.op_type in _RANDOM_OPS),
+        random=tuple(node.name for node in graph.node if node.op_type in RANDOM_OPS),
         notes=tuple(_notes(graph.node)),
     )
 
@@ -90,7 +89,7 @@ def _repeats(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str]]:
     first: dict[tuple[object, ...], onnx.NodeProto] = {}
     same: dict[str, str] = {}
     for node in nodes:
-        if node.op_type in _RANDOM_OPS or node.op_type == "Constant" or any(True for _ in subgraphs(node)):
+        if node.op_type in RANDOM_OPS or node.op_type == "Constant" or any(True for _ in subgraphs(node)):
             continue
         attributes = tuple(sorted(attribute.SerializeToString() for attribute in node.attribute))
         key = (node.domain, node.op_type, tuple(same.get(name, name) for name in node.input), attributes, len(node.output))

@@ -16,7 +16,7 @@ from core.base.availability import installed_version
 from core.base.errors import ConversionFailed
 from core.base.progress import Progress, Report, silent
 from core.onnxio.file import read_onnx, save_onnx
-from core.onnxio.walk import name_nodes, nodes, op_counts
+from core.onnxio.walk import RANDOM_OPS, name_nodes, nodes, op_counts
 
 ENTRY = "model.onnx"
 
@@ -111,7 +111,13 @@ def _slimmed(model: onnx.ModelProto) -> onnx.ModelProto:
         slimmed.graph.output
     ):
         raise ConversionFailed("it changed the graph's inputs or outputs")
+    if _random(slimmed) < _random(model):
+        raise ConversionFailed("it took out nodes that give other values each time")
     return slimmed
+
+
+def _random(model: onnx.ModelProto) -> int:
+    return sum(node.op_type in RANDOM_OPS for node in nodes(model))
 
 
 def _names(values: Iterable[onnx.ValueInfoProto]) -> list[str]:

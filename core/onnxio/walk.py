@@ -14,6 +14,9 @@ STANDARD_DOMAINS = ("", "ai.onnx")
 # Names that exporters give to axes of unknown length, tf2onnx and Paddle a new one for each.
 _PLACEHOLDER = re.compile(r"\??|-1|[Nn]one|unk(__\d+)?|(p2o\.)?DynamicDimension\.\d+")
 
+# Ops that give other values each time.
+RANDOM_OPS = frozenset({"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"})
+
 
 def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
     """The main graph and every subgraph below it, outer ones first."""

@@ -148,3 +148,21 @@ def test_broken_files_are_refused(tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"no model")
     with pytest.raises(BrokenModel):
         simplify(tmp_path / "broken.onnx", tmp_path)
+
+
+def test_random_values_stay_random(tmp_path):
+    """onnxslim works a RandomNormal out once, and every run would give the same."""
+    nodes = [
+        helper.make_node("RandomNormal", [], ["noise"], name="noise", shape=[4, 6, 6]),
+        helper.make_node("Conv", ["x", "w"], ["c"], name="conv"),
+        helper.make_node("Add", ["c", "noise"], ["y"], name="add"),
+    ]
+    path = save(tmp_path / "random.onnx", nodes, [weight("w", np.zeros((4, 3, 3, 3), np.float32))])
+    (tmp_path / "out").mkdir()
+    told = simplify(path, tmp_path / "out")
+    assert "took out nodes that give other values each time" in told.notes[0]
+    assert told.removed == ()
+    feed = {"x": np.zeros((1, 3, 8, 8), np.float32)}
+    session = tmp_path / "out" / told.entry
+    assert run(session, feed)[0].std() > 0.5
+    assert [node.name for node in onnx.load(session).graph.node] == ["noise", "conv", "add"]
