@@ -40,7 +40,7 @@ def precision_fields(record: PrecisionRecord) -> list[tuple[str, object]]:
     """What a build's precision stage did, as names and values."""
     remedy = record.remedy
     fields: list[tuple[str, object]] = [
-        ("calibrated on", record.data),
+        (record.sampled, record.data),
         (record.left, f"{len(record.kept)}: {listed(list(record.kept), NAMED)}" if record.kept else None),
         ("for accuracy", f"{len(remedy.keep)} of them: {listed(remedy.keep, NAMED)}" if remedy and remedy.keep else None),
     ]

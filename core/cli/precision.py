@@ -172,7 +172,7 @@ def _show_record(record: PrecisionRecord, precision: Precision, out: Path) -> No
         ("precision", f"{precision.value} for {record.target}, opset {record.opset}, by {record.engine}"),
         ("converted", f"{len(record.converted)} nodes"),
         (record.left, f"{len(record.kept)} nodes" if record.kept else ""),
-        ("calibrated on", record.data),
+        (record.sampled, record.data),
         ("ranges", out / record.ranges if record.ranges else ""),
         ("builder flags", ", ".join(record.builder_flags)),
         ("took", seconds(record.seconds) if record.seconds is not None else ""),

@@ -169,6 +169,11 @@ class PrecisionRecord:
     remedy: RemedyRecord | None = None
 
     @property
+    def sampled(self) -> str:
+        """What `data` were for, as its label: FP16 takes no ranges from them, it is held against them."""
+        return "calibrated on" if self.precision and self.precision.quantizes else "range checked on"
+
+    @property
     def left(self) -> str:
         """What became of the nodes in `kept`: around quantized ones, TensorRT 10 and later compute in FP16."""
         if self.precision is not None and self.precision.quantizes:

@@ -164,7 +164,7 @@ def _details(record: PrecisionRecord) -> dict[str, str]:
         "opset": str(record.opset),
         "converted": f"{len(record.converted)} nodes",
         record.left: f"{len(record.kept)} nodes",
-        "calibrated on": record.data,
+        record.sampled: record.data,
         "placement": "as TensorRT wants it" if not record.violations else f"{len(record.violations)} violations",
     }
     return {name: value for name, value in rows.items() if value}

@@ -20,6 +20,7 @@ from dashboard.failures import show_error
 from dashboard.formatting import plain
 
 REFRESH_SECONDS = 2.0
+UNCALIBRATED = "uncalibrated"
 
 
 def title_row(outcome: Outcome, downloads: Callable[[Outcome], None]) -> None:
@@ -31,6 +32,8 @@ def title_row(outcome: Outcome, downloads: Callable[[Outcome], None]) -> None:
         st.badge(request.device, color="gray")
         if build.not_run and build.state is State.DONE:
             st.badge(NOT_RUN, icon=":material/timer_off:", color="orange")
+        if outcome.stamp:
+            st.badge(UNCALIBRATED, icon=":material/warning:", color="red", help=plain(outcome.stamp))
         if build.ran_elsewhere:
             st.badge(f"run on {plain(build.ran_elsewhere.name)}", icon=":material/lan:", color="gray")
         st.caption(f"build {digest(build.key)}")
@@ -48,7 +51,7 @@ def show_failed_stages(outcome: Outcome) -> None:
             st.markdown(f"**Stage {record.stage.value} failed.**")
             show_error(record.error.to_error())
         else:
-            st.warning(f"Stage {record.stage.value}: {record.error}")
+            st.warning(plain(f"Stage {record.stage.value}: {record.error}"))
     if outcome.build.state is State.CANCELLED:
         st.warning("This build was cancelled. What its finished stages found is below.", icon=":material/cancel:")
 

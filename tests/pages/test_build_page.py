@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from core.backends.base import all_backends
+from core.backends.base import all_backends, backend_named
 from core.base.availability import Availability
 from core.intake.add_model import add_model
 from core.jobs.job import JobState
@@ -153,3 +153,14 @@ def test_what_does_not_run_here_can_be_asked_to_run_elsewhere(model: Model, monk
     (job,) = Queue(default_workspace()).jobs()
     assert job.run_elsewhere
     assert [record.stage for record in job.stages][-2:] == [StageName.INSPECT, StageName.REFERENCE]
+
+
+def test_an_option_that_makes_no_sense_is_told_before_anything_is_queued(model: Model, workspace: Workspace) -> None:
+    if not backend_named("tensorrt_rtx").availability().available:
+        pytest.skip("TensorRT-RTX is not installed.")
+    app = open_page("build", model=model.digest)
+    next(box for box in app.checkbox if box.label == "TensorRT-RTX in fp16").check().run()
+    next(box for box in app.text_input if box.label == "Target capabilities").set_value("8.6, 9.0").run()
+    assert "No engine can be built for compute capability 9.0." in texts(app)
+    assert not [button for button in app.button if button.label.startswith("Queue")]
+    assert all_builds(workspace) == []

@@ -11,7 +11,7 @@ from core.backends._config import checked_options
 from core.backends._engine import built
 from core.backends._tensorrt import cuda
 from core.backends._tensorrt.availability import availability
-from core.backends._tensorrt.build import BuildFacts, Job, build_plan, check_capabilities, check_gpu
+from core.backends._tensorrt.build import BuildFacts, Job, build_plan, check_capabilities, check_gpu, check_refit
 from core.backends._tensorrt.build_log import layers_json, read_memory
 from core.backends._tensorrt.execution import Execution
 from core.backends._tensorrt.graph import graph_of, has_float64
@@ -100,6 +100,8 @@ class TensorRTBackend:
         named = check_options(config.options, config.profile, signature, known)
         if known:
             check_capabilities(config.precision, self.product, named)
+        refits = any(config.options.get(name) for name in ("refit", "strip_weights"))
+        check_refit(self.product, asked=refits, on_gpu=config.device != "cpu")
 
     def build(self, source: Source, config: BuildConfig, folder: Path, report: Report) -> Engine:
         options = checked_options(self, config)

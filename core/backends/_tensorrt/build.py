@@ -180,12 +180,7 @@ def configure(trt: Any, builder: Any, network: Any, config: Any, job: Job) -> No
         Unavailable: An option needs a GPU, and there is none.
     """
     settings = job.settings
-    if (settings.refit or settings.strip_weights) and not job.on_gpu:
-        raise Unavailable(
-            f"{job.product.title} makes refittable and stripped engines only where a GPU is: it compiles on it what computes "
-            "their constants.",
-            hint="Leave refit and strip_weights off, or build with a GPU worker (device cuda).",
-        )
+    check_refit(job.product, asked=settings.refit or settings.strip_weights, on_gpu=job.on_gpu)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     _limit_memory(trt, config, job)
     flags = flags_for(job.precision, job.version)
@@ -288,6 +283,20 @@ def _timings(config: Any, settings: Settings, path: Path) -> Iterator[list[int]]
     sizes.append(timing_cache.attach(config, path))
     yield sizes
     sizes.append(timing_cache.keep(config, path))
+
+
+def check_refit(product: Product, *, asked: bool, on_gpu: bool) -> None:
+    """Refuses weights that can be replaced where no GPU is.
+
+    Raises:
+        Unavailable: They are asked for there.
+    """
+    if asked and not on_gpu:
+        raise Unavailable(
+            f"{product.title} makes refittable and stripped engines only where a GPU is: it compiles on it what computes their "
+            "constants.",
+            hint="Leave refit and strip_weights off, or build with a GPU worker (device cuda).",
+        )
 
 
 def check_capabilities(precision: Precision, product: Product, chosen: Sequence[str]) -> tuple[str, ...]:

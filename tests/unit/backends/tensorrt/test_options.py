@@ -120,5 +120,12 @@ def test_capabilities_that_lack_the_precision_are_told_before_too():
     RTX.check(BuildConfig(precision=Precision.FP8), SIGNATURE)  # the portable engine names none
 
 
+@pytest.mark.parametrize("option", ["refit", "strip_weights"])
+def test_weights_that_can_be_replaced_need_a_gpu_and_that_is_told_before(option):
+    with pytest.raises(Unavailable, match="only where a GPU is"):
+        RTX.check(BuildConfig(options={option: True}), SIGNATURE)
+    RTX.check(BuildConfig(options={option: True}, device="cuda"), SIGNATURE)
+
+
 def test_a_capability_that_is_named_twice_counts_once():
     assert RTX.capabilities({"target_capabilities": " 8.9 ,8.6,,8.6"}) == ("8.9", "8.6")
