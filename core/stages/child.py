@@ -62,12 +62,13 @@ def run_stage(
     request = read_json(BuildRequest, folder / REQUEST_FILE)
     walls = standing()
     inputs = inputs_of(workspace, request, folder)
-    with desk_for(workspace, request.model, inputs, store or store_named()) as desk:
+    gpu = (device or request.device) == "cuda"
+    with desk_for(workspace, request.model, inputs, store or store_named(), caches=gpu) as desk:
         write_json((build or folder) / WALLS_FILE, walls)
         child = Child(
             python=python,
             environment={**QUIET, **environment, WORKSPACE_VARIABLE: str(desk.workspace.root)},
-            box=desk.box(gpu=(device or request.device) == "cuda"),
+            box=desk.box(gpu=gpu),
             log=(build or folder) / LOG_FILE,
             start=start,
             about=(stage.value, str(build or folder)),  # a build that runs is known by it, see housekeeping

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,12 +154,15 @@ class Desk:
 
 
 @contextmanager
-def desk_for(workspace: Workspace, model: str, reads: Iterable[Path], store: Store | None = None) -> Iterator[Desk]:
+def desk_for(
+    workspace: Workspace, model: str, reads: Iterable[Path], store: Store | None = None, *, caches: bool = False
+) -> Iterator[Desk]:
     """A desk to work on a model at; it is cleared away at the end.
 
     Args:
         model: Its digest.
         reads: Folders of the workspace, see `inputs_of`.
+        caches: Whether what GPUs' builders and runtimes keep is needed.
     """
     with workspace.partial_folder("desk-") as place:
         desk = Desk(real=workspace, folder=place.absolute(), model=model, reads=tuple(reads), store=store)
@@ -168,7 +171,7 @@ def desk_for(workspace: Workspace, model: str, reads: Iterable[Path], store: Sto
             path.mkdir(parents=True)
         for given in desk.reads:
             (own.root / given.relative_to(workspace.root.absolute())).symlink_to(given)
-        with suppress(FileNotFoundError):
+        if caches and (workspace.root / CACHES).is_dir():
             shutil.copytree(workspace.root / CACHES, own.root / CACHES)
         yield desk
 

@@ -24,7 +24,7 @@ from core.precision.target import Target, parse_target
 from core.request.build_request import BuildRequest
 from core.stages import tools
 from core.stages.prepare import make_prepared
-from core.stages.stage import Needs, Prepared, Stage, StageContext, Task
+from core.stages.stage import Needs, Prepared, Recipe, Stage, StageContext, Task
 from core.storage.builds import StageName
 
 CALIBRATED = "calibrated.json"
@@ -144,16 +144,16 @@ def _calibrated(context: StageContext, base: Prepared, model: onnx.ModelProto, t
         )
         write_json(folder / CALIBRATED, found)
 
-    recipe = {
+    step = {
         "step": "calibrate",
-        "from": base.artifact or context.model.digest,
         "signature": base.signature,
         "tensors": tensors_to_calibrate(model, request.precision, target),
         "quantizes": request.precision.quantizes,  # what cannot be calibrated fails there alone
         "settings": request.lowering.for_calibration,
         **_samples(request),
     }
-    return read_json(Calibrated, context.make_artifact(recipe, _versions(request), make).folder / CALIBRATED)
+    recipe = Recipe.of(base.artifact or context.model.digest, step, _versions(request))
+    return read_json(Calibrated, context.make_artifact(recipe, make).folder / CALIBRATED)
 
 
 def _details(record: PrecisionRecord) -> dict[str, str]:

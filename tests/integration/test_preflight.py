@@ -17,7 +17,7 @@ import pytest
 from core.backends.base import BuildConfig
 from core.base.children.call import Child
 from core.base.errors import Unavailable
-from core.base.progress import Progress
+from core.base.progress import Progress, Report
 from core.graph.support import Verdict
 from core.intake.add_model import add_model
 from core.models.model import Model

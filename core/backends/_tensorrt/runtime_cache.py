@@ -1,4 +1,4 @@
-"""Kernels that TensorRT-RTX has compiled for a GPU, kept beside the engine: its next start on such a GPU takes them from there.
+"""Kernels that TensorRT-RTX has compiled for a GPU, kept in the workspace: an engine's next start on such a GPU takes them.
 
 An engine of TensorRT-RTX names no kernels; the GPU that runs it compiles them when a context is made, and for new shapes later.
 `IRuntimeCache` is where its runtime keeps them while the process lives. Written against the bindings of 1.7.1 and NVIDIA's API
@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from core.backends._tensorrt import cuda
+from core.base.files import workspace_root
 
 
-def cache_file(folder: Path, version: str) -> Path:
-    """Where the kernels of an engine lie for this GPU: its runtime refuses those of another one, or of another version."""
+def cache_file(engine: Path, version: str) -> Path:
+    """Where the kernels of an engine, by its folder's name, lie for this GPU: its runtime refuses those of another or of another
+    version. A stage cannot write into an engine's own folder.
+    """
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{cuda.device_name()}-{version}").strip("-").lower()
-    return folder / "kernels" / f"{name}.cache"
+    return workspace_root() / "caches" / "kernels" / engine.name / f"{name}.cache"
 
 
 class CachedEngine:

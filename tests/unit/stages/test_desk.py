@@ -199,6 +199,8 @@ def test_kernel_timings_go_in_and_out(workspace: Workspace) -> None:
     timings.parent.mkdir(parents=True)
     timings.write_text("old")
     with desk_for(workspace, MODEL, []) as desk:
+        assert not (desk.workspace.root / CACHES).exists()
+    with desk_for(workspace, MODEL, [], caches=True) as desk:
         own = desk.workspace.root / CACHES / "tensorrt"
         assert (own / "gpu.timing").read_text() == "old"
         (own / "gpu.timing").write_text("new")

@@ -88,4 +88,5 @@ def _fails(engine: Any) -> None:
 
 def test_each_gpu_and_version_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "device_name", lambda: "NVIDIA L4")
-    assert cache_file(tmp_path, "1.7.1.116") == tmp_path / "kernels" / "nvidia-l4-1.7.1.116.cache"
+    monkeypatch.setenv("ENGINEROOM_WORKSPACE", str(tmp_path))
+    assert cache_file(tmp_path / "engine", "1.7.1.116") == tmp_path / "caches/kernels/engine/nvidia-l4-1.7.1.116.cache"
