@@ -130,9 +130,14 @@ class _Worker:
 
     def _join(self, card: WorkerCard) -> None:
         """A worker that starts over waits for its database; one that is started tells at once what is wrong."""
-        hold_for_life(worker_lock_file(self._options.workspace, self._options.device), self._options.device)
+        held = False
         while True:
             try:
+                if RESTARTED not in os.environ:
+                    prepare(self._url, own=is_own(self._url, self._options.workspace))
+                if not held:
+                    hold_for_life(worker_lock_file(self._options.workspace, self._options.device), self._options.device)
+                    held = True
                 prepare(self._url, own=is_own(self._url, self._options.workspace))
                 self._identity = identity(self._url)
                 self._beats = Heartbeats(self._url)

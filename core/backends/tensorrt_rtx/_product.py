@@ -44,7 +44,7 @@ def options() -> tuple[Option, ...]:
     kernels = Option(
         name="runtime_cache",
         default=True,
-        help="Keep the kernels that a GPU compiles beside the engine, for its next start there.",
+        help="Keep the kernels that a GPU compiles, for its next start there.",
         choices=(True, False),
     )
     return (target, *(shared[name] for name in _SHARED), STRIP_WEIGHTS, kernels)
