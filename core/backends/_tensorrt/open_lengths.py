@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, combinations
 
 import onnx
 
@@ -56,8 +57,13 @@ def open_shapes(model: onnx.ModelProto, signature: Signature, profiles: Sequence
     open_axes = [axis for axis in axes if len(ranges[axis]) > 1]  # the others are written into the network
     for profile in profiles:
         lengths = {axis: profile.length(axis) for axis in axes}
-        beside = lengths | {axis: lengths[axis] + _STEPS[place % len(_STEPS)] for place, axis in enumerate(open_axes)}
-        first, second = (_shapes(model, signature, one) for one in (lengths, beside))
+        steps = {axis: _STEPS[place % len(_STEPS)] for place, axis in enumerate(open_axes)}
+        beside, beyond = (lengths | {axis: lengths[axis] + times * step for axis, step in steps.items()} for times in (1, 3))
+        first, second, third = (_shapes(model, signature, one) for one in (lengths, beside, beyond))
+        # What is added to a tensor of unknown lengths tells them, unless its own are 1: then other lengths tell more.
+        for name in second.keys() & third.keys() - first.keys():
+            if (shape := _brought_to(lengths, (second[name], beside), (third[name], beyond), open_axes)) is not None:
+                first[name] = shape
         names = [name for name, shape in first.items() if name in second and second[name] != shape]
         usual.append({name: first[name] for name in names})
         other.append({name: second[name] for name in names})
@@ -72,6 +78,25 @@ def with_usual_lengths(graph: EngineGraph, shapes: OpenShapes) -> EngineGraph:
         for index, layer in zip(own, _Resolving(graph, [layers[index] for index in own], usual, other).layers(), strict=True):
             layers[index] = layer
     return replace(graph, layers=tuple(layers))
+
+
+def _brought_to(
+    lengths: Mapping[str, int],
+    one: tuple[Shape, Mapping[str, int]],
+    two: tuple[Shape, Mapping[str, int]],
+    axes: Sequence[str],
+) -> Shape | None:
+    """A shape at these lengths of the axes, known at two others; None where a length is no multiple of a product of axes."""
+    shape = []
+    for first, second in zip(one[0], two[0], strict=False):
+        for chosen in chain.from_iterable(combinations(axes, count) for count in range(len(axes) + 1)):
+            own, other, wanted = (math.prod(at[axis] for axis in chosen) for at in (one[1], two[1], lengths))
+            if first % own == 0 and first // own * other == second:
+                shape.append(first // own * wanted)
+                break
+        else:
+            return None
+    return tuple(shape) if len(one[0]) == len(two[0]) else None
 
 
 def _shapes(model: onnx.ModelProto, signature: Signature, lengths: Mapping[str, int]) -> dict[str, Shape]:

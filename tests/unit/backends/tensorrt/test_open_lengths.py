@@ -88,3 +88,20 @@ def test_without_open_axes_there_is_nothing_to_tell() -> None:
     graph = model()
     found = open_shapes(graph, graph_signature(graph), [parse_profile(["n=3", "s=5"])])
     assert found.usual == ({},)
+
+
+def test_a_batch_of_one_is_told_by_other_batches() -> None:
+    """[1, s, 4] and what nothing tells the lengths of make a first length that is not known; [8, s, 4] and that make 8."""
+    graph = model()
+    nodes = [
+        helper.make_node("Mul", ["v", "v"], ["lengths"]),
+        helper.make_node("Cast", ["lengths"], ["shape"], to=TensorProto.INT64),
+        helper.make_node("Reshape", ["w", "shape"], ["untold"]),
+        helper.make_node("Add", ["x", "untold"], ["a"]),
+        helper.make_node("Relu", ["a"], ["y"]),
+    ]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
+    graph.graph.initializer.append(helper.make_tensor("v", TensorProto.FLOAT, [3], [1.0, 1.0, 4.0]))
+    found = open_shapes(graph, graph_signature(graph), [parse_profile(["n=1:1:8", "s=2:5:9"])])
+    assert found.usual[0] == dict.fromkeys("xay", (1, 5, 4))
