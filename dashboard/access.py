@@ -8,7 +8,6 @@ user's name.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import threading
@@ -21,11 +20,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from core.storage.workspace import default_workspace
+from dashboard.login import login_required
+from dashboard.login_sessions import login_mark
 
 HEADER = "X-Engine-Room-Token"
 LIFETIME_SECONDS = 12 * 3600
 SECRET_FILE = "dashboard.secret"  # noqa: S105  a file name
-LOGIN_COOKIE = "_streamlit_user"
 
 
 @lru_cache(maxsize=8)
@@ -52,14 +52,9 @@ def _write_private(path: Path, text: str) -> None:
         partial.unlink()
 
 
-def _login_mark(cookie: str | None) -> str:
-    """What ties a token to a login: nothing when there is none."""
-    return hashlib.sha256(cookie.strip('"').encode()).hexdigest()[:32] if cookie else ""
-
-
 def token() -> str:
     """A token for the routes, good for LIFETIME_SECONDS and this login; only pages call this."""
-    return _serializer(default_workspace().root).dumps(_login_mark(st.context.cookies.get(LOGIN_COOKIE)))
+    return _serializer(default_workspace().root).dumps(login_mark(st.context.cookies))
 
 
 def require_token(request: Request) -> None:
@@ -73,5 +68,5 @@ def require_token(request: Request) -> None:
         mark = _serializer(default_workspace().root).loads(given, max_age=LIFETIME_SECONDS)
     except BadData:
         mark = None
-    if mark != _login_mark(request.cookies.get(LOGIN_COOKIE)):
+    if mark != login_mark(request.cookies) or (not mark and login_required()):
         raise HTTPException(403, "This link has expired. Reload the page and try again.")

@@ -59,6 +59,11 @@ class Bundle:
         base = self._folder / "static"
         return {PREFIX + path.relative_to(base).as_posix(): path for path in base.rglob("*") if path.is_file()}
 
+    @property
+    def pages(self) -> tuple[str, str]:
+        """The HTML that browsers get: Streamlit's own, and that of our pages."""
+        return (self._folder / START).read_text(encoding="utf-8"), self.page(()).decode()
+
     async def content(self, address: str) -> bytes:
         """Of a file, kept in memory from the first time on."""
         if address not in self._read:

@@ -13,17 +13,21 @@ from pathlib import Path
 
 import psutil
 import streamlit as st
-from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from core.base.errors import EngineRoomError
 from core.base.files import WORKSPACE_VARIABLE
+from core.base.ownership import keep_files_private
+from core.storage.quota import quotas
 from core.storage.workspace import default_workspace
 from dashboard import downloads, theme, uploads
 from dashboard.failures import show_failure
-from dashboard.front_end import Bundle, FrontEnd
+from dashboard.guards import guards
+from dashboard.http_protocol import close_half_requests
 from dashboard.local_workers import start_workers
 from dashboard.login import BrokenSecrets, check_secrets, login_required
+from dashboard.reading import check_readers, stop_readings
 from dashboard.warm_up import start_warming_up
 
 HERE = Path(__file__).parent
@@ -40,6 +44,8 @@ CONFIG = {
     "client.showErrorDetails": "none",
     "client.showErrorLinks": False,
     "client.toolbarMode": "minimal",
+    "client.disableDataExport": True,  # its CSV holds formulas as they are; ours is dashboard/components/csv_button.py
+    "client.allowedOrigins": [],  # nobody frames these pages
     **theme.CONFIG,
 }
 
@@ -50,6 +56,7 @@ async def lifespan(_: object) -> AsyncIterator[None]:
     send_at_once()
     start_warming_up()
     yield
+    stop_readings()
 
 
 def send_at_once() -> None:
@@ -60,13 +67,19 @@ def send_at_once() -> None:
                 ours.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-app = st.App(
-    HERE / "main.py",
-    routes=[*uploads.ROUTES, *downloads.ROUTES, Mount(ASSETS, StaticFiles(directory=HERE / "components" / "vendor"))],
-    middleware=[Middleware(FrontEnd, bundle=Bundle(), modules={"/engine": GRAPH, "/model": GRAPH})],
-    on_script_error=show_failure,
-    lifespan=lifespan,
-)
+def make_app(address: str) -> st.App:
+    """The whole dashboard, for a server that listens there.
+
+    Raises:
+        InvalidRequest: A setting makes no sense.
+    """
+    return st.App(
+        HERE / "main.py",
+        routes=[*uploads.ROUTES, *downloads.ROUTES, Mount(ASSETS, StaticFiles(directory=HERE / "components" / "vendor"))],
+        middleware=guards(address, {"/engine": GRAPH, "/model": GRAPH}),
+        on_script_error=show_failure,
+        lifespan=lifespan,
+    )
 
 
 def main() -> None:
@@ -83,6 +96,14 @@ def main() -> None:
     if trouble := _cannot_listen(arguments.address, arguments.port):
         sys.exit(trouble)
     workspace = default_workspace()
+    try:
+        keep_files_private(workspace.root)
+        check_readers()
+        quotas()
+        app = make_app(arguments.address)
+    except EngineRoomError as error:
+        sys.exit(str(error))
+    close_half_requests()
     uploads.sweep(workspace)
     if not arguments.no_worker:
         start_workers(workspace, arguments.device or ())

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from core.base.errors import InvalidRequest
 from core.base.serialization import read_json, write_json
-from dashboard.routes import Conflict
+from core.storage.workspace import Workspace
+from dashboard.routes import Conflict, is_plain_text
 
 MAX_FILES = 20_000
 MANIFEST = "upload.json"
@@ -47,9 +48,9 @@ def safe_name(name: str) -> str:
         InvalidRequest: It would not, or no file system stores it.
     """
     path = PurePosixPath(name.replace("\\", "/"))
-    odd = any(part in (".", "..") or len(os.fsencode(part)) > _NAME_BYTES for part in path.parts)
-    unprintable = any(ord(letter) < 32 or 0xD800 <= ord(letter) < 0xE000 for letter in name)
-    if not path.parts or path.is_absolute() or odd or unprintable or len(name.encode(errors="replace")) > _PATH_BYTES:
+    fits = is_plain_text(name, _PATH_BYTES)
+    odd = not fits or any(part in (".", "..") or len(os.fsencode(part)) > _NAME_BYTES for part in path.parts)
+    if not path.parts or path.is_absolute() or odd or not str(path).strip():
         raise InvalidRequest(f"{name[:80]!r} is not a file name we can store.", hint="Rename it and try again.")
     return str(path)
 
@@ -61,7 +62,7 @@ class Writer:
         self._part = part
         self._size = size
         self._busy = threading.Lock()
-        self._descriptor = os.open(part, os.O_WRONLY | os.O_CREAT, 0o644)
+        self._descriptor = os.open(part, os.O_WRONLY | os.O_CREAT, 0o666)  # less what the umask takes
         with _lock:
             _newest[part] = self
             _open.setdefault(part, set()).add(self)
@@ -122,9 +123,12 @@ class UploadFolder:
         return read_json(Manifest, self.path / MANIFEST)
 
     @property
-    def touched_at(self) -> float:
-        """When something last came, seconds since the epoch."""
-        return max((entry.stat().st_mtime for entry in (self.path, *self.path.glob("*"))), default=0.0)
+    def touched_at(self) -> float | None:
+        """When something last came, seconds since the epoch; None when it was deleted meanwhile."""
+        try:
+            return max(entry.stat().st_mtime for entry in (self.path, *self.path.glob("*")))
+        except FileNotFoundError:
+            return None
 
     def _part(self, index: int) -> Path:
         return self.path / f"{index}.part"
@@ -139,7 +143,10 @@ class UploadFolder:
     def _have(self, index: int, file: UploadedFile) -> int:
         if self._whole(file).is_file():
             return file.size
-        return self._part(index).stat().st_size if self._part(index).exists() else 0
+        try:
+            return self._part(index).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def writer(self, index: int, offset: int) -> Writer:
         """Takes a slice of a file from `offset` on.
@@ -186,3 +193,14 @@ class UploadFolder:
     def empty(self) -> None:
         """Deletes the files, which are in the store now; what is left tells how the upload ended until it is swept."""
         shutil.rmtree(self.path / "files", ignore_errors=True)
+        write_json(self.path / MANIFEST, Manifest(files=()))
+
+
+def uploads_folder(workspace: Workspace) -> Path:
+    return workspace.root / "uploads"
+
+
+def upload_folders(workspace: Workspace) -> list[UploadFolder]:
+    """All uploads that are not swept yet."""
+    folder = uploads_folder(workspace)
+    return [UploadFolder(path) for path in folder.iterdir()] if folder.is_dir() else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 WORKSPACE_VARIABLE = "ENGINEROOM_WORKSPACE"
@@ -21,9 +22,14 @@ def most_unpacked(path: Path, *, ratio: int = UNPACKED_RATIO, free_bytes: int = 
 
 
 def folder_bytes(folder: Path, names: Sequence[str] = ("",)) -> int:
-    """Bytes of the files below each of `names` in `folder`."""
+    """Bytes of the files below each of `names` in `folder`; what is deleted meanwhile counts no more."""
     files = (file for name in names for file in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*")))
-    return sum(file.stat().st_size for file in files if file.is_file())
+    total = 0
+    with suppress(FileNotFoundError):  # the folder itself
+        for file in files:
+            with suppress(FileNotFoundError):
+                total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def linked(file: Path, target: Path) -> bool:

@@ -8,6 +8,8 @@ import typer
 
 from core import __version__
 from core.base.errors import EngineRoomError
+from core.base.files import workspace_root
+from core.base.ownership import keep_files_private
 from core.cli import builds, compare, doctor, findings, jobs, memory, models, precision, preflight, report
 from core.cli.output import fail
 
@@ -44,6 +46,7 @@ def options(
 def main() -> None:
     """The program: errors we can name become a sentence on standard error and an exit code."""
     try:
+        keep_files_private(workspace_root())
         app()
     except EngineRoomError as error:
         sys.exit(fail(error))

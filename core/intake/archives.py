@@ -6,6 +6,7 @@ archive's own figures are not believed.
 
 from __future__ import annotations
 
+import errno
 import stat
 import tarfile
 import zipfile
@@ -110,7 +111,7 @@ def _readable(path: Path) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise BrokenModel(f"{path.name} holds two files of the same name.", hint=_PACK_AGAIN) from error
     except OSError as error:
-        if error.errno is not None:
+        if error.errno not in (None, errno.EINVAL, errno.EOVERFLOW):  # damaged places lead before or beyond the file
             raise
         raise BrokenModel(f"{path.name} is cut short or damaged: {error}.", hint=_PACK_AGAIN) from error
 
@@ -153,7 +154,16 @@ def _tar_files(path: Path) -> Generator[tuple[str, IO[bytes]], None, None]:
             source = archive.extractfile(member) if member.isreg() else None
             if source is None:
                 raise _no_link(member.name)
-            yield member.name.removeprefix("./"), source
+            yield _as_text(member.name).removeprefix("./"), source
+
+
+def _as_text(name: str) -> str:
+    """A name as its bytes in Latin-1 where they are no UTF-8, as old tools wrote them."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("latin-1")
+    return name
 
 
 def _not_a_tar(path: Path) -> BrokenModel | UnsupportedModel:

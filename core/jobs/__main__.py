@@ -7,12 +7,15 @@ import os
 import sys
 
 from core.base.errors import EngineRoomError
+from core.base.ownership import keep_files_private
 from core.base.serialization import from_data
 from core.jobs.start import OPTIONS_VARIABLE, WorkerOptions
 from core.jobs.worker import run_worker
 
 try:
-    run_worker(from_data(WorkerOptions, json.loads(os.environ[OPTIONS_VARIABLE])))
+    options = from_data(WorkerOptions, json.loads(os.environ[OPTIONS_VARIABLE]))
+    keep_files_private(options.workspace.root)
+    run_worker(options)
 except EngineRoomError as problem:
     print(f"Error: {problem.message}\n→ {problem.hint}", file=sys.stderr)
     sys.exit(problem.exit_code)

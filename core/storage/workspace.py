@@ -19,6 +19,7 @@ from pathlib import Path
 
 from core.base.errors import NotFound, StoreFailed
 from core.base.files import WORKSPACE_VARIABLE, workspace_root
+from core.base.ownership import open_to_group
 from core.base.serialization import read_json
 from core.models.model import Model
 
@@ -102,6 +103,7 @@ class Workspace:
         try:
             parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{socket.gethostname()}.{os.getpid()}-", dir=parent))
+            open_to_group(folder)
         except OSError as error:
             raise StoreFailed(
                 f"The workspace {self.root} is not writable: {error.strerror}.",

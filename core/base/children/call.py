@@ -21,6 +21,7 @@ from core.base.box.box import Box
 from core.base.box.environment import allowed
 from core.base.children.events import BOX_VARIABLE, EVENTS_VARIABLE, MOST_BYTES, Ending, EndingKind, read_events
 from core.base.children.kills import out_of_memory_kills
+from core.base.children.stop import stoppable
 from core.base.children.watch import Limits, Watch
 from core.base.errors import EngineRoomError, Failure, StoreFailed
 from core.base.progress import Progress, Report, silent
@@ -211,7 +212,7 @@ class Child:
         """The last event of each kind, one of them an answer, an error or an ending. The process is gone afterwards."""
         told: dict[str, Any] = {}
         try:
-            with Watch(self._limits, log, process.kill) as watch:
+            with stoppable(process), Watch(self._limits, log, process.kill) as watch:
                 _write_line(requests, request)
                 try:
                     for kind, value in read_events(events):

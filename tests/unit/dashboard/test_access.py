@@ -10,11 +10,12 @@ from starlette.requests import Request
 
 from core.storage.workspace import Workspace
 from dashboard import access
+from dashboard.login_sessions import LOGIN_COOKIE
 
 
 def asked(token: str, *, cookie: str = "", query: bool = False) -> Request:
     headers = [] if query else [(access.HEADER.lower().encode(), token.encode())]
-    headers += [(b"cookie", f"{access.LOGIN_COOKIE}={cookie}".encode())] if cookie else []
+    headers += [(b"cookie", f"{LOGIN_COOKIE}={cookie}".encode())] if cookie else []
     return Request({"type": "http", "headers": headers, "query_string": f"token={token}".encode() if query else b""})
 
 
@@ -34,7 +35,7 @@ def test_a_token_made_without_a_login_is_none_with_one_and_the_other_way_round(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = access.token()
-    monkeypatch.setattr(type(access.st.context), "cookies", {access.LOGIN_COOKIE: "ada"})
+    monkeypatch.setattr(type(access.st.context), "cookies", {LOGIN_COOKIE: "ada"})
     ada = access.token()
     access.require_token(asked(ada, cookie="ada"))
     for token, cookie in ((free, "ada"), (ada, ""), (ada, "bob")):
