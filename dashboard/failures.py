@@ -8,15 +8,16 @@ import traceback
 import streamlit as st
 
 from core.base.errors import EngineRoomError
+from dashboard.formatting import sentence
 
 log = logging.getLogger(__name__)
 
 
 def show_error(error: EngineRoomError) -> None:
     """An error we can name."""
-    st.error(error.message, icon=":material/error:")
+    st.error(sentence(error.message), icon=":material/error:")
     if error.hint:
-        st.caption(f"What to do: {error.hint}")
+        st.caption(f"What to do: {sentence(error.hint)}")
     if error.detail:
         with st.expander("Details"):
             st.code(error.detail, language=None)

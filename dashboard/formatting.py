@@ -1,10 +1,62 @@
-"""Text that Markdown and Streamlit's own marks leave as it is; no Streamlit here."""
+"""Text that Markdown, Streamlit's own marks and Plotly leave as it is; no Streamlit here.
+
+Names come from users' files, and so do most sentences of runtimes. Whatever shows them takes one of these: `plain` for a text
+that is to stand as it is, `sentence` for a sentence of ours that may name such things and has commands in backticks, `drawn` for
+what Plotly draws.
+"""
 
 from __future__ import annotations
 
+import html
 import re
+
+# Backslash escapes work for all ASCII punctuation. An underscore within a word is none of Markdown's business.
+_MARKUP = re.compile(r"[\\`*\[\]<>#|$~&^{}!]|:(?=[\w+:-])|(?<![^\W_])_|_(?![^\W_])")
+_AT_START = re.compile(r"^(?:[-+](?=\s|$|-)|=|[0-9]+(?=[.)](?:\s|$)))")
+# An address becomes a link even where it is escaped, unless something stands in it that nobody sees.
+_ADDRESS = re.compile(r"(?i)(https?|ftp|mailto|xmpp|tel)(?=:)|\bwww(?=\.)|(?<=[\w.+-])(?=@)")
+_JOINER = "\u2060"
+_SPACES = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")
+# What moves the letters around it, or is not to be seen at all.
+_UNSEEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 
 
 def plain(text: str) -> str:
-    """Escapes what would be markup: names come from users' files."""
-    return re.sub(r"[\\`*\[\]<>#|$~:]|(?<![^\W_])_|_(?![^\W_])", r"\\\g<0>", text)
+    """Escapes what would be markup, and shows what would not be seen."""
+    escaped = _MARKUP.sub(r"\\\g<0>", _ADDRESS.sub(rf"\g<0>{_JOINER}", visible(text)))
+    return _AT_START.sub(lambda found: f"\\{found[0]}" if not found[0].isdigit() else f"{found[0]}\\", escaped)
+
+
+def sentence(text: str) -> str:
+    """As `plain`, but what stands between backticks stays code."""
+    parts = _SPACES.sub(" ", text).split("`")
+    if len(parts) % 2 == 0:  # a backtick without another
+        return plain(text)
+    told = [_code(part) if index % 2 else _between(part) for index, part in enumerate(parts)]
+    return "".join(told).strip(_JOINER)
+
+
+def _code(text: str) -> str:
+    return f"`{visible(text)}`" if text.strip() else r"\`\`"
+
+
+def _between(text: str) -> str:
+    """Escaped, with the spaces that part it from the code beside it; two pieces of code never touch."""
+    return f"{' ' if text.startswith(' ') else ''}{plain(text)}{' ' if text.endswith(' ') and text.strip() else ''}" or _JOINER
+
+
+def visible(text: str) -> str:
+    """In one line, with the number of each letter that would not be seen or would move others."""
+    return _UNSEEN.sub(lambda found: f"‹{ord(found[0]):04X}›", _SPACES.sub(" ", text)).strip()
+
+
+def drawn(text: str) -> str:
+    """For Plotly, which reads a few of HTML's tags."""
+    return html.escape(visible(text), quote=False)
+
+
+def badge(text: str) -> str:
+    """As `plain`, for a badge, which escapes brackets itself."""
+    return plain(text).replace("\\[", "[").replace("\\]", "]")

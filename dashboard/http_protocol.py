@@ -14,7 +14,6 @@ import uvicorn.config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_SECONDS = 15.0
-LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class PatientProtocol(H11Protocol):
@@ -50,7 +49,6 @@ class PatientProtocol(H11Protocol):
     def _close(self) -> None:
         self._late = None
         if not self.transport.is_closing():
-            self.transport.write(LATE)
             self.transport.close()
 
 

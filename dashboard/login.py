@@ -8,6 +8,8 @@ from pathlib import Path
 
 import streamlit as st
 
+from dashboard.formatting import plain
+
 SECRETS = ".streamlit/secrets.toml"
 
 
@@ -48,7 +50,7 @@ def show_login() -> None:
         st.title("Engine Room", text_alignment="center")
         st.markdown("Log in to see your team's models and engines.", text_alignment="center")
         for name in providers():
-            label = f"Log in with {name.title()}" if name else "Log in"
+            label = f"Log in with {plain(name.title())}" if name else "Log in"
             st.button(label, type="primary", icon=":material/login:", on_click=st.login, args=[name] if name else [])
 
 
@@ -57,7 +59,10 @@ def show_user() -> None:
     if not login_required():
         return
     name = st.user.get("name") or st.user.get("email") or "Logged in"
-    with st.container(horizontal=True, horizontal_alignment="right"), st.popover(str(name), icon=":material/account_circle:"):
+    with (
+        st.container(horizontal=True, horizontal_alignment="right"),
+        st.popover(plain(str(name)), icon=":material/account_circle:"),
+    ):
         if email := st.user.get("email"):
-            st.caption(str(email))
+            st.caption(plain(str(email)))
         st.button("Log out", icon=":material/logout:", on_click=st.logout)

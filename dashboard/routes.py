@@ -109,8 +109,8 @@ def whole_number(text: object, what: str) -> int:
     Raises:
         InvalidRequest: It is none: negative, of too many digits, in other letters.
     """
-    if isinstance(text, int) and not isinstance(text, bool):
-        text = str(text) if 0 <= text < 10**MOST_DIGITS else ""
+    if isinstance(text, int) and not isinstance(text, bool) and 0 <= text < 10**MOST_DIGITS:
+        return text
     if isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS:
         return int(text)
     raise InvalidRequest(f"{str(text)[:40]!r} is no {what}.", hint="Reload the page and try again.")

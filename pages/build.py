@@ -18,6 +18,7 @@ from dashboard.components.model_picker import choose_model
 from dashboard.components.path_board import choose_paths
 from dashboard.components.precision_options import choose_lowering
 from dashboard.failures import show_error
+from dashboard.formatting import visible
 
 st.title("Build")
 model = choose_model()
@@ -28,7 +29,9 @@ queue = services.queue()
 workers = queue.workers()
 first, second = st.columns(2)
 device = first.selectbox("Device", device_types(workers), help="Jobs wait for a worker of this device type.")
-signature_name = second.selectbox("Signature", [s.name for s in model.signatures], help="Which callable of the model.")
+signature_name = second.selectbox(
+    "Signature", [s.name for s in model.signatures], format_func=visible, help="Which callable of the model."
+)
 signature = model.signature(signature_name)
 key = f"{model.digest}-{device}-{signature_name}"
 

@@ -17,6 +17,7 @@ from dashboard.components.disk_use import show_disk
 from dashboard.components.offers_table import show_backends_table, show_conversions_table
 from dashboard.components.walls_table import show_walls_table
 from dashboard.components.workers_list import show_workers
+from dashboard.formatting import plain
 
 st.title("System")
 show_workers()
@@ -36,10 +37,10 @@ with disk:
     queue = services.queue()
     kind = "SQLite in the workspace: for this host" if is_local(queue.url) else "Postgres: for several hosts"
     facts = {
-        "Processor": f"{processor()}, {plural(len(usable_cpus()), 'core')}, {size(memory_limit())} of memory",
+        "Processor": f"{plain(processor())}, {plural(len(usable_cpus()), 'core')}, {size(memory_limit())} of memory",
         "Versions": f"Engine Room {core.__version__}, Python {platform.python_version()}, Streamlit {st.__version__}",
-        "Queue": f"{kind} · `{shown(queue.url)}`",
-        "Store": f"`{os.environ[STORE_VARIABLE]}`" if os.environ.get(STORE_VARIABLE) else "the workspace itself",
-        "Workspace": f"`{services.workspace().root}`",
+        "Queue": f"{kind} · {plain(shown(queue.url))}",
+        "Store": plain(os.environ[STORE_VARIABLE]) if os.environ.get(STORE_VARIABLE) else "the workspace itself",
+        "Workspace": plain(str(services.workspace().root)),
     }
     st.markdown("  \n".join(f"**{name}** · {value}" for name, value in facts.items()))

@@ -18,6 +18,7 @@ from core.base.units import interval, milliseconds, scientific, shortened, size
 from core.benchmark.latency import Latency
 from core.report.charts import ticks_to_powers
 from dashboard.charts.style import calm
+from dashboard.formatting import drawn
 
 ROW_HEIGHT = 34
 POWERS_FROM = 20
@@ -111,9 +112,12 @@ def scatter_figure(rows: Sequence[ComparisonRow], against: Against) -> go.Figure
 def differences_figure(rows: Sequence[DiffRow], a: str, b: str) -> go.Figure:
     """The largest differences in time, the largest on top."""
     shown = [row for row in rows if row.delta_ms is not None][:DIFFERENCES]
-    labels = [f"{index}. {shortened(row.title, 44)}" for index, row in enumerate(shown, 1)]
+    labels = [f"{index}. {drawn(shortened(row.title, 44))}" for index, row in enumerate(shown, 1)]
     figure = go.Figure()
-    for name, colour, times in ((f"A: {a}", GREY, [row.a_ms for row in shown]), (f"B: {b}", ACCENT, [row.b_ms for row in shown])):
+    for name, colour, times in (
+        (f"A: {drawn(a)}", GREY, [row.a_ms for row in shown]),
+        (f"B: {drawn(b)}", ACCENT, [row.b_ms for row in shown]),
+    ):
         figure.add_bar(
             name=name,
             y=labels,
@@ -133,7 +137,7 @@ def differences_figure(rows: Sequence[DiffRow], a: str, b: str) -> go.Figure:
 
 def _wrapped(row: ComparisonRow) -> str:
     """The title in lines that leave room for the chart on a narrow screen."""
-    return "<br>".join(textwrap.wrap(row.name, LABEL_LETTERS))
+    return "<br>".join(drawn(line) for line in textwrap.wrap(row.name, LABEL_LETTERS))
 
 
 def _other(candidate: Candidate, against: Against) -> float | None:
@@ -151,4 +155,4 @@ def _told(row: ComparisonRow, latency: Latency) -> str:
     held = f"<br>{size(candidate.size_bytes)}" if candidate.size_bytes is not None else ""
     error = f"<br>relative error {scientific(candidate.max_rel)}" if candidate.max_rel is not None else ""
     median = f"{milliseconds(latency.median_ms)} ({interval(latency.low_ms, latency.high_ms)})"
-    return f"<b>{row.name}</b><br>{median}{held}{error}<br>{row.verdict}"
+    return f"<b>{drawn(row.name)}</b><br>{median}{held}{error}<br>{drawn(row.verdict)}"

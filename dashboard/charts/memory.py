@@ -13,6 +13,7 @@ from core.analysis.memory import ContextRow, context_rows
 from core.analysis.profiles import ProfilePoint
 from core.base.units import plural, size
 from dashboard.charts.style import calm
+from dashboard.formatting import drawn
 
 HEIGHT = 240
 SUM = CATEGORICAL[1]
@@ -58,7 +59,7 @@ def builds_figure(rows: Sequence[ComparisonRow], contexts: int) -> go.Figure:
     told = [(row, one) for row in rows if row.candidate.memory for one in context_rows(row.candidate.memory, [contexts])]
     known = sorted((pair for pair in told if pair[1].device_bytes is not None), key=lambda pair: pair[1].device_bytes or 0)
     lines = [wrap(row.name, LABEL_LETTERS) for row, _ in known]
-    names = ["<br>".join(parts) for parts in lines]
+    names = ["<br>".join(drawn(part) for part in parts) for parts in lines]
     figure = go.Figure()
     for name, colour, parts in (
         ("weights", GREY, [one.weights_bytes or 0 for _, one in known]),
@@ -113,11 +114,11 @@ def curve_figure(points: Sequence[ProfilePoint], axis: str) -> go.Figure:
             hovertemplate="%{hovertext}<extra></extra>",
         )
     figure.update_layout(
-        xaxis={"title": f"Largest {axis} of the profile", "rangemode": "tozero"},
+        xaxis={"title": f"Largest {drawn(axis)} of the profile", "rangemode": "tozero"},
         yaxis={"title": "MB of the GPU's memory", "rangemode": "tozero"},
     )
     return calm(figure, HEIGHT)
 
 
 def _told(point: ProfilePoint, name: str, value: int) -> str:
-    return f"<b>{point.text}</b>{', this build' if point.is_chosen else ''}<br>{size(value)} of {name}"
+    return f"<b>{drawn(point.text)}</b>{', this build' if point.is_chosen else ''}<br>{size(value)} of {name}"

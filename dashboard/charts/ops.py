@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from core.analysis.colours import ACCENT, GREY
 from dashboard.charts.style import calm
+from dashboard.formatting import drawn
 
 SHOWN = 12
 BAR_PIXELS = 24
@@ -17,7 +18,7 @@ def ops_figure(ops: Mapping[str, int]) -> go.Figure:
     """The most frequent ops, the others as one bar below them."""
     most = sorted(ops.items(), key=lambda item: (-item[1], item[0]))
     shown, others = most[:SHOWN], most[SHOWN:]
-    names = [name for name, _ in shown] + ([f"{len(others)} other kinds"] if others else [])
+    names = [drawn(name) for name, _ in shown] + ([f"{len(others)} other kinds"] if others else [])
     counts = [count for _, count in shown] + ([sum(count for _, count in others)] if others else [])
     figure = go.Figure(
         go.Bar(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import plotly.graph_objects as go
 
@@ -13,6 +12,7 @@ from core.analysis.streams import Schedule, Streams
 from core.base.units import shortened
 from dashboard.charts.layers import Span
 from dashboard.charts.style import calm
+from dashboard.formatting import drawn
 
 LANE = 46
 THICK = 0.62
@@ -105,7 +105,7 @@ def _draw_layers(
         }
     )  # fmt: skip
     figure.add_bar(
-        name=category,
+        name=drawn(category),
         marker={"color": colour, "line": {"width": 0.6, "color": "rgba(0, 0, 0, 0.4)"}},
         customdata=positions,
         hovertext=[_told(row) for row in rows],
@@ -117,11 +117,11 @@ def _draw_layers(
 
 
 def _draw_links(figure: go.Figure, streams: Streams, heights: Mapping[int, int], starts: Mapping[int, float]) -> None:
-    drawn = [link for link in streams.links if link.signal in heights and link.wait in heights]
+    links = [link for link in streams.links if link.signal in heights and link.wait in heights]
     figure.add_scatter(
         name="a wait for its signal",
-        x=[value for link in drawn for value in (starts[link.signal], starts[link.wait], None)],
-        y=[value for link in drawn for value in (heights[link.signal], heights[link.wait], None)],
+        x=[value for link in links for value in (starts[link.signal], starts[link.wait], None)],
+        y=[value for link in links for value in (heights[link.signal], heights[link.wait], None)],
         mode="lines",
         line={"color": GREY, "width": 1.2, "dash": "dot"},
         hoverinfo="skip",
@@ -149,4 +149,4 @@ def _mark(figure: go.Figure, row: LayerRow, height: int, starts: Mapping[int, fl
 
 def _told(row: LayerRow) -> str:
     times = "" if row.time_ms is None else f"<br>{time_text(row.time_ms, row.share)}"
-    return f"<b>Layer {row.position}</b>, {escape(row.kind)}, stream {row.stream}<br>{escape(shortened(row.name, 60))}{times}"
+    return f"<b>Layer {row.position}</b>, {drawn(row.kind)}, stream {row.stream}<br>{drawn(shortened(row.name, 60))}{times}"

@@ -12,6 +12,7 @@ from core.base.progress import Progress
 from dashboard import links
 from dashboard.components.uploader import uploader
 from dashboard.failures import show_error
+from dashboard.formatting import plain
 from dashboard.intakes import allowed_folder, allowed_path, take_in
 from sample_models.make_models import sample
 
@@ -55,7 +56,7 @@ def _take(find: Callable[[], Path], *, inputs: list[str] | None = None, outputs:
     box = st.status("Reading the model")
 
     def tell(step: Progress) -> None:
-        box.update(label=step.message if step.fraction is None else f"{step.message} · {step.fraction:.0%}")
+        box.update(label=plain(step.message if step.fraction is None else f"{step.message} · {step.fraction:.0%}"))
 
     try:
         digest = take_in(find(), inputs=inputs or (), outputs=outputs or (), report=tell)

@@ -11,6 +11,7 @@ from core.base.availability import Availability, availability_of
 from core.base.units import plural
 from core.jobs.job import Worker
 from dashboard import services
+from dashboard.formatting import plain
 
 REFRESH_SECONDS = 5.0
 
@@ -20,7 +21,7 @@ def show_offers() -> None:
     """The workers in a line and a line a backend, asked anew every few seconds: a worker may just be starting."""
     workers = [worker for worker in services.queue().workers() if worker.alive]
     if workers:
-        devices = ", ".join(dict.fromkeys(f"{worker.card.device_name} ({worker.card.device_type})" for worker in workers))
+        devices = plain(", ".join(dict.fromkeys(f"{worker.card.device_name} ({worker.card.device_type})" for worker in workers)))
         busy = sum(worker.job is not None for worker in workers)
         doing = f"{busy} busy" if busy else "idle"
         st.markdown(f":green[:material/bolt:] **{plural(len(workers), 'worker')}**, {doing}: {devices}")
@@ -30,9 +31,9 @@ def show_offers() -> None:
             icon=":material/warning:",
         )
     lines = [
-        f":green[:material/check_circle:] **{title}** {offer.version or ''}"
+        f":green[:material/check_circle:] **{title}** {plain(offer.version or '')}"
         if offer.available
-        else f":gray[:material/do_not_disturb_on: {title} · {offer.reason}]"
+        else f":gray[:material/do_not_disturb_on: {title} · {plain(offer.reason)}]"
         for title, offer in offers(workers).items()
     ]
     st.markdown("  \n".join(lines))

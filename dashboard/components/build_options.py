@@ -11,6 +11,7 @@ from core.base.profile import AxisRange, ShapeProfile, default_range
 from core.base.tensors import Signature
 from core.base.units import plural
 from core.benchmark.measurement import Protocol
+from dashboard.formatting import plain
 
 
 def choose_profile(signature: Signature, key: str) -> ShapeProfile:
@@ -27,11 +28,11 @@ def choose_profile(signature: Signature, key: str) -> ShapeProfile:
     for symbol in signature.symbols:
         default = default_range(symbol)
         name, low, usual, high = st.columns([2, 1, 1, 1], vertical_alignment="bottom")
-        name.markdown(f"`{symbol}`")
+        name.markdown(plain(symbol))
         axes[symbol] = AxisRange(
-            min=int(low.number_input(f"{symbol}: smallest", 1, value=default.min, key=f"{key}-{symbol}-min")),
-            opt=int(usual.number_input(f"{symbol}: usual", 1, value=default.opt, key=f"{key}-{symbol}-opt")),
-            max=int(high.number_input(f"{symbol}: largest", 1, value=default.max, key=f"{key}-{symbol}-max")),
+            min=int(low.number_input(f"{plain(symbol)}: smallest", 1, value=default.min, key=f"{key}-{symbol}-min")),
+            opt=int(usual.number_input(f"{plain(symbol)}: usual", 1, value=default.opt, key=f"{key}-{symbol}-opt")),
+            max=int(high.number_input(f"{plain(symbol)}: largest", 1, value=default.max, key=f"{key}-{symbol}-max")),
         )
     return ShapeProfile(axes=axes)
 

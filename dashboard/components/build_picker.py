@@ -10,6 +10,7 @@ from core.base import units
 from core.models.model import Model
 from core.storage.builds import Build, all_builds
 from dashboard import links, services
+from dashboard.formatting import plain
 
 SHOWN = 30
 
@@ -35,4 +36,4 @@ def pick_build() -> None:
 def build_title(build: Build, model: Model | None) -> str:
     name = model.name if model else f"model {units.digest(build.request.model)}"
     made = units.ago(build.finished_at or build.created_at, time.time())
-    return f"{name}: {build.request.title} · {build.state.value} {made}"
+    return f"{plain(name)}: {build.request.title} · {build.state.value} {made}"

@@ -10,6 +10,7 @@ from core.jobs.job import Answer, Submitted
 from core.models.model import Model
 from core.request.build_request import BuildRequest
 from dashboard import links
+from dashboard.formatting import sentence
 
 WORDS = {
     Answer.QUEUED: "is queued",
@@ -20,7 +21,7 @@ WORDS = {
 
 def show_submitted(submitted: Sequence[Submitted], requests: Sequence[BuildRequest], model: Model) -> None:
     for note in dict.fromkeys(answer.note for answer in submitted if answer.note):
-        st.warning(note, icon=":material/warning:")
+        st.warning(sentence(note), icon=":material/warning:")
     for answer, request in zip(submitted, requests, strict=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{request.title}** {WORDS[answer.answer]}.")

@@ -19,8 +19,9 @@ from dashboard.charts.comparison import Against, latency_figure, scatter_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import outcomes_of, rows_of
 from dashboard.components.comparison_memory import memory_of_builds
+from dashboard.components.csv_button import csv_button
 from dashboard.components.tables import table_height
-from dashboard.formatting import plain
+from dashboard.formatting import plain, visible
 from dashboard.report import report_button
 
 BASELINE = "baseline"
@@ -51,7 +52,7 @@ def comparison_board(model: Model) -> None:
     _table(rows, model)
     memory_of_builds(rows, model)
     _precisions(rows)
-    st.caption(f"{protocol_text(outcomes_of(keys))} Each engine's page has its own protocol.")
+    st.caption(f"{plain(protocol_text(outcomes_of(keys)))} Each engine's page has its own protocol.")
 
 
 def _unfinished(builds: Sequence[Build]) -> None:
@@ -76,7 +77,9 @@ def _filtered(builds: Sequence[Build]) -> list[Build]:
         ):
             choices = sorted(set(values))
             if len(choices) > 1:
-                wanted = st.pills(label, choices, selection_mode="multi", key=f"compare-{label}-{builds[0].request.model}")
+                wanted = st.pills(
+                    label, choices, selection_mode="multi", format_func=plain, key=f"compare-{label}-{builds[0].request.model}"
+                )
                 kept = {id(build) for build, value in zip(builds, values, strict=True) if not wanted or value in wanted}
                 found = [build for build in found if id(build) in kept]
     return found
@@ -95,7 +98,7 @@ def _against(rows: list[ComparisonRow], keys: tuple[str, ...]) -> list[Compariso
         "Baseline",
         list(titles),
         index=list(titles).index(start),
-        format_func=lambda key: titles[key],
+        format_func=lambda key: visible(titles[key]),
         help="What the others are held against: the source's own framework in fp32 if it was built.",
         width=420,
     )
@@ -148,17 +151,10 @@ def _table(rows: Sequence[ComparisonRow], model: Model) -> None:
             if st.button("Set the two side by side", type="primary", icon=":material/compare_arrows:"):
                 links.go(links.COMPARE, builds=",".join(row.key for row in chosen))
         elif len(chosen) == 1:
-            links.link(links.ENGINE, f"Open {chosen[0].name}", icon=":material/memory:", build=chosen[0].key)
+            links.link(links.ENGINE, f"Open {plain(chosen[0].name)}", icon=":material/memory:", build=chosen[0].key)
         else:
             st.caption("Select one row to open its engine, two to set them side by side.")
-        st.download_button(
-            "CSV",
-            lambda: frame.to_csv(index=False),
-            f"{model.name}-builds.csv",
-            "text/csv",
-            icon=":material/table:",
-            on_click="ignore",
-        )
+        csv_button("CSV", lambda: frame, f"{model.name}-builds")
         keys = tuple(row.key for row in (chosen if len(chosen) > 1 else rows))
         report_button(outcomes_of(keys), f"{model.name}-comparison.html", width="content")
 

@@ -19,9 +19,10 @@ from dashboard import links
 from dashboard.charts.comparison import DIFFERENCES, differences_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import outcomes_of, rows_of
+from dashboard.components.csv_button import csv_button
 from dashboard.components.layer_view import figures_of, stamp
 from dashboard.components.tables import table_height
-from dashboard.formatting import plain
+from dashboard.formatting import plain, sentence
 from dashboard.report import report_button
 
 
@@ -46,7 +47,7 @@ def comparison_pair(given: Sequence[str]) -> None:
         with st.popover("Download", icon=":material/download:"):
             report_button(found, f"{found[0].model.name}-two-builds.html")
             st.code(report_command_for(keys, "report.html"), language=None, wrap_lines=True)
-    st.markdown(f"**{_verdict(rows)}**")
+    st.markdown(f"**{plain(_verdict(rows))}**")
     _figures(found, rows)
     st.header("Where they differ")
     graphs = [one.graph for one in found]
@@ -85,7 +86,9 @@ def _figures(found: Sequence[Outcome], rows: Sequence[ComparisonRow]) -> None:
         lacking = NOT_TOLD if label == GPU_MEMORY else UNKNOWN
         facts[label] = ["; ".join([one.value, *one.against]) if one else lacking for one in shown]
     facts["Computes in"] = [precisions_text(layer_rows(one.graph)) if one.graph else "not told" for one in found]
-    frame = pd.DataFrame({"": list(facts), "A": [a for a, _ in facts.values()], "B": [b for _, b in facts.values()]})
+    frame = pd.DataFrame(
+        {"": list(facts), "A": [plain(a) for a, _ in facts.values()], "B": [plain(b) for _, b in facts.values()]}
+    )
     st.table(frame, hide_index=True, border="horizontal", alt="The two builds' figures")
     with st.container(horizontal=True):
         for name, one in zip("AB", found, strict=True):
@@ -94,7 +97,7 @@ def _figures(found: Sequence[Outcome], rows: Sequence[ComparisonRow]) -> None:
 
 def _differences(diff: EngineDiff, a: str, b: str) -> None:
     for note in diff.notes:
-        st.caption(note)
+        st.caption(sentence(note))
     timed = [row for row in diff.rows if row.delta_ms is not None]
     if timed:
         told = f"Time in each engine of the {min(DIFFERENCES, len(timed))} groups of source nodes that differ most."
@@ -117,14 +120,7 @@ def _differences(diff: EngineDiff, a: str, b: str) -> None:
         "A row is the smallest group of source nodes that both engines carry out in layers of their own, "
         "so its times may be set against each other although the engines fuse differently."
     )
-    st.download_button(
-        "Differences as CSV",
-        lambda: frame.to_csv(index=False),
-        "differences.csv",
-        "text/csv",
-        icon=":material/table:",
-        on_click="ignore",
-    )
+    csv_button("Differences as CSV", lambda: frame, "differences")
 
 
 def difference_frame(rows: Sequence[DiffRow]) -> pd.DataFrame:

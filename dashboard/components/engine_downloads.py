@@ -10,7 +10,8 @@ from core.request.commands import report_command_for
 from core.stages.child import LOG_FILE
 from core.stages.outcome import Outcome
 from dashboard import access, services
-from dashboard.components.layer_table import layer_csv, source_frame
+from dashboard.components.csv_button import csv_button
+from dashboard.components.layer_table import layer_frame, source_frame
 from dashboard.components.layer_view import layer_view
 from dashboard.report import report_button
 
@@ -27,14 +28,8 @@ def downloads(outcome: Outcome) -> None:
         view = layer_view(key)
         stem = f"{outcome.model.name}-{units.digest(key)}"
         if view:
-            st.download_button(
-                "Layers as CSV", lambda: layer_csv(view), f"{stem}-layers.csv", "text/csv", on_click="ignore", width="stretch",
-                icon=":material/table:",
-            )  # fmt: skip
-            st.download_button(
-                "Source nodes as CSV", lambda: source_frame(source_rows(view.graph)).to_csv(index=False), f"{stem}-nodes.csv",
-                "text/csv", on_click="ignore", width="stretch", icon=":material/table:",
-            )  # fmt: skip
+            csv_button("Layers as CSV", lambda: layer_frame(view.rows), f"{stem}-layers", width="stretch")
+            csv_button("Source nodes as CSV", lambda: source_frame(source_rows(view.graph)), f"{stem}-nodes", width="stretch")
         report_button([outcome], f"{stem}.html")
         st.caption("The report is one file that opens without a network. On the command line:")
         st.code(report_command_for([key], f"{stem}.html"), language=None, wrap_lines=True)

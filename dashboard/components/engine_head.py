@@ -17,7 +17,7 @@ from dashboard import links, services
 from dashboard.components.job_status import COLOURS, STAGE_ICONS
 from dashboard.components.layer_view import figures_of
 from dashboard.failures import show_error
-from dashboard.formatting import plain
+from dashboard.formatting import badge, plain, sentence
 
 REFRESH_SECONDS = 2.0
 UNCALIBRATED = "uncalibrated"
@@ -29,13 +29,13 @@ def title_row(outcome: Outcome, downloads: Callable[[Outcome], None]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state.value])
         st.badge(f"{request.precision.value} asked for", color="gray")
-        st.badge(request.device, color="gray")
+        st.badge(badge(request.device), color="gray")
         if build.not_run and build.state is State.DONE:
             st.badge(NOT_RUN, icon=":material/timer_off:", color="orange")
         if outcome.stamp:
-            st.badge(UNCALIBRATED, icon=":material/warning:", color="red", help=plain(outcome.stamp))
+            st.badge(UNCALIBRATED, icon=":material/warning:", color="red", help=sentence(outcome.stamp))
         if build.ran_elsewhere:
-            st.badge(f"run on {plain(build.ran_elsewhere.name)}", icon=":material/lan:", color="gray")
+            st.badge(badge(f"run on {build.ran_elsewhere.name}"), icon=":material/lan:", color="gray")
         st.caption(f"build {digest(build.key)}")
         links.link(links.MODEL, "Model", icon=":material/inventory_2:", model=request.model)
         links.link(links.COMPARE, "Compare", icon=":material/bar_chart:", model=request.model)
@@ -51,7 +51,7 @@ def show_failed_stages(outcome: Outcome) -> None:
             st.markdown(f"**Stage {record.stage.value} failed.**")
             show_error(record.error.to_error())
         else:
-            st.warning(plain(f"Stage {record.stage.value}: {record.error}"))
+            st.warning(f"Stage {record.stage.value}: {sentence(str(record.error))}")
     if outcome.build.state is State.CANCELLED:
         st.warning("This build was cancelled. What its finished stages found is below.", icon=":material/cancel:")
 
@@ -83,5 +83,5 @@ def headline(outcome: Outcome) -> None:
         for figure in figures_of(outcome.build.key):
             with st.container(width=168, gap=None):
                 basis = f"{figure.basis[0].upper()}{figure.basis[1:]}." if figure.basis else None
-                st.metric(figure.label, figure.value, help=basis)
+                st.metric(figure.label, plain(figure.value), help=plain(basis) if basis else None)
                 st.caption("  \n".join(plain(text) for text in figure.against))

@@ -7,13 +7,14 @@ import streamlit as st
 
 from core.base.units import milliseconds
 from core.benchmark.gpu import GpuTimes
+from dashboard.formatting import sentence
 
 
 def gpu_times_section(gpu: GpuTimes) -> None:
     """Tables of a GPU measurement, with what it says against itself above them."""
     st.markdown("**On the GPU**")
     for warning in gpu.warnings:
-        st.warning(warning, icon=":material/warning:")
+        st.warning(sentence(warning), icon=":material/warning:")
     st.dataframe(_runs(gpu), hide_index=True, alt="GPU times by protocol")
     st.caption(
         "Computing: between CUDA events around the kernels, the next run queued ahead. Page-locked: one inference at a time, "

@@ -12,6 +12,7 @@ from dashboard import links, services
 from dashboard.components.job_list import REFRESH_SECONDS, announce, show_actions
 from dashboard.components.job_status import share_done, show_stages, show_state, status_line, title
 from dashboard.failures import show_error
+from dashboard.formatting import plain
 
 LOG_HEIGHT = 360
 
@@ -38,7 +39,7 @@ def _job(job_id: str) -> None:
     st.header(title(job))
     with st.container(horizontal=True, vertical_alignment="center"):
         show_state(job)
-        st.caption(status_line(job))
+        st.caption(plain(status_line(job)))
         show_actions(job, "detail")
     if not job.state.finished:
         st.progress(share_done(job))
@@ -54,8 +55,8 @@ def _job(job_id: str) -> None:
 
 def _facts(job: Job) -> None:
     st.caption(
-        f"Job {job.id} · build {units.digest(job.key)} · device {job.device} · "
-        f"attempt {max(1, job.attempt)} · worker {job.worker or units.UNKNOWN}"
+        f"Job {job.id} · build {units.digest(job.key)} · device {plain(job.device)} · "
+        f"attempt {max(1, job.attempt)} · worker {plain(job.worker or units.UNKNOWN)}"
     )
     if job.error and job.error.detail:
         with st.expander("Details of the error"):

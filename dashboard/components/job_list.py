@@ -11,6 +11,7 @@ from core.jobs.job import Job, JobKind, JobState
 from dashboard import links, services
 from dashboard.components.job_status import share_done, show_state, status_line, title
 from dashboard.failures import show_error
+from dashboard.formatting import plain
 
 SEEN = "jobs-seen"
 SHOWN_FINISHED = 30
@@ -89,9 +90,9 @@ def _job_row(job: Job) -> None:
         with what:
             st.markdown(f"**{title(job)}**")
             if job.state is JobState.RUNNING:
-                st.progress(share_done(job), text=status_line(job))
+                st.progress(share_done(job), text=plain(status_line(job)))
             else:
-                st.caption(status_line(job))
+                st.caption(plain(status_line(job)))
         with actions, st.container(horizontal=True, horizontal_alignment="right"):
             links.link(links.JOBS, "Details", icon=":material/article:", job=job.id)
             show_actions(job, "list")

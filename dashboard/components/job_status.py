@@ -11,7 +11,7 @@ from core.analysis.summary import NOT_RUN
 from core.base import units
 from core.jobs.job import Job, JobKind, JobState
 from core.storage.builds import StageRecord, State
-from dashboard.formatting import plain
+from dashboard.formatting import plain, sentence
 
 # Of a job's, a build's and a stage's states, by what they are called.
 COLOURS: dict[str, Literal["gray", "blue", "green", "red", "orange"]] = {
@@ -80,9 +80,9 @@ def status_line(job: Job) -> str:
 def show_stages(job: Job) -> None:
     """The stages as a line each: state, time, and what went wrong."""
     for record in job.stages:
-        st.markdown(f"{STAGE_ICONS[record.state]} **{record.stage.value}** · {_stage_time(record, job)}")
+        st.markdown(f"{STAGE_ICONS[record.state]} **{record.stage.value}** · {plain(_stage_time(record, job))}")
         if record.error:
-            st.error(str(record.error))
+            st.error(sentence(str(record.error)))
 
 
 def _stage_time(record: StageRecord, job: Job) -> str:

@@ -15,6 +15,7 @@ from core.base.units import milliseconds, percent, plural, shortened
 from dashboard.components.assets import asset
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select, selected
+from dashboard.formatting import plain
 
 HEIGHT = 400
 WIDTH_IN_LETTERS = 24
@@ -75,7 +76,7 @@ def draw(
         text = str(told("find")["text"])
         found = next_match(rows, text, data["selected"])
         if found is None:
-            st.toast(missing.format(text), icon=":material/search_off:")
+            st.toast(plain(missing.format(text)), icon=":material/search_off:")
         else:
             select(found)
 

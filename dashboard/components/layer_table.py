@@ -16,6 +16,7 @@ from core.graph.engine_graph import LayerTensor
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select, selected
 from dashboard.components.tables import table_height
+from dashboard.formatting import plain, sentence
 
 HEIGHT = 420
 
@@ -31,7 +32,7 @@ def layer_table(build: str, view: LayerView) -> None:
     )
     rows = matching(view.rows, text)
     if not rows:
-        st.info(f"No layer matches “{text}”.", icon=":material/search_off:")
+        st.info(f"No layer matches “{plain(text)}”.", icon=":material/search_off:")
         return
     key = f"layer-table-{build}"
 
@@ -83,10 +84,6 @@ def _shown(rows: Sequence[LayerRow], *, timed: bool, several_streams: bool) -> p
     return frame.drop(columns=needless if several_streams else [*needless, "Stream"])
 
 
-def layer_csv(view: LayerView) -> str:
-    return str(layer_frame(view.rows).to_csv(index=False))
-
-
 def _columns(view: LayerView) -> dict[str, Any]:
     most = max((row.share or 0.0 for row in view.rows), default=0.0)
     return {
@@ -132,7 +129,7 @@ def source_table(build: str, view: LayerView | None) -> None:
         "Where it went",
         fates,
         selection_mode="multi",
-        format_func=lambda fate: f"{fate} · {counts[fate]:,}",
+        format_func=lambda fate: f"{plain(fate)} · {counts[fate]:,}",
         key=f"source-fates-{build}",
     )
     shown = [row for row in rows if (not wanted or row.fate in wanted) and _matches(row, text)]
@@ -156,7 +153,7 @@ def source_table(build: str, view: LayerView | None) -> None:
     )
     st.caption(f"{plural(len(shown), 'node')} of {len(rows):,}. Select a row to make its layer the selected one.")
     for note in view.graph.notes:
-        st.caption(note)
+        st.caption(sentence(note))
 
 
 def source_frame(rows: Sequence[SourceRow]) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from dashboard.charts.latency import samples_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.gpu_times import gpu_times_section
 from dashboard.components.tables import facts_table
-from dashboard.formatting import plain
+from dashboard.formatting import plain, sentence
 
 
 def measurement_section(outcome: Outcome) -> None:
@@ -23,7 +23,7 @@ def measurement_section(outcome: Outcome) -> None:
         st.info(f"Latency was not measured: {why}. The tab Build has the log.", icon=":material/timer_off:")
         return
     for warning in measured.warnings:
-        st.warning(warning, icon=":material/warning:")
+        st.warning(sentence(warning), icon=":material/warning:")
     if measured.samples_ms:
         told = f"Latency of {len(measured.samples_ms):,} inferences in the order taken, and how they spread."
         show_chart(samples_figure(measured), f"latency-{digest(outcome.build.key)}", told)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.analysis.memory import LayerBytes, builder_layers, layer_bytes, moved_texts
 from core.base.units import plural
+from dashboard.components.csv_button import csv_button
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select, selected
 from dashboard.components.tables import table_height
@@ -96,14 +97,7 @@ def moved_table(build: str, view: LayerView) -> None:
         alt=f"Bytes that {plural(len(rows), 'layer')} read and write",
     )
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.download_button(
-            "Bytes of layers as CSV",
-            lambda: frame.to_csv(index=False),
-            f"layers-{build[:12]}-bytes.csv",
-            "text/csv",
-            icon=":material/table:",
-            on_click="ignore",
-        )
+        csv_button("Bytes of layers as CSV", lambda: frame, f"layers-{build[:12]}-bytes")
         st.button(f"Show layer {selected(view)} among the others", on_click=_show, type="tertiary", icon=":material/layers:")
 
 

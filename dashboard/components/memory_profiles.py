@@ -23,6 +23,7 @@ from dashboard.components.beside import beside, memory_of
 from dashboard.components.chart import show_chart
 from dashboard.components.tables import table_height
 from dashboard.failures import show_error
+from dashboard.formatting import plain, sentence
 
 REFRESH_SECONDS = 2.0
 HEIGHT = 320
@@ -80,8 +81,10 @@ def _watching(request: BuildRequest) -> str:
 
 
 def _axis(request: BuildRequest, axes: Sequence[str]) -> str:
-    chosen = st.segmented_control("Along", axes, default=axes[0], required=True, key=f"profile-axis-{request.key}")
-    others = ", ".join(name for name in axes if name != chosen)
+    chosen = st.segmented_control(
+        "Along", axes, default=axes[0], required=True, format_func=plain, key=f"profile-axis-{request.key}"
+    )
+    others = plain(", ".join(name for name in axes if name != chosen))
     st.caption(f"Only builds that are as large as this one in {others}.")
     return chosen or axes[0]
 
@@ -89,7 +92,7 @@ def _axis(request: BuildRequest, axes: Sequence[str]) -> str:
 def _curve(points: Sequence[ProfilePoint], axis: str) -> None:
     chosen = next(point for point in points if point.is_chosen)
     if len({point.length for point in points if point.activation_bytes is not None}) < 2:
-        st.caption(f"So far only one length of {axis} was built: {chosen.length:,}.")
+        st.caption(f"So far only one length of {plain(axis)} was built: {chosen.length:,}.")
     else:
         left, right = st.columns([3, 2], gap="large")
         with left:
@@ -106,7 +109,7 @@ def _curve(points: Sequence[ProfilePoint], axis: str) -> None:
                 column_config={"Build": st.column_config.LinkColumn(display_text=r"build=(.{12})")},
                 alt=f"Memory by the largest {axis}",
             )
-            st.caption(growth_text(points, axis))
+            st.caption(plain(growth_text(points, axis)))
 
 
 def curve_frame(points: Sequence[ProfilePoint], axis: str) -> pd.DataFrame:
@@ -127,7 +130,7 @@ def _offer(request: BuildRequest, axis: str, points: Sequence[ProfilePoint]) -> 
     lengths = offered_lengths(request, axis, (point.length for point in points))
     key = f"offered-{axis}-{request.key}"
     chosen = st.pills(
-        f"The same build at a largest {axis} of",
+        f"The same build at a largest {plain(axis)} of",
         lengths,
         selection_mode="multi",
         format_func=lambda length: f"{length:,}",
@@ -161,7 +164,7 @@ def _queue(requests: Sequence[BuildRequest]) -> None:
         show_error(error)
         return
     for note in dict.fromkeys(answer.note for answer in submitted if answer.note):
-        st.toast(note, icon=":material/warning:")
+        st.toast(sentence(note), icon=":material/warning:")
     st.rerun()
 
 

@@ -61,7 +61,7 @@ def _parts(outcome: Outcome, memory: EngineMemory) -> None:
     frame = pd.DataFrame(shown, columns=["Memory", "Bytes", "Where, and for how long"])
     st.table(frame, hide_index=True, border="horizontal", alt="The engine's memory by part")
     where = "The engine itself tells its activations, its builder the rest" if request.device != "cpu" else "The builder tells it"
-    st.caption(f"{where}; nothing here was measured. What CUDA and its libraries take comes on top.")
+    st.caption(f"{plain(where)}; nothing here was measured. What CUDA and its libraries take comes on top.")
     points = curves(request, beside(request))
     st.download_button(
         "Memory as JSON",
@@ -81,7 +81,7 @@ def _contexts(build: str, memory: EngineMemory) -> None:
         "weights + N × (activations + device persistent)."
     )
     if memory.device_bytes(1) is None:
-        st.info(memory_text(memory), icon=":material/help:")
+        st.info(plain(memory_text(memory)), icon=":material/help:")
         return
 
     def keep() -> None:

@@ -83,7 +83,7 @@ def _follow(job_id: str) -> None:
         st.rerun()
     if note := st.session_state.get(NOTE):
         st.warning(plain(note), icon=":material/warning:")
-    st.progress(share_done(job), text=status_line(job))
+    st.progress(share_done(job), text=plain(status_line(job)))
     with st.container(horizontal=True, vertical_alignment="center"):
         show_state(job)
         links.link(links.JOBS, "Follow its job", icon=":material/schedule:", job=job.id)

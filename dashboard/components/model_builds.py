@@ -13,7 +13,7 @@ from core.request.paths import paths_for
 from core.storage.builds import Build, StageName, State
 from dashboard import links, services
 from dashboard.components.job_status import COLOURS
-from dashboard.formatting import plain
+from dashboard.formatting import plain, sentence
 
 SHOWN = 12
 
@@ -56,7 +56,7 @@ def show_paths(model: Model) -> None:
         if path.obstacles:
             lacking.setdefault((path.obstacles[0].reason, path.obstacles[0].hint), []).append(path.title)
     for (reason, hint), titles in lacking.items():
-        with st.expander(f"{', '.join(titles)}: {reason}", icon=":material/do_not_disturb_on:"):
-            st.markdown(f"What to do: {hint}" if hint else "Nothing can be done about it here.")
+        with st.expander(f"{', '.join(titles)}: {sentence(reason)}", icon=":material/do_not_disturb_on:"):
+            st.markdown(f"What to do: {sentence(hint)}" if hint else "Nothing can be done about it here.")
     if lacking:
         st.caption("Workers on other machines may offer more; the Build page asks them.")

@@ -7,6 +7,7 @@ import streamlit as st
 from core.base import units
 from core.models.model import Model
 from dashboard import links, services
+from dashboard.formatting import plain, visible
 
 PARAMETER = "model"
 
@@ -22,7 +23,7 @@ def choose_model() -> Model | None:
     asked = links.chosen(PARAMETER) or ""
     found = next((digest for digest in by_digest if asked and digest.startswith(asked)), None)
     if asked and not found:
-        st.warning(f"No model is stored as {asked[:40]!r}; here is the newest.", icon=":material/search_off:")
+        st.warning(f"No model is stored as {plain(repr(asked[:40]))}; here is the newest.", icon=":material/search_off:")
     start = found or next(iter(by_digest))
     chosen = st.selectbox(
         "Model",
@@ -36,4 +37,4 @@ def choose_model() -> Model | None:
 
 
 def _title(model: Model) -> str:
-    return f"{model.name} · {model.format.label} · {units.digest(model.digest)}"
+    return f"{visible(model.name)} · {model.format.label} · {units.digest(model.digest)}"

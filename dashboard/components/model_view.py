@@ -19,6 +19,7 @@ from dashboard.charts.ops import ops_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.op_graph import Told, op_graph
 from dashboard.failures import show_error
+from dashboard.formatting import plain, sentence, visible
 from dashboard.op_source import ModelForm, forms_of, op_graph_of
 
 FACT_PIXELS = 168
@@ -38,10 +39,10 @@ def show_facts(model: Model) -> None:
         for label, value, note in facts:
             st.metric(label, value, help=note, border=True, width=FACT_PIXELS)
     made = [model.format.label, model.producer, f"opset {model.opset}" if model.opset else None]
-    st.markdown(" · ".join(text for text in made if text))
+    st.markdown(" · ".join(plain(text) for text in made if text))
     st.code(model.digest, language=None)
     for note in model.notes:
-        st.info(note, icon=":material/info:")
+        st.info(sentence(note), icon=":material/info:")
 
 
 def show_signatures(model: Model) -> None:
@@ -50,10 +51,10 @@ def show_signatures(model: Model) -> None:
     names = [signature.name for signature in model.signatures]
     chosen = shown_signature(model)
     if len(names) > 1:
-        chosen = st.selectbox("Signature", names, index=names.index(chosen), label_visibility="collapsed")
+        chosen = st.selectbox("Signature", names, index=names.index(chosen), format_func=visible, label_visibility="collapsed")
         st.query_params[SIGNATURE] = chosen
     else:
-        st.markdown(f"`{chosen}`")
+        st.markdown(plain(chosen))
     _tensors(model.signature(chosen))
 
 
@@ -69,7 +70,7 @@ def _tensors(signature: Signature) -> None:
     frame = pd.DataFrame([{"Kind": kind, **_spec(spec)} for kind, spec in rows])
     st.dataframe(frame, hide_index=True, alt=f"Inputs and outputs of {signature.name}")
     if signature.symbols:
-        st.caption(f"Dynamic axes: {', '.join(signature.symbols)}. A build gives each of them a range.")
+        st.caption(f"Dynamic axes: {plain(', '.join(signature.symbols))}. A build gives each of them a range.")
 
 
 def _spec(spec: TensorSpec) -> dict[str, str]:
@@ -113,14 +114,16 @@ def show_graph(model: Model, builds: list[Build], told: Preflight | None = None,
         show_error(error)
         return
     if len(forms) == 1:
-        st.caption(f"As uploaded, {model.format.label}" + (f", signature {signature.name}" if len(model.signatures) > 1 else ""))
+        st.caption(
+            f"As uploaded, {model.format.label}" + (f", signature {plain(signature.name)}" if len(model.signatures) > 1 else "")
+        )
     if graph.layers:
         about = {name: one for name, one in answers.items() if _form_of(one, model, forms) == form}
         op_graph(f"{model.digest[:12]}-{signature.name}-{title}", graph, _colours(about, target, f"{mark}-{title}"))
     else:
         st.caption("There is no operation in it: its outputs are constants.")
     for note in graph.notes[:5]:
-        st.caption(note)
+        st.caption(sentence(note))
 
 
 def _form_of(target: Target | None, model: Model, forms: list[ModelForm]) -> ModelForm | None:

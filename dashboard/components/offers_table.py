@@ -10,6 +10,7 @@ import streamlit as st
 from core.backends.base import all_backends
 from core.base.availability import Availability, availability_of, forget_availability
 from core.conversion.base import all_conversions
+from dashboard.formatting import sentence
 
 
 def show_backends_table() -> None:
@@ -35,7 +36,7 @@ def _show(what: str, offers: Mapping[str, Availability]) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, alt=f"{what}s of this machine")
     for title, offer in offers.items():
         if offer.licence:
-            st.caption(f"{title}: {offer.licence}")
+            st.caption(f"{title}: {sentence(offer.licence)}")
         if not offer.available:
-            with st.expander(f"{title}: {offer.reason}", icon=":material/do_not_disturb_on:"):
-                st.markdown(f"What to do: {offer.hint}" if offer.hint else "Nothing can be done about it here.")
+            with st.expander(f"{title}: {sentence(offer.reason)}", icon=":material/do_not_disturb_on:"):
+                st.markdown(f"What to do: {sentence(offer.hint)}" if offer.hint else "Nothing can be done about it here.")

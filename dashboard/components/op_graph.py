@@ -130,7 +130,7 @@ def _told(row: LayerRow, told: Told | None) -> str:
 
 def _detail(graph: EngineGraph, position: int, told: Told | None) -> None:
     layer = graph.layers[position - 1]
-    st.markdown(f"**{layer.kind}** · operation {position} of {len(graph.layers):,}")
+    st.markdown(f"**{plain(layer.kind)}** · operation {position} of {len(graph.layers):,}")
     st.code(layer.name, language=None, wrap_lines=True)
     if told:
         _verdict(told, layer.name)

@@ -9,7 +9,7 @@ from core.analysis.deviation import trouble
 from core.parity.result import Accuracy, Parity
 from core.stages.outcome import Outcome
 from core.storage.builds import StageName
-from dashboard.formatting import plain
+from dashboard.formatting import plain, sentence
 
 
 def parity_section(outcome: Outcome) -> None:
@@ -21,9 +21,9 @@ def parity_section(outcome: Outcome) -> None:
     if parity.on_par is None:
         st.warning("Nothing to compare: all outputs were empty for these inputs.", icon=":material/help:")
     elif parity.passed:
-        st.success(f"On par with {parity.reference}, on {parity.inputs}.", icon=":material/check_circle:")
+        st.success(plain(f"On par with {parity.reference}, on {parity.inputs}."), icon=":material/check_circle:")
     else:
-        st.error(f"Not on par with {parity.reference}, on {parity.inputs}.", icon=":material/error:")
+        st.error(plain(f"Not on par with {parity.reference}, on {parity.inputs}."), icon=":material/error:")
     st.caption(f"A relative error up to {parity.tolerance:g} passes in {outcome.build.request.precision.value}.")
     st.dataframe(
         parity_frame(parity),
@@ -38,7 +38,7 @@ def parity_section(outcome: Outcome) -> None:
     )
     _accuracy(parity)
     for note in parity.notes:
-        st.caption(note)
+        st.caption(sentence(note))
 
 
 def parity_frame(parity: Parity) -> pd.DataFrame:

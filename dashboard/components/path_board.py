@@ -9,6 +9,7 @@ import streamlit as st
 from core.analysis.targets import PathChoice
 from core.base.precision import Precision
 from core.base.units import plural
+from dashboard.formatting import plain, sentence
 
 BOARD = "path-board"  # theme.STYLE says how it looks on a narrow screen
 
@@ -29,9 +30,9 @@ def choose_paths(choices: Sequence[PathChoice], key: str) -> list[tuple[PathChoi
         for choice in possible:
             row = st.columns(widths, vertical_alignment="center")
             remarks = ["the source model itself"] if choice.is_reference else []
-            remarks += [f"builds here, runs on {choice.runs_elsewhere}"] if choice.runs_elsewhere else []
+            remarks += [f"builds here, runs on {plain(choice.runs_elsewhere)}"] if choice.runs_elsewhere else []
             told = " · ".join([choice.path.title, *(f"*{remark}*" for remark in remarks)])
-            row[0].markdown(told, help=f"{choice.not_run[0].upper()}{choice.not_run[1:]}." if choice.not_run else None)
+            row[0].markdown(told, help=plain(f"{choice.not_run[0].upper()}{choice.not_run[1:]}.") if choice.not_run else None)
             for column, precision in zip(row[1:], shown, strict=True):
                 if _box(column, choice, precision, key, checked=precision is Precision.FP32 and choice in start):
                     chosen.append((choice, precision))
@@ -62,4 +63,4 @@ def _explain_impossible(choices: Sequence[PathChoice]) -> None:
     count = plural(len(choices), "path is", "paths are")
     with st.expander(f"{count} not possible with these workers"):
         for choice in choices:
-            st.markdown(f"**{choice.path.title}** — {choice.reason}")
+            st.markdown(f"**{choice.path.title}** — {sentence(choice.reason)}")

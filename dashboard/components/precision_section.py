@@ -59,7 +59,7 @@ def _realized(found: Realized, asked: Precision) -> None:
     if not found.pairs:
         st.markdown(f"**{asked.value}** was asked for; the runtime does not tell what its layers compute in.")
         return
-    st.markdown(f"**{asked.value}** was asked for; {found.summary}.")
+    st.markdown(f"**{asked.value}** was asked for; {plain(found.summary)}.")
     for pair in found.disagreements:
         st.warning(plain(pair.warning), icon=":material/rule:")
     st.dataframe(
@@ -105,7 +105,7 @@ def _kept(record: PrecisionRecord) -> None:
         st.warning(plain(violation.message), icon=":material/rule:")
     if not record.kept:
         return
-    with st.expander(f"{plural(len(record.kept), 'node')} {record.left}"):
+    with st.expander(f"{plural(len(record.kept), 'node')} {plain(record.left)}"):
         frame = pd.DataFrame({"Node": list(record.kept), "Why": list(record.kept.values())})
         st.dataframe(frame, hide_index=True, alt=f"Nodes {record.left}, each with why")
 

@@ -117,7 +117,9 @@ def _one_target(model: Model, told: Preflight, asked: Sequence[Target]) -> Targe
         return target
     found = problems(told, target)
     if not found:
-        st.success(f"{target.title} {verdict_text(target)}: {regions_text(target.answer)}.", icon=":material/check_circle:")
+        st.success(
+            f"{target.title} {plain(verdict_text(target))}: {plain(regions_text(target.answer))}.", icon=":material/check_circle:"
+        )
     for number, problem in enumerate(found[:PROBLEMS_SHOWN]):
         _problem(model, told, target, problem, number)
     if len(found) > PROBLEMS_SHOWN:

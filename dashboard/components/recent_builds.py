@@ -12,6 +12,7 @@ from core.jobs.job import Job, JobKind, JobState
 from core.storage.builds import Build, State
 from dashboard import links, services
 from dashboard.components.job_status import COLOURS, STAGE_ICONS, show_state, status_line, title
+from dashboard.formatting import plain
 
 REFRESH_SECONDS = 5.0
 
@@ -51,14 +52,14 @@ def _job_row(job: Job) -> None:
             links.link(links.JOBS, title(job), icon=":material/list:", job=job.id)
     with state, st.container(horizontal=True, vertical_alignment="center"):
         show_state(job)
-        st.caption(status_line(job))
+        st.caption(plain(status_line(job)))
 
 
 def _build_row(build: Build) -> None:
     name, state = st.columns([1, 1], vertical_alignment="center")
     with name:
         request = build.request
-        text = f"{services.model_name(request.model)}: {request.title}"
+        text = f"{plain(services.model_name(request.model))}: {request.title}"
         links.link(links.ENGINE, text, icon=":material/memory:", build=build.key)
     with state, st.container(horizontal=True, vertical_alignment="center"):
         st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state.value])

@@ -13,6 +13,7 @@ from dashboard.components.chart import chart_key, show_chart
 from dashboard.components.layer_bars import shown_span
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select, selected
+from dashboard.formatting import plain
 
 ORDER, TIME = "order", "time"
 
@@ -27,7 +28,7 @@ def stream_lanes(build: str, view: LayerView, colouring: Colouring) -> None:
     shown = _chosen(build, view)
     by = _measure(build, shown)
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{summary(shown)}**")
+        st.markdown(f"**{plain(summary(shown))}**")
         st.download_button(
             "Streams as JSON",
             lambda: json.dumps(streams_as_data(view.streams), indent=2),
@@ -57,7 +58,7 @@ def stream_lanes(build: str, view: LayerView, colouring: Colouring) -> None:
         told.append("No layer was timed, so the lanes show order, not duration.")
     if not schedule:
         told.append("Shaded are layers that may run at the same time.")
-    st.caption(" ".join([*told, "A click selects a layer."]))
+    st.caption(plain(" ".join([*told, "A click selects a layer."])))
 
 
 def _chosen(build: str, view: LayerView) -> Streams:

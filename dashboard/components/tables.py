@@ -7,13 +7,15 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from dashboard.formatting import plain
+
 ROW_PIXELS = 35
 
 
 def facts_table(title: str, facts: Mapping[str, str], names: str = "What") -> None:
     """Names and values below a title; nothing where there are none."""
     if facts:
-        st.markdown(f"**{title}**")
+        st.markdown(f"**{plain(title)}**")
         frame = pd.DataFrame({names: list(facts), "Value": [str(value) for value in facts.values()]})
         st.dataframe(frame, hide_index=True, alt=title)
 

@@ -7,14 +7,15 @@ import streamlit as st
 
 from core.base.box.walls import Sandbox, sandbox, told
 from core.base.errors import EngineRoomError
+from dashboard.formatting import sentence
 
 
 def show_walls_table() -> None:
     try:
         walls, asked = told(), sandbox()
     except EngineRoomError as error:
-        st.error(error.message)
-        st.caption(error.hint)
+        st.error(sentence(error.message))
+        st.caption(sentence(error.hint))
         return
     frame = pd.DataFrame(
         {

@@ -13,6 +13,7 @@ from core.jobs.job import Worker
 from core.jobs.local import is_outdated
 from core.stages.toolchains import Toolchain
 from dashboard import links, services
+from dashboard.formatting import plain
 
 REFRESH_SECONDS = 5.0
 
@@ -43,18 +44,20 @@ def _columns(workers: Sequence[Worker]) -> list[st.delta_generator.DeltaGenerato
 def _show(worker: Worker) -> None:
     card = worker.card
     state = ":green-badge[:material/favorite: alive]" if worker.alive else ":red-badge[:material/heart_broken: silent]"
-    st.markdown(f"**{card.device_name}** · `{card.device}` {state}")
+    st.markdown(f"**{plain(card.device_name)}** · {plain(str(card.device))} {state}")
     capability = f" · compute capability {card.capability}" if card.capability else ""
-    st.caption(f"on {card.host}{capability}, process {card.pid} · last sign of life {seconds(worker.beat_age_seconds)} ago")
+    st.caption(
+        f"on {plain(card.host)}{capability}, process {card.pid} · last sign of life {seconds(worker.beat_age_seconds)} ago"
+    )
     if is_outdated(worker):
         st.caption(":material/update: It runs another version of the program, ends after its job, and is then replaced.")
     if worker.job:
-        links.link(links.JOBS, f"Works on job {worker.job}", icon=":material/play_circle:", job=worker.job)
+        links.link(links.JOBS, f"Works on job {plain(worker.job)}", icon=":material/play_circle:", job=worker.job)
     else:
         st.markdown(":gray[:material/bedtime: idle]" if worker.alive else ":gray[its jobs go to others]")
     for chain in card.toolchains:
         able = [name for name, offer in chain.backends.items() if offer.available]
-        with st.expander(f"Toolchain {chain.name} · Python {chain.version} · {plural(len(able), 'backend')}"):
+        with st.expander(f"Toolchain {plain(chain.name)} · Python {chain.version} · {plural(len(able), 'backend')}"):
             st.code(chain.python, language=None)
             st.dataframe(_offers(chain), hide_index=True, alt=f"What toolchain {chain.name} offers")
 
