@@ -223,6 +223,23 @@ class ChecksConfig(Protocol):
         ...
 
 
+@runtime_checkable
+class Widens(Protocol):
+    """What a backend adds that can run an engine in float32 although its model computes in 16-bit floats."""
+
+    def narrow_type(self, engine: Engine) -> str:
+        """The narrowest float type that the engine's model computes in ("bfloat16"); empty where there is none of 16 bits."""
+        ...
+
+    def open_wide(self, engine: Engine) -> AbstractContextManager[Session]:
+        """Loads it with every 16-bit float as one of 32 bits, inputs and outputs among them.
+
+        Raises:
+            EngineRoomError: It does not run so.
+        """
+        ...
+
+
 def capabilities_of(backend: Backend, options: Mapping[str, OptionValue]) -> tuple[str, ...]:
     """The compute capabilities that an engine of this backend runs on; empty for any."""
     return backend.capabilities(options) if isinstance(backend, ForSomeGpus) else ()

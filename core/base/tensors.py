@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -51,6 +51,18 @@ class Signature:
     def symbols(self) -> tuple[str, ...]:
         """The dynamic axes of the inputs, each once, in order."""
         return tuple(dict.fromkeys(axis for spec in self.inputs for axis in spec.dynamic_axes))
+
+
+NARROW_FLOATS = ("bfloat16", "float16")
+
+
+def widened(signature: Signature) -> Signature:
+    """The signature with every 16-bit float as one of 32 bits."""
+
+    def wide(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+        return tuple(replace(spec, dtype="float32") if spec.dtype in NARROW_FLOATS else spec for spec in specs)
+
+    return replace(signature, inputs=wide(signature.inputs), outputs=wide(signature.outputs))
 
 
 class Session(Protocol):

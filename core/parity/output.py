@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from core.base.dtypes import dtype_name, is_float, is_text
+from core.base.dtypes import bits, dtype_name, is_float, is_text
+from core.base.precision import Precision
 from core.base.tensors import Array
+from core.parity.judging import PLAIN, Judging, logit, resolution_of
 from core.parity.result import OutputParity
 
 _PIECE = 1 << 20
@@ -20,8 +22,11 @@ Doubles = NDArray[np.float64]
 class OutputComparison:
     """Running totals of one output; `add` each set, then ask for the `result`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, judging: Judging = PLAIN, computes_in: str = "float32") -> None:
+        """See `core.parity.compare.compare`."""
         self.name = name
+        self._judging = judging
+        self._computes_in = computes_in
         self.notes: list[str] = []
         self._mismatch = ""
         self._elements = 0
@@ -31,6 +36,11 @@ class OutputComparison:
         self._non_finite = 0
         self._reference_non_finite = 0
         self._unequal: int | None = None
+        self._compared = 0
+        self._reference_nan = 0
+        self._resolution = 0.0
+        self._head_off = self._head_max = 0.0
+        self._stepped = self._steps = self._levels = 0
         self._samples = 0
         self._agreeing = 0
 
@@ -45,6 +55,7 @@ class OutputComparison:
         if self._mismatch_of(reference, candidate):
             return
         self._elements += reference.size
+        self._resolution = resolution_of(self._judging, dtype_name(reference.dtype), self._computes_in)
         if is_text(reference.dtype):
             self._add_text(reference, candidate)
         elif is_float(reference.dtype):
@@ -52,7 +63,12 @@ class OutputComparison:
         else:
             self._add_integers(reference, candidate)
 
-    def result(self) -> OutputParity:
+    def result(self, tolerance: float = 0.0) -> OutputParity:
+        """The figures.
+
+        Args:
+            tolerance: Up to which an output of a source that does not repeat itself is still judged.
+        """
         if self._mismatch:
             return OutputParity(
                 name=self.name, max_abs=None, max_rel=None, cosine=None, non_finite=0, reference_non_finite=0, top1=None,
@@ -68,6 +84,15 @@ class OutputComparison:
             top1=self._agreeing / self._samples if self._samples else None,
             elements=self._elements,
             unequal=self._unequal,
+            compared=self._compared,
+            reference_nan=self._reference_nan,
+            resolution=self._resolution,
+            head_rel=self._head_rel(),
+            allowed=self._allowed(tolerance),
+            stepped=self._stepped if self._judging.step is not None else None,
+            steps=self._steps,
+            levels=self._levels,
+            unsteady=self._judging.unsteady if self._judging.unsteady > tolerance else 0.0,
         )
 
     def _mismatch_of(self, reference: Array, candidate: Array) -> bool:
@@ -96,15 +121,39 @@ class OutputComparison:
         if count := int(np.count_nonzero(odd)):
             same = (expected[odd] == got[odd]) | (np.isnan(expected[odd]) & np.isnan(got[odd]))
             self._reference_non_finite += count
+            self._reference_nan += int(np.count_nonzero(np.isnan(expected)))
             self._unequal = (self._unequal or 0) + int(np.count_nonzero(~same))
         both = finite_expected & finite_got
         if not both.all():
             expected, got = expected[both], got[both]
+        self._compared += expected.size
         if expected.size:
             with np.errstate(over="ignore", under="ignore"):
+                self._add_head(expected, got)
                 self._max_abs = max(self._max_abs or 0.0, float(np.abs(expected - got).max()))
                 self._reference_max = max(self._reference_max, float(np.abs(expected).max()))
                 self._dots += [expected @ got, expected @ expected, got @ got]
+
+    def _add_head(self, expected: Doubles, got: Doubles) -> None:
+        """What a sigmoid or a grid behind the values makes of their differences."""
+        if not self._judging.logistic and not self._judging.step:
+            return
+        off = np.abs(expected - got)
+        if self._judging.logistic:
+            before = logit(expected, self._resolution)
+            told = off > self._resolution
+            self._head_max = max(self._head_max, float(np.abs(before).max()))
+            if told.any():
+                change = np.abs(before[told] - logit(got[told], self._resolution))
+                self._head_off = max(self._head_off, float(change.max()))
+        if self._judging.step:
+            self._add_steps(np.rint(off / self._judging.step))
+            span = (float(expected.max()) - float(expected.min())) / self._judging.step
+            self._levels = max(self._levels, min(255, math.ceil(span)))
+
+    def _add_steps(self, steps: Doubles) -> None:
+        self._stepped += int(np.count_nonzero(steps))
+        self._steps = max(self._steps, int(min(steps.max(initial=0.0), 2**53)))
 
     def _add_classes(self, reference: Array, candidate: Array) -> None:
         """Top-1: the reference's largest class is the candidate's too, or ties with it. Reference rows with NaN have no vote."""
@@ -118,7 +167,12 @@ class OutputComparison:
     def _add_integers(self, reference: Array, candidate: Array) -> None:
         differ = np.asarray(reference != candidate)
         count = int(np.count_nonzero(differ))
-        self._unequal = (self._unequal or 0) + count
+        self._compared += reference.size
+        if self._judging.step is None:
+            self._unequal = (self._unequal or 0) + count
+        else:
+            self._levels = 2 ** min(32, bits(dtype_name(reference.dtype))) - 1
+            self._add_steps(np.abs(reference.astype(np.float64) - candidate.astype(np.float64)))
         if reference.size:
             self._max_abs = self._max_abs or 0.0
             self._reference_max = max(self._reference_max, float(np.abs(reference.astype(np.float64)).max()))
@@ -127,6 +181,7 @@ class OutputComparison:
             self._max_abs = max(self._max_abs or 0.0, float(distance), 1.0)  # neighbours above 2^53 are the same double
 
     def _add_text(self, reference: Array, candidate: Array) -> None:
+        self._compared += reference.size
         pairs = zip(reference.ravel(), candidate.ravel(), strict=True)
         self._unequal = (self._unequal or 0) + sum(_bytes(expected) != _bytes(got) for expected, got in pairs)
 
@@ -136,6 +191,22 @@ class OutputComparison:
         if self._max_abs == 0:
             return 0.0
         return self._max_abs / self._reference_max if self._reference_max else math.inf
+
+    def _head_rel(self) -> float | None:
+        if not self._judging.logistic or not self._compared:
+            return None
+        return self._head_off / self._head_max if self._head_max else (math.inf if self._head_off else 0.0)
+
+    def _allowed(self, tolerance: float) -> float | None:
+        """Thrice the source's own noise: the engine's is as large, both are random, and a few outputs are a small sample.
+
+        Where the noise is not known, what passes for a build in that type.
+        """
+        if not self._judging.narrow:
+            return None
+        own = next((one.facts.tolerance for one in Precision if one.facts.dtype == self._judging.narrow), 0.0)
+        bar = own if self._judging.noise is None else 3 * self._judging.noise
+        return bar if bar > tolerance else None
 
     def _cosine(self) -> float | None:
         product, here, there = (float(dot) for dot in self._dots)

@@ -45,8 +45,10 @@ def run(context: StageContext) -> Parity:
             context.request.precision.facts.tolerance,
             inputs=reference.inputs,
             reference_title=reference.title,
+            judging=reference.judging,
+            computes_in=context.request.precision.facts.dtype,
         )
-    parity = replace(parity, notes=(*parity.notes, *_missed_goal(parity, context.request.lowering.max_rel)))
+    parity = replace(parity, notes=(*reference.notes, *parity.notes, *_missed_goal(parity, context.request.lowering.max_rel)))
     if labels is None:
         return parity
     return replace(parity, accuracy=accuracy(kept, labels), reference_accuracy=accuracy(_expected(folder, reference), labels))

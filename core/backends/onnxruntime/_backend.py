@@ -19,17 +19,19 @@ from core.backends.onnxruntime._layers import engine_graph, fixed_axes, mean_tim
 from core.backends.onnxruntime._preflight import preflight
 from core.backends.onnxruntime._sessions import OnnxRuntimeSession, create_session, imported, session_options, told_settings
 from core.base.availability import Availability, from_packages, installed_version, installed_versions
+from core.base.dtypes import onnx_number
 from core.base.errors import BuildFailed, EngineRoomError, RunFailed
 from core.base.precision import Precision
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
-from core.base.tensors import Tensors
+from core.base.tensors import NARROW_FLOATS, Tensors, widened
 from core.graph.engine_graph import EngineGraph
 from core.graph.source import SourceGraph, drop_fed_weights, is_quantized, nodes_of_onnx
 from core.graph.support import Support
 from core.models.model import Format, Source
 from core.onnxio.file import EXTERNAL_ABOVE_BYTES, external_files, read_onnx
 from core.onnxio.walk import name_nodes, op_counts
+from core.onnxio.widen import element_types, widen
 
 _MODEL = "model/model.onnx"
 _SOURCE = "source.json"
@@ -128,6 +130,21 @@ class OnnxRuntime:
             yield session
         finally:
             session.close()
+
+    def narrow_type(self, engine: Engine) -> str:
+        types = set(element_types(read_onnx(engine.folder / _MODEL, weights=False)))
+        return next((name for name in NARROW_FLOATS if onnx_number(name) in types), "")
+
+    @contextmanager
+    def open_wide(self, engine: Engine) -> Iterator[OnnxRuntimeSession]:
+        model = read_onnx(engine.folder / _MODEL)
+        widen(model)
+        options = checked_options(self, engine.config, self.availability().runs_on)
+        made = session_options(engine.config, options)
+        made.graph_optimization_level = imported().GraphOptimizationLevel.ORT_DISABLE_ALL
+        with told_as(RunFailed, "ONNX Runtime could not load the model in float32"):
+            session = create_session(bytes(model.SerializeToString()), made, engine.config.device)
+        yield OnnxRuntimeSession(session, widened(engine.signature), told_settings(made))
 
     def describe(self, engine: Engine) -> EngineGraph:
         graph = read_onnx(engine.folder / _MODEL, weights=False).graph

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from core.backends._engine import built
 from core.backends._inputs import as_text, check_inputs
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Variant
-from core.backends.tensorflow import _executed, _frozen, _profile, _runtime, _xla
+from core.backends.tensorflow import _executed, _frozen, _profile, _runtime, _widened, _xla
 from core.backends.tensorflow._loading import concrete, format_of, load
 from core.backends.tensorflow._runtime import told_as
 from core.backends.tensorflow._shapes import infer_shapes
@@ -26,13 +27,14 @@ from core.base.precision import Precision
 from core.base.profile import ShapeProfile
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
-from core.base.tensors import Array, Session, Signature, Tensors
+from core.base.tensors import Array, Session, Signature, Tensors, widened
 from core.graph.engine_graph import EngineGraph, SourceNode
 from core.graph.tensorflow_source import Naming, called, source_nodes
 from core.models.model import Format, Source
 
 _FROZEN = "frozen"
 _SOURCE_GRAPH = "source_graph.json"
+_NARROW_TYPE = "narrow_type.json"
 
 
 class TensorFlowBackend:
@@ -61,7 +63,9 @@ class TensorFlowBackend:
         with told_as(BuildFailed, "Loading the model"), tf.device(_runtime.device_name(config.device)):
             function = load(tf, source, as_loaded=config.variant == "signature")
             traced = concrete(tf, function, source.signature)
-        write_json(folder / _SOURCE_GRAPH, source_nodes(traced.graph.as_graph_def()))
+        graph = traced.graph.as_graph_def()
+        write_json(folder / _SOURCE_GRAPH, source_nodes(graph))
+        write_json(folder / _NARROW_TYPE, _widened.narrow_type(tf, graph))
         if config.variant == "frozen":
             report(Progress(message="Freezing variables into constants"))
             with told_as(BuildFailed, "Freezing"):
@@ -83,6 +87,17 @@ class TensorFlowBackend:
             session = _Session(tf, engine, _function(tf, engine))
             if engine.config.variant == "xla":
                 _xla.compile_now(session.function, _samples(tf, engine.signature, engine.config.profile))
+        yield session
+
+    def narrow_type(self, engine: Engine) -> str:
+        return read_json(str, engine.folder / _NARROW_TYPE)
+
+    @contextmanager
+    def open_wide(self, engine: Engine) -> Iterator[Session]:
+        tf = _runtime.start(engine.config.device, engine.config.threads)
+        with told_as(RunFailed, "Loading the model in float32"), tf.device(_runtime.device_name(engine.config.device)):
+            wide = replace(engine, signature=widened(engine.signature))
+            session = _Session(tf, wide, _widened.wide(tf, _function(tf, engine)))
         yield session
 
     def describe(self, engine: Engine) -> EngineGraph:
