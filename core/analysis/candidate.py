@@ -10,11 +10,14 @@ from core.benchmark.measurement import Measurement, Protocol
 from core.graph.engine_graph import EngineGraph
 from core.graph.memory import EngineMemory
 from core.parity.result import OutputParity, Parity
+from core.precision.calibration.ranges import UNCALIBRATED
 from core.precision.settings import PrecisionSettings
 from core.request.build_request import BuildRequest
 from core.request.paths import path_title
-from core.stages.outcome import Outcome
-from core.storage.builds import Build, Place, StageName
+from core.stages.outcome import NOT_CHECKED, Outcome
+from core.storage.builds import Build, Place, StageName, State
+
+CANCELLED = "it was cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,8 @@ class Candidate:
         build_seconds: Conversion counted in.
         error: Why there is no engine; empty when there is one.
         unmeasured: Why there are no figures, in a phrase, "not run here: ..." among them; empty when there are.
+        unchecked: Why nothing tells whether it is right, in a phrase; empty where something does.
+        stamp: Why nobody is to deploy it, in a few words; empty where nothing speaks against it.
         conditions: Equal for builds of the path that differ in precision alone; None when not known.
     """
 
@@ -44,6 +49,8 @@ class Candidate:
     graph: EngineGraph | None = None
     error: str = ""
     unmeasured: str = ""
+    unchecked: str = ""
+    stamp: str = ""
     device: str = "cpu"
     conditions: BuildRequest | None = None
 
@@ -58,8 +65,22 @@ class Candidate:
 
     @property
     def on_par(self) -> bool | None:
-        """None where nothing tells: not checked, or all outputs were empty."""
+        """None where nothing tells: not checked, or nothing of any output could be compared."""
         return self.parity.on_par if self.parity else None
+
+    @property
+    def verdict(self) -> str:
+        """Whether it is right, in a word or two."""
+        return self.parity.verdict if self.parity else NOT_CHECKED
+
+    @property
+    def doubt(self) -> str:
+        """That nothing tells whether it is right, and why; empty where something does."""
+        return (
+            ""
+            if self.on_par is not None
+            else ": ".join(text for text in (self.verdict, self.unchecked.removesuffix(".")) if text)
+        )
 
     @property
     def worst(self) -> OutputParity | None:
@@ -113,11 +134,19 @@ def candidate_from(outcome: Outcome) -> Candidate:
         frozen_bytes=outcome.model.frozen_bytes,
         build_seconds=built.build_seconds + (prepared.made_seconds if prepared else 0.0) if built else None,
         graph=outcome.graph,
-        error=build.error.message if build.error and not built else "",
+        error=_error(build, built=built is not None),
         unmeasured="" if outcome.measurement else _unmeasured(build),
+        unchecked=outcome.unchecked,
+        stamp=UNCALIBRATED if outcome.stamp else "",
         device=build.ran_on,
         conditions=conditions(request, build.ran_elsewhere),
     )
+
+
+def _error(build: Build, *, built: bool) -> str:
+    if build.state is State.CANCELLED:
+        return CANCELLED
+    return build.error.message if build.error and (build.state is State.FAILED or not built) else ""
 
 
 def _unmeasured(build: Build) -> str:

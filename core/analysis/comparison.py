@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from core.analysis.candidate import Candidate
+from core.analysis.candidate import CANCELLED, Candidate
 from core.analysis.deviation import why_wrong
 from core.analysis.payoff import Payoff, payoff_of, ratio_of
 from core.analysis.realized import Realized, compare_precisions
@@ -16,6 +16,7 @@ from core.base.units import listed, milliseconds
 from core.benchmark.latency import Latency
 from core.benchmark.statistics import MedianRatio, Winner
 from core.models.model import Format
+from core.request.paths import path_title
 from core.request.references import own_framework
 
 
@@ -27,6 +28,7 @@ class Standing(str, Enum):
     SAME = "no clear difference"
     SLOWER = "not worth it"
     WRONG = "wrong"
+    UNCHECKED = "not checked"
     FAILED = "failed"
     NOT_COMPARABLE = "not comparable"
     NOT_MEASURED = "not measured"
@@ -38,6 +40,7 @@ class ComparisonRow:
 
     Attributes:
         verdict: In words.
+        stands_in: Of the baseline: what it stands in for, where that was not measured ("ONNX Runtime was not built").
         speedup: How many times faster than the baseline; None for the baseline itself and for what is not comparable with it.
         payoff: Whether its precision paid; None in FP32, and where the same path was not measured in FP32.
         realized: Which precision its layers ran in; None where it told no layers.
@@ -49,6 +52,7 @@ class ComparisonRow:
     speedup: MedianRatio | None = None
     payoff: Payoff | None = None
     realized: Realized | None = None
+    stands_in: str = ""
 
     @property
     def key(self) -> str:
@@ -63,6 +67,11 @@ class ComparisonRow:
         return self.candidate.latency
 
     @property
+    def speed(self) -> str:
+        """The verdict without the stamp."""
+        return self.verdict.removesuffix(f"; {self.candidate.stamp}") if self.candidate.stamp else self.verdict
+
+    @property
     def disagreements(self) -> tuple[str, ...]:
         """Sentences on layers that ran in another precision than was asked of them."""
         return tuple(pair.warning for pair in self.realized.disagreements) if self.realized else ()
@@ -75,22 +84,49 @@ def compare_candidates(candidates: Sequence[Candidate], *, baseline: str | None 
         baseline: Key of the build that the others are held against; None for `default_baseline`, or the slowest that is right
             in any precision where nothing was measured in FP32.
     """
-    right = [one for one in candidates if one.measurement and one.on_par is not False]
-    key = baseline or default_baseline(candidates) or _slowest(right)
+    key = baseline or default_baseline(candidates) or _slowest(_best_known([one for one in candidates if one.measurement]))
     base = next((candidate for candidate in candidates if candidate.key == key and candidate.measurement), None)
-    return [_row(candidate, base, candidates) for candidate in candidates]
+    rows = [_row(candidate, base, candidates) for candidate in candidates]
+    if base is None or baseline or not (note := _stands_in(base, candidates)):
+        return rows
+    return [replace(row, stands_in=note, verdict=f"{row.verdict}, as {note}") if row.candidate is base else row for row in rows]
 
 
 def default_baseline(candidates: Sequence[Candidate]) -> str | None:
-    """Key of the source's own framework in FP32, else of what is right in FP32; of several the slowest.
+    """Key of the source's own framework in FP32, else of what is right in FP32, else of what was not checked.
+
+    Of several the slowest.
 
     None where nothing of that was measured. The order of the candidates plays no part.
     """
     measured = [one for one in candidates if one.measurement and one.precision is Precision.FP32]
-    ends = own_framework(Format(candidates[0].path.partition(".")[0])) if candidates else ()
-    own = ([one for one in measured if f".{end}." in f"{one.path}."] for end in ends)
-    right = [one for one in measured if one.on_par is not False]
-    return _slowest(next((group for group in own if group), right))
+    own = ([one for one in measured if _ends_on(one, end)] for end in _own_ends(candidates))
+    return _slowest(next((group for group in own if group), _best_known(measured)))
+
+
+def _own_ends(candidates: Sequence[Candidate]) -> tuple[str, ...]:
+    return own_framework(Format(candidates[0].path.partition(".")[0])) if candidates else ()
+
+
+def _ends_on(candidate: Candidate, end: str) -> bool:
+    return f".{end}." in f"{candidate.path}."
+
+
+def _best_known(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that are right; where none is, those that were not checked."""
+    found = ([one for one in candidates if one.on_par is known] for known in (True, None))
+    return next((group for group in found if group), [])
+
+
+def _stands_in(base: Candidate, candidates: Sequence[Candidate]) -> str:
+    """What the default baseline stands in for, and why; empty where it is the source's own framework in FP32."""
+    ends = _own_ends(candidates)
+    if base.precision is Precision.FP32 and any(_ends_on(base, end) for end in ends):
+        return ""
+    plain = (one for one in candidates if one.precision is Precision.FP32)
+    built = next((one for one in plain if any(_ends_on(one, end) for end in ends)), None)
+    name = built.title if built else path_title(f"{base.path.partition('.')[0]}.{ends[0]}")
+    return f"{name} in fp32 was not {'measured' if built else 'built'}"
 
 
 def _slowest(candidates: Sequence[Candidate]) -> str | None:
@@ -113,22 +149,39 @@ def summary(rows: Sequence[ComparisonRow]) -> str:
     """The whole comparison in a sentence."""
     base = next((row for row in rows if row.standing is Standing.BASELINE), None)
     if base is None:
-        measured = any(row.latency for row in rows)
-        return "Nothing that was measured is right." if measured else "Nothing was measured, so nothing can be compared."
+        if not any(row.latency for row in rows):
+            return "Nothing was measured, so nothing can be compared."
+        if any(row.standing is Standing.NOT_COMPARABLE for row in rows):
+            return "The baseline was not measured, so nothing can be held against it."
+        return "Nothing that was measured is right."
+    stands_in = f" {base.stands_in}, so {base.name} is the baseline." if base.stands_in else ""
     unmeasured = [row.name for row in rows if not row.latency]
     besides = f" Not measured: {listed(unmeasured, 3)}." if unmeasured else ""
+    unchecked = [row.name for row in rows if row.latency and row.candidate.on_par is None]
+    besides += f" Nothing tells whether they are right: {listed(unchecked, 3)}." if unchecked else ""
+    besides += stands_in
     better = [row for row in rows if row.standing is Standing.FASTER]
     if not better:
         others = "no other that was measured" if unmeasured else "no other path"
         return f"Nothing here is worth more than {base.name}: {others} is faster and right.{besides}"
-    best = max(better, key=lambda row: row.speedup.ratio if row.speedup else 0.0)
-    standing = "the fastest that is right" if best.candidate.on_par else "the fastest, though nothing tells whether it is right"
-    return f"{best.name} is {standing}: {best.verdict}, held against {base.name}.{besides}"
+    best = _fastest(better)
+    told = f"{best.name} is the fastest that is right: {best.verdict}, held against {base.name}."
+    if best.candidate.stamp:
+        told = f"{best.name} is the fastest that is right, but {best.candidate.stamp}: {best.speed}, held against {base.name}."
+        if deployable := [row for row in better if not row.candidate.stamp]:
+            told += f" Of the others {_fastest(deployable).name} is: {_fastest(deployable).verdict}."
+    return f"{told}{besides}"
+
+
+def _fastest(rows: Sequence[ComparisonRow]) -> ComparisonRow:
+    return max(rows, key=lambda row: row.speedup.ratio if row.speedup else 0.0)
 
 
 def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidate]) -> ComparisonRow:
     ratio, paid = _ratio(candidate, base), payoff_of(candidate, all_of)
     standing, verdict = _judged(candidate, base, ratio, paid)
+    if candidate.stamp and standing is not Standing.FAILED:
+        verdict = f"{verdict}; {candidate.stamp}"
     return ComparisonRow(
         candidate=candidate,
         standing=standing,
@@ -150,7 +203,10 @@ def _judged(candidate: Candidate, base: Candidate | None, ratio: MedianRatio | N
     """The standing and the verdict in words; what is wrong is wrong before it is fast."""
     wrong = f"wrong: {why_wrong(candidate.parity)}" if candidate.parity and candidate.on_par is False else ""
     if candidate is base:
-        return Standing.BASELINE, f"the baseline, and {wrong}" if wrong else "the baseline"
+        told = wrong or candidate.doubt
+        return Standing.BASELINE, f"the baseline, and {told}" if told else "the baseline"
+    if candidate.error == CANCELLED:
+        return Standing.FAILED, "cancelled"
     if wrong:
         return Standing.WRONG, wrong
     if not candidate.measurement:
@@ -159,9 +215,7 @@ def _judged(candidate: Candidate, base: Candidate | None, ratio: MedianRatio | N
         against = f"on other shapes than {base.title}" if base else "with no baseline"
         return Standing.NOT_COMPARABLE, f"not comparable: measured {against}"
     standing, verdict = _judged_by_speed(base, ratio, paid)
-    if candidate.parity is None:
-        return standing, f"{verdict}, parity not checked"
-    return standing, verdict if candidate.on_par is not None else f"{verdict}, all outputs empty"
+    return (Standing.UNCHECKED, f"{candidate.doubt}; {verdict}") if candidate.doubt else (standing, verdict)
 
 
 def _judged_without_figures(candidate: Candidate) -> tuple[Standing, str]:
@@ -211,6 +265,9 @@ def row_as_data(row: ComparisonRow) -> dict[str, Any]:
         "unmeasured": candidate.unmeasured,
         **_picked(candidate.memory, "weights_bytes", "activation_bytes", "context_bytes"),
         "gpu_memory_bytes": candidate.memory.device_bytes(1) if candidate.memory else None,
+        "parity": candidate.verdict,
+        "unchecked": candidate.unchecked,
+        "stamp": candidate.stamp,
     }
 
 

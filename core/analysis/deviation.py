@@ -14,7 +14,11 @@ def trouble(output: OutputParity) -> str | None:
         return output.mismatch
     if output.non_finite:
         return f"{output.non_finite:,} NaN or infinite"
-    return f"{output.unequal:,} unequal" if output.unequal else None
+    if output.unequal:
+        return f"{output.unequal:,} unequal"
+    if output.stepped:
+        return f"{output.stepped:,} off by {'one step' if output.steps == 1 else f'up to {output.steps:,} steps'} of its grid"
+    return output.uncompared if not output.is_judged and not output.is_empty else None
 
 
 def deviation(output: OutputParity) -> list[str]:
@@ -41,6 +45,14 @@ def why_wrong(parity: Parity) -> str:
         return f"output {worst.name} has {worst.non_finite} NaN or infinite elements that are finite in the source model"
     if worst.unequal:
         return f"output {worst.name} differs in {worst.unequal} of {worst.elements} elements that must be equal"
-    if worst.max_rel is None or math.isinf(worst.max_rel):
-        return f"output {worst.name} is {worst.max_abs:g} off where the source model gives only zeros"
-    return f"output {worst.name} is {percent(worst.max_rel)} off, {percent(parity.tolerance)} is allowed"
+    return f"output {worst.name} is {_off(worst, parity.tolerance)}"
+
+
+def _off(output: OutputParity, tolerance: float) -> str:
+    if output.max_rel is None or math.isinf(output.max_rel):
+        return f"{output.max_abs:g} off where the source model gives only zeros"
+    if output.stepped is not None:
+        steps = f"up to {output.steps:,} steps of its grid" if output.steps > 1 else "a step of its grid"
+        return f"{steps} off in {output.stepped:,} of {output.elements:,} elements; one step is allowed"
+    allowed = tolerance if output.allowed is None else max(tolerance, output.allowed)
+    return f"{percent(output.max_rel)} off, {percent(allowed)} is allowed"

@@ -26,7 +26,7 @@ class Payoff:
     Attributes:
         fp32_ms: FP32's median latency.
         speedup: That over this one's, with its 95 % interval.
-        paid: It is on par, certainly faster, and by more than a trifle.
+        paid: It is certainly faster, by more than a trifle, and nothing tells that it is wrong.
         text: A sentence with the figures.
     """
 
@@ -45,7 +45,7 @@ def payoff(
     *,
     size_bytes: int | None,
     fp32_bytes: int | None,
-    on_par: bool = True,
+    on_par: bool | None = True,
 ) -> Payoff | None:
     """Compares two engines of one model; None when they were measured on other shapes."""
     ratio = ratio_of(measured, fp32)
@@ -55,7 +55,9 @@ def payoff(
     figures = f"{milliseconds(measured.latency.median_ms)} against {milliseconds(fp32.latency.median_ms)} in FP32"
     interval = f"{ratio.low:.2f} to {ratio.high:.2f} times as fast"
     faster = ratio.winner is Winner.A and ratio.ratio >= WORTH
-    if faster and on_par:
+    if faster and on_par is None:
+        text = f"{name} is {ratio.ratio:.2f} times as fast, {figures}; nothing tells whether it is right."
+    elif faster and on_par:
         text = f"{name} paid: {ratio.ratio:.2f} times as fast, {figures}."
     elif faster:
         text = f"{name} did not pay: it is {ratio.ratio:.2f} times as fast, {figures}, and its outputs are not on par."
@@ -72,7 +74,7 @@ def payoff(
         speedup=ratio.ratio,
         low=ratio.low,
         high=ratio.high,
-        paid=faster and on_par,
+        paid=faster and on_par is not False,
         text=text,
     )
 
@@ -90,7 +92,7 @@ def payoff_of(candidate: Candidate, others: Iterable[Candidate]) -> Payoff | Non
                 other.measurement,
                 size_bytes=candidate.size_bytes,
                 fp32_bytes=other.size_bytes,
-                on_par=candidate.on_par is not False,
+                on_par=candidate.on_par,
             )
     return None
 

@@ -14,7 +14,7 @@ from core.benchmark.latency import Latency
 from core.benchmark.measurement import Measurement
 from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
-from core.stages.outcome import Outcome
+from core.stages.outcome import NOT_CHECKED, Outcome
 from core.storage.builds import Build, StageName, State
 
 TOO_FEW = "too few samples"
@@ -45,7 +45,7 @@ def build_figures(outcome: Outcome) -> tuple[Figure, ...]:
         _build_time(outcome),
         _memory(outcome.measurement, outcome.build),
         *_gpu_memory(outcome.graph),
-        _parity(outcome.parity, outcome.build),
+        _parity(outcome),
         *_accuracy(outcome.parity),
         *_layers(outcome.graph, outcome.build),
     )
@@ -175,16 +175,18 @@ def _gpu_memory(graph: EngineGraph | None) -> Iterator[Figure]:
         )
 
 
-def _parity(parity: Parity | None, build: Build) -> Figure:
+def _parity(outcome: Outcome) -> Figure:
+    parity = outcome.parity
     if parity is None:
-        return _lacking("Parity", "not checked", build, StageName.PARITY)
+        why = outcome.unchecked.removeprefix(f"{NOT_RUN}: ")
+        return Figure(label="Parity", value=NOT_RUN if outcome.build.not_run else NOT_CHECKED, against=(why,))
     worst = parity.worst_output
     named = (f"worst is {worst.name}",) if worst and len(parity.outputs) > 1 else ()
     return Figure(
         label="Parity",
         value=parity.verdict,
         basis=f"with {parity.reference}, on {parity.inputs}",
-        against=(*named, *(deviation(worst) if worst else ())),
+        against=(parity.uncompared,) if parity.uncompared else (*named, *(deviation(worst) if worst else ())),
     )
 
 

@@ -34,6 +34,7 @@ from core.storage.workspace import Workspace
 T = TypeVar("T")
 
 PARITY_FAILED = 11
+NOT_CHECKED = 13
 DEFAULT_PROTOCOL = Protocol()
 
 Force = Annotated[bool, typer.Option("--force", help="Build again although it was built before.")]
@@ -158,7 +159,9 @@ def run_in_foreground(workspace: Workspace, request: BuildRequest, *, force: boo
 
 
 def exit_code(outcome: Outcome) -> int:
-    """0 when built, measured where it runs and on par; PARITY_FAILED when not on par; else the error's."""
+    """0 when built, and, where it runs, measured and on par; PARITY_FAILED when not on par, NOT_CHECKED when nothing tells; else
+    the error's.
+    """
     if outcome.build.state is State.CANCELLED:
         return 9
     if outcome.build.state is State.FAILED and outcome.build.error:
@@ -166,7 +169,10 @@ def exit_code(outcome: Outcome) -> int:
     for record in outcome.build.stages:
         if record.stage is StageName.MEASURE and record.error:
             return record.error.to_error().exit_code
-    return 0 if outcome.parity is None or outcome.parity.on_par is not False else PARITY_FAILED
+    on_par = outcome.parity.on_par if outcome.parity else None
+    if outcome.build.not_run:
+        return 0
+    return {True: 0, False: PARITY_FAILED, None: NOT_CHECKED}[on_par]
 
 
 def require(found: T | None) -> T:

@@ -17,8 +17,10 @@ from core.stages.inspect import STAGE as INSPECT
 from core.stages.measure import STAGE as MEASURE
 from core.stages.parity import STAGE as PARITY
 from core.stages.stage import Prepared, preparations_in, result_of
-from core.storage.builds import BUILD_FILE, WALLS_FILE, Build, StageName
+from core.storage.builds import BUILD_FILE, WALLS_FILE, Build, StageName, State
 from core.storage.workspace import Workspace
+
+NOT_CHECKED = "not checked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,19 @@ class Outcome:
         return tuple(dict.fromkeys((*prepared, *(self.built.engine.notes if self.built else ()))))
 
     @property
+    def verdict(self) -> str:
+        """Whether it is right, in a word or two."""
+        return self.parity.verdict if self.parity else NOT_CHECKED
+
+    @property
+    def unchecked(self) -> str:
+        """Why nothing tells whether it is right, in a phrase; empty where something does."""
+        if self.parity:
+            return self.parity.uncompared
+        broken = next((one.error for one in self.build.all_stages if one.stage is StageName.REFERENCE and one.error), None)
+        return f"the source model did not run: {broken.message}" if broken else self.build.missing(StageName.PARITY)
+
+    @property
     def stamp(self) -> str:
         """Why nobody is to deploy it, whether the graph or the engine was quantized; empty where nothing speaks against it."""
         record = self.prepared.precision if self.prepared else None
@@ -74,6 +89,7 @@ def load_outcome(workspace: Workspace, key: str) -> Outcome:
     build, folder = read_json(Build, found[0]), found[0].parent
 
     preparations = preparations_in(folder)
+    ended_early = build.state in (State.FAILED, State.CANCELLED)
     built, walls = result_of(folder, BUILD), folder / WALLS_FILE
     if built:  # the workspace may have moved, and the stage knew it by another name
         built = replace(built, engine=replace(built.engine, folder=workspace.artifacts / built.artifact))
@@ -85,7 +101,7 @@ def load_outcome(workspace: Workspace, key: str) -> Outcome:
         built=built,
         graph=result_of(folder, INSPECT),
         # While nothing has run this engine, what lies there is of one that was made before.
-        parity=None if build.not_run else result_of(folder, PARITY),
+        parity=None if build.not_run or ended_early else result_of(folder, PARITY),
         measurement=None if build.not_run else result_of(folder, MEASURE),
         walls=read_json(Walls, walls) if walls.exists() else None,
     )

@@ -145,6 +145,8 @@ class Build:
             if not self.unrun:
                 return f"the build was {self.state.value}" if self.state is State.CANCELLED else "the build failed"
             return f"{self.not_run}; {self.failed_run}" if self.failed_run else self.not_run
+        if self.state is State.CANCELLED:
+            return "the build was cancelled"
         record = next((record for record in self.all_stages if record.stage is stage), None)
         return f"its stage failed: {record.error.message}" if record and record.error else "its stage has not run"
 

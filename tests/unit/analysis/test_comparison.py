@@ -118,10 +118,61 @@ def test_failed_and_not_measured_are_told_apart() -> None:
     assert found[1].latency is None
 
 
-def test_an_unchecked_parity_is_said() -> None:
-    found = rows(candidate("tensorflow", 10.0), candidate("openvino", 5.0, parity=None))[1]
-    assert found.standing is Standing.FASTER
-    assert found.verdict.endswith("), parity not checked")
+def test_what_was_not_checked_is_not_right_however_fast() -> None:
+    unknown = candidate("openvino", 5.0, parity=None, unchecked="the source model did not run: No kernel.")
+    found = rows(candidate("tensorflow", 20.0), unknown, candidate("litert", 10.0))
+    assert found[1].standing is Standing.UNCHECKED
+    assert found[1].verdict.startswith("not checked: the source model did not run: No kernel; 4.0x faster (")
+    assert summary(found).startswith("Litert is the fastest that is right: 2.0")
+    assert summary(found).endswith("Nothing tells whether they are right: Openvino.")
+    assert (row_as_data(found[1])["parity"], row_as_data(found[1])["parity_passed"]) == ("not checked", None)
+    alone = rows(replace(unknown, path="savedmodel.tensorflow"))
+    assert alone[0].verdict == "the baseline, and not checked: the source model did not run: No kernel"
+
+
+def test_nan_on_both_sides_is_uncompared() -> None:
+    nan = compare([{"y": np.array([np.nan])}], [{"y": np.array([np.nan])}], 1e-3)
+    lost = candidate("openvino", 5.0, parity=nan, unchecked=nan.uncompared)
+    found = rows(candidate("tensorflow", 20.0), lost)[1]
+    assert found.standing is Standing.UNCHECKED
+    assert found.verdict.startswith("uncompared: the reference is NaN on these inputs; 4.0x faster")
+    assert row_as_data(found)["parity"] == "uncompared"
+
+
+def test_a_stamp_goes_with_the_verdict_and_the_headline() -> None:
+    stamped = candidate("openvino", 5.0, precision=Precision.INT8, stamp="uncalibrated, do not deploy")
+    found = rows(candidate("tensorflow", 20.0), stamped, candidate("litert", 10.0))
+    assert found[1].verdict.endswith("); uncalibrated, do not deploy")
+    told = summary(found)
+    assert told.startswith("Openvino in int8 is the fastest that is right, but uncalibrated, do not deploy: 4.0x faster (")
+    assert " Of the others Litert is: 2.0" in told
+    assert row_as_data(found[1])["stamp"] == "uncalibrated, do not deploy"
+    wrong = replace(stamped, parity=parity(0.5))
+    assert rows(candidate("tensorflow", 20.0), wrong)[1].verdict.endswith("is allowed; uncalibrated, do not deploy")
+
+
+def test_another_baseline_than_the_sources_own_framework_says_so() -> None:
+    other, own = candidate("openvino", 5.0), candidate("tensorflow", error="No kernel.", parity=None)
+    found = rows(own, other, candidate("litert", 2.0))
+    assert found[1].verdict == "the baseline, as Tensorflow in fp32 was not measured"
+    assert "Tensorflow in fp32 was not measured, so Openvino is the baseline." in summary(found)
+    assert rows(other)[0].verdict == "the baseline, as TensorFlow, as loaded in fp32 was not built"
+    assert rows(own, other, baseline="openvino")[1].verdict == "the baseline"
+    asked = rows(own, other, baseline="tensorflow")
+    assert summary(asked) == "The baseline was not measured, so nothing can be held against it."
+
+
+def test_what_was_not_checked_is_a_baseline_only_where_nothing_is_right() -> None:
+    unknown = candidate("openvino", 30.0, parity=None)
+    found = rows(unknown, candidate("litert", 2.0))
+    assert [row.standing for row in found] == [Standing.UNCHECKED, Standing.BASELINE]
+    assert rows(unknown)[0].standing is Standing.BASELINE
+
+
+def test_a_cancelled_build_is_neither_fast_nor_right() -> None:
+    stopped = candidate("openvino", 5.0, error="it was cancelled", parity=None)
+    found = rows(candidate("tensorflow", 20.0), stopped)[1]
+    assert (found.standing, found.verdict) == (Standing.FAILED, "cancelled")
 
 
 def test_a_lower_precision_must_beat_fp32_on_its_own_path() -> None:
@@ -198,7 +249,7 @@ SCRIPTS_READ = """
     key title path precision standing verdict median_ms low_ms high_ms p90_ms p99_ms throughput load_ms first_ms memory_bytes
     size_bytes size_ratio build_seconds parity_passed worst_output max_rel cosine top1 layers fused_layers source_nodes unmapped
     speedup speedup_low speedup_high notes device accuracy reference_accuracy payoff disagreements unmeasured
-    weights_bytes activation_bytes context_bytes gpu_memory_bytes
+    weights_bytes activation_bytes context_bytes gpu_memory_bytes parity unchecked stamp
 """
 
 
