@@ -21,7 +21,7 @@ _ALIASES = {
 # A runtime tells TF32 as FP32, as tensors have no other type, and may compute wider than single precision.
 _ALIKE = {("tf32", "float32"), ("tf32", "float64"), ("float32", "float64")}
 _QUANTIZED_TYPES = {precision.facts.dtype for precision in Precision if precision.quantizes}
-_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
+_QUANTIZERS = ("QuantizeLinear", "DequantizeLinear", "QUANTIZE", "DEQUANTIZE", "FakeQuantize")
 _NAMED = 3  # nodes that a warning names
 _SMALL = 0.01  # a share of the time that is worth no warning
 
@@ -115,7 +115,7 @@ def compare_precisions(graph: EngineGraph, precision: Precision | None = None) -
     """
     asked = {node.name: node.requested for node in graph.source_nodes if node.requested}
     if not asked and precision is not None:
-        asked = {node.name: precision.facts.dtype for node in graph.source_nodes}
+        asked = dict(_asked_of_all(graph, precision))
     allowed = set(asked.values()) & _QUANTIZED_TYPES | ({"float16"} if precision and precision.quantizes else set())
     if any(node.op in _QUANTIZERS for node in graph.source_nodes):
         allowed.add("int8")
@@ -148,6 +148,19 @@ def compare_precisions(graph: EngineGraph, precision: Precision | None = None) -
         agreeing=sum(len(pair.nodes) for pair in pairs if pair.as_asked) / told if told else None,
         agreeing_time=sum(pair.share or 0.0 for pair in pairs if pair.as_asked) / timed if timed else None,
     )
+
+
+def _asked_of_all(graph: EngineGraph, precision: Precision) -> Iterator[tuple[str, str]]:
+    """What a build asks of nodes where its graph does not say it: its own precision of each that computes in floats.
+
+    A graph that is bfloat16 or INT8 by itself asks for that where a build in FP32 takes it as it is. What computes in booleans or
+    indices, and what runs graphs of its own, is asked for nothing.
+    """
+    for node in graph.source_nodes:
+        own = None if node.own is None else _plain(node.own)
+        if own is None or own in _BITS:
+            keeps = own is not None and (not precision.in_graph or own in _QUANTIZED_TYPES)
+            yield node.name, own if own and keeps else precision.facts.dtype
 
 
 def _nodes(

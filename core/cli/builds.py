@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -18,6 +18,7 @@ from core.analysis.streams import summary as streams_summary
 from core.analysis.summary import Figure, build_figures, devices_text, failures, state_text
 from core.base.errors import Unavailable
 from core.base.precision import Precision
+from core.base.serialization import to_data
 from core.base.units import digest, interval, milliseconds, number
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Measurement
@@ -57,7 +58,7 @@ def build_command(
     request = make_request(workspace, stored_model(workspace, model), path, precision, options)
     outcome = run_in_foreground(workspace, request, force=force)
     if json:
-        print_json(outcome)
+        print_json(outcome_as_data(outcome))
     else:
         show_outcome(outcome)
         _show_payoff(workspace, outcome)
@@ -67,12 +68,19 @@ def build_command(
     raise typer.Exit(exit_code(outcome))
 
 
+def outcome_as_data(outcome: Outcome) -> dict[str, Any]:
+    """A build for scripts: what its stages found, whether it is right, and why nobody is to deploy it."""
+    judged = {"verdict": outcome.verdict, "unchecked": outcome.unchecked, "stamp": outcome.stamp}
+    return {**to_data(outcome), **judged}
+
+
 def show_outcome(outcome: Outcome) -> None:
     """One build as a page of text."""
     build, request = outcome.build, outcome.build.request
     fields: list[tuple[str, object]] = [
         ("build", digest(build.key)),
         ("state", build.state.value),
+        ("stamp", outcome.stamp or None),
         ("precision", request.precision.value),
         ("device", devices_text(build)),
         ("built on", build.built_on.text if build.built_on else None),

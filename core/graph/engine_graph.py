@@ -68,6 +68,8 @@ class SourceNode:
 
     Attributes:
         requested: The type that this graph asks it to compute in ("int8"), None when not known for each node or no matter.
+        own: The type that it computes in in the graph itself, before any precision is asked for; "" where that is no precision
+            (booleans, indices, branches that hold nodes of their own), None when not known.
     """
 
     name: str
@@ -75,6 +77,7 @@ class SourceNode:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     requested: str | None = None
+    own: str | None = None
 
 
 class Fate(str, Enum):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.base.dtypes import tensorflow_dtype
 from core.graph.engine_graph import SourceNode
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
@@ -45,6 +46,7 @@ def called(source: Iterable[SourceNode], caller: Any) -> tuple[SourceNode, ...]:
             op=node.op,
             inputs=tuple(scope + name for name in node.inputs),
             outputs=tuple(scope + name for name in node.outputs),
+            own=node.own,
         )
         for node in source
     )
@@ -86,6 +88,7 @@ class _Opened:
 
     functions: Mapping[str, Any]
     ops: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str | None] = field(default_factory=dict)
     inputs: dict[str, list[str]] = field(default_factory=dict)
     # (call, output index) -> the node inside that makes it
     results: dict[tuple[str, int], str] = field(default_factory=dict)
@@ -111,6 +114,7 @@ class _Opened:
             self._open(node.attr["f"].func.name, scope=f"{name}/", call=name, inputs=inputs)
             return
         self.ops[name] = node.op
+        self.types[name] = _own_type(node)
         self.inputs[name] = inputs
         for attribute, branch in _BRANCHES.get(node.op, ()):
             function = node.attr[attribute].func.name
@@ -146,7 +150,18 @@ class _Opened:
         for name, op in self.ops.items():
             if op not in _NOT_NODES:
                 read = tuple(dict.fromkeys(made for made in self.inputs[name] if made not in data))
-                yield SourceNode(name=name, op=op, inputs=read, outputs=(name,))
+                yield SourceNode(name=name, op=op, inputs=read, outputs=(name,), own=self.types[name])
+
+
+def _own_type(node: Any) -> str | None:
+    """The float type that a `NodeDef` computes in; "" for other types, for casts and for branches."""
+    if node.op in _BRANCHES or node.op == "Cast":
+        return ""
+    number = node.attr["T"].type if "T" in node.attr else node.attr["dtype"].type if "dtype" in node.attr else 0
+    if not number:
+        return None
+    kind = tensorflow_dtype(number)
+    return kind if "float" in kind else ""
 
 
 def in_order(nodes: Iterable[Any]) -> list[Any]:

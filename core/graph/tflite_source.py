@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.base.dtypes import tflite_dtype
 from core.graph.engine_graph import SourceNode
 from core.models.tflite_tables import op_of, signature_ends, text
 
@@ -28,5 +29,15 @@ def operators_of(model: Any, subgraph: int) -> tuple[SourceNode, ...]:
         name = outputs[0].partition(";")[0] if outputs else op
         name = name if name and name not in nodes else f"{name or op}#{position}"
         read = tuple(tensors[index] for index in inputs if index >= 0)
-        nodes[name] = SourceNode(name=name, op=op, inputs=read, outputs=outputs)
+        nodes[name] = SourceNode(name=name, op=op, inputs=read, outputs=outputs, own=_own_type(graph, operator))
     return tuple(nodes.values())
+
+
+def _own_type(graph: Any, operator: Any) -> str:
+    """The type that an operator computes in: a float type, "int8" of a quantized one, "" for indices and booleans."""
+    if not operator.OutputsLength():
+        return ""
+    made = graph.Tensors(operator.Outputs(0))
+    kind, quantization = tflite_dtype(made.Type()), made.Quantization()
+    quantized = quantization is not None and quantization.ScaleLength() > 0
+    return kind if "float" in kind or (quantized and kind in ("int8", "uint8")) else ""

@@ -8,6 +8,7 @@ import onnx
 
 from core.base.dtypes import onnx_dtype
 from core.base.precision import Precision
+from core.onnxio.walk import subgraphs
 from core.precision.quantize_plan import WEIGHTED_OPS
 from core.precision.view import QDQ_OPS, GraphView
 
@@ -18,11 +19,11 @@ _TYPES = {"float64", *(precision.facts.dtype for precision in Precision)}
 
 
 def requested_types(model: onnx.ModelProto) -> dict[str, str]:
-    """The type each node is asked to compute in, by node name; Q/DQ nodes, casts and nodes without floats are left out."""
+    """The type each node is asked to compute in, by node name; Q/DQ, casts, branches and what makes no floats are left out."""
     view = GraphView(model)
     found: dict[str, str] = {}
     for node in model.graph.node:
-        if node.op_type in (*QDQ_OPS, "Cast", "Constant"):
+        if node.op_type in (*QDQ_OPS, "Cast", "Constant") or any(True for _ in subgraphs(node)):
             continue
         quantized = [_quantized_type(name, view) for name in node.input[:2]] if node.op_type in WEIGHTED_OPS else [""]
         made = next((onnx_dtype(view.dtypes[name]) for name in node.output if name in view.dtypes), "")

@@ -11,6 +11,10 @@ from core.base.errors import Cancelled, EngineRoomError
 from core.base.progress import Progress
 from core.base.serialization import write_json
 from core.graph.engine_graph import EngineGraph, SourceNode
+from core.models.model import Format
+from core.onnxio.file import read_onnx
+from core.onnxio.walk import name_nodes
+from core.precision.requested import requested_types
 from core.request.running import not_run_here, runs_elsewhere
 from core.stages.build import built_engine
 from core.stages.inputs import first_inputs
@@ -25,7 +29,7 @@ def run(context: StageContext) -> EngineGraph:
     engine = built_engine(context)
     context.report(Progress(message="Reading the layers"))
     graph = backend.describe(engine)
-    graph = replace(graph, source_nodes=_with_requested_types(context, graph))
+    graph = replace(graph, source_nodes=_with_types(context, graph))
     device = context.device or context.request.device
     if not_run := not_run_here(runs_elsewhere(backend, device, availability_of(backend), context.request.options)):
         return replace(graph, notes=(*graph.notes, f"The layers were not timed; {not_run}."))
@@ -49,11 +53,18 @@ def _timed(context: StageContext, backend: Backend, engine: Engine, graph: Engin
     return replace(graph, notes=(*graph.notes, f"The layers were not timed: {reason}"))
 
 
-def _with_requested_types(context: StageContext, graph: EngineGraph) -> tuple[SourceNode, ...]:
-    """The source nodes with the type that the precision stage's graph asks each of them for."""
-    record = context.prepared.precision
-    asked = record.requested if record else {}
-    return tuple(replace(node, requested=asked.get(node.name)) for node in graph.source_nodes)
+def _with_types(context: StageContext, graph: EngineGraph) -> tuple[SourceNode, ...]:
+    """The source nodes with the type that the precision stage's graph asks each of them for; without it, with their own."""
+    prepared = context.prepared
+    if prepared.precision:
+        asked = prepared.precision.requested
+        return tuple(replace(node, requested=asked.get(node.name)) for node in graph.source_nodes)
+    if prepared.format is not Format.ONNX:
+        return graph.source_nodes
+    model = read_onnx(context.source(prepared).path, weights=False)
+    name_nodes(model)
+    own = requested_types(model)
+    return tuple(replace(node, own=own.get(node.name, "")) for node in graph.source_nodes)
 
 
 STAGE = Stage(name=StageName.INSPECT, result=EngineGraph, run=run, optional=True, needs=needs_backend)

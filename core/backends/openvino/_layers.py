@@ -148,6 +148,7 @@ def nodes_of_model(model: Any) -> SourceGraph:
                 op=op.get_type_name(),
                 inputs=tuple(_tensor_name(port.get_source_output()) for port in op.inputs()),
                 outputs=tuple(_tensor_name(port) for port in op.outputs()),
+                own=_own_type(op),
             )
             for op in ops
         ),
@@ -156,6 +157,14 @@ def nodes_of_model(model: Any) -> SourceGraph:
         random=tuple(op.get_friendly_name() for op in ops if op.get_type_name() in _RANDOM_OPS),
         notes=("The source nodes are operations as OpenVINO read them from the model, in its own words.",),
     )
+
+
+def _own_type(op: Any) -> str:
+    """The float type that an operation makes; "" for others, for conversions and for what runs graphs of its own."""
+    if op.get_type_name() in ("Convert", "ConvertLike", "If", "Loop", "TensorIterator") or not op.get_output_size():
+        return ""
+    kind = dtype_of(op.output(0).get_element_type())
+    return kind if "float" in kind else ""
 
 
 def mean_times(session: OpenVinoSession, graph: RuntimeGraph, inputs: Tensors, runs: int) -> dict[str, float]:

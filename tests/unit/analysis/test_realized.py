@@ -105,3 +105,42 @@ def test_a_model_that_came_quantized_may_run_in_int8() -> None:
 
 def test_counting_in_whole_numbers_is_no_precision() -> None:
     assert warnings(engine({"g": None}, ("x", "int64", 3.0, ("g",))), Precision.FP32) == []
+
+
+def test_booleans_and_branches_are_no_precision() -> None:
+    """OpenVINO tells booleans as uint8: a comparison and an `If` on one ran in what they are."""
+    nodes = (
+        SourceNode(name="less", op="Less", own=""),
+        SourceNode(name="if", op="If", own=""),
+        SourceNode(name="conv", op="Conv", own="float32"),
+    )
+    layers = tuple(
+        Layer(name=name, kind="", precision=kind, time_ms=1.0, source_nodes=(name,))
+        for name, kind in (("less", "uint8"), ("if", "uint8"), ("conv", "float32"))
+    )
+    found = compare_precisions(EngineGraph(layers=layers, source_nodes=nodes), Precision.FP32)
+    assert (found.disagreements, found.agreeing, [node.node for node in found.nodes]) == ((), 1.0, ["conv"])
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16", "int8"])
+def test_a_graph_that_is_narrow_by_itself_is_asked_for_so(kind: str) -> None:
+    node = SourceNode(name="m", op="MatMul", own=kind)
+    narrow = EngineGraph(
+        layers=(Layer(name="a", kind="", precision=kind, time_ms=1.0, source_nodes=("m",)),), source_nodes=(node,)
+    )
+    assert warnings(narrow, Precision.FP32) == []
+    wide = EngineGraph(layers=(Layer(name="a", kind="", precision="float32", source_nodes=("m",)),), source_nodes=(node,))
+    assert warnings(wide, Precision.FP32) == [f"1 layer asked for in {kind} ran in float32: m."]
+
+
+def test_a_narrow_build_asks_a_float_graph_for_its_own_precision() -> None:
+    node = SourceNode(name="m", op="MatMul", own="float32")
+    graph = EngineGraph(layers=(Layer(name="a", kind="", precision="float32", source_nodes=("m",)),), source_nodes=(node,))
+    assert warnings(graph, Precision.FP16) == ["1 layer asked for in float16 ran in float32: m."]
+
+
+def test_integers_alone_leave_nothing_to_ask_for() -> None:
+    node = SourceNode(name="add", op="Add", own="")
+    graph = EngineGraph(layers=(Layer(name="a", kind="", precision="int8", source_nodes=("add",)),), source_nodes=(node,))
+    found = compare_precisions(graph, Precision.FP32)
+    assert (found.disagreements, found.agreeing) == ((), None)
