@@ -4,10 +4,13 @@ A page begins with 60 small scripts, which Streamlit reads from disk anew for ev
 which the browser asks for one after another as they are first named. `FrontEnd` answers for the files and for the HTML of our
 pages from memory, and the HTML says what the browser is to fetch at once. What a page needs is named as in the bundler's
 manifest beside the files. A name that another release of Streamlit does not have is left out: only time is lost.
+
+Each page also takes navigation.js, which makes links within a page change the address.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mimetypes
 from collections.abc import Iterable, Iterator
@@ -44,6 +47,8 @@ PAGES: dict[str, tuple[str, ...]] = {
 }
 # Without it the browser first looks for the server below the page's own address.
 SERVER = "<script>window.__streamlit = {BACKEND_BASE_URL: location.origin + '/'}</script>"
+NAVIGATION = (Path(__file__).parent / "navigation.js").read_bytes()
+NAVIGATION_ADDRESS = f"/engine-room/navigation-{hashlib.sha256(NAVIGATION).hexdigest()[:12]}.js"
 
 
 class Bundle:
@@ -102,7 +107,11 @@ class Bundle:
         hints = (f'<link rel="modulepreload" crossorigin href="{address}">' for address in (*self.needed(names), *more))
         html = (self._folder / START).read_text(encoding="utf-8")
         html = html.replace("<title>Streamlit</title>", f"<title>{TITLE}</title>")
-        return html.replace("</head>", f"{SERVER}{''.join(hints)}</head>").encode()
+        return html.replace("</head>", f"{SERVER}{_script(NAVIGATION_ADDRESS)}{''.join(hints)}</head>").encode()
+
+
+def _script(address: str) -> str:
+    return f'<script defer src="{address}"></script>'
 
 
 class FrontEnd:
@@ -123,6 +132,8 @@ class FrontEnd:
             await self._app(scope, receive, send)
         elif path in self._pages:
             await _send(send, self._pages[path], "text/html; charset=utf-8", "no-cache")
+        elif path == NAVIGATION_ADDRESS:
+            await _send(send, NAVIGATION, "text/javascript", FOREVER)
         elif path in self._bundle.files:
             kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
             await _send(send, await self._bundle.content(path), kind, FOREVER)

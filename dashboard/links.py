@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import NoReturn
 from urllib.parse import urlencode
@@ -48,6 +49,21 @@ def position(name: str, most: int) -> int | None:
     given = chosen(name) or ""
     known = given.isascii() and given.isdecimal() and len(given) <= len(str(most))
     return int(given) if known and 1 <= int(given) <= most else None
+
+
+def follow(name: str, key: str, value: object) -> Callable[[], None]:
+    """Has the widget of that key show `value`, which the address tells, a step back's too; to be called right before it is drawn.
+
+    Returns:
+        The widget's `on_change`: the address tells what is chosen.
+    """
+    if st.session_state.get(key) != value:
+        st.session_state[key] = value
+
+    def keep() -> None:
+        st.query_params[name] = str(st.session_state[key])
+
+    return keep
 
 
 def _given(ids: dict[str, str | None]) -> dict[str, str]:

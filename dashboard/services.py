@@ -74,7 +74,7 @@ def builds_of(digest: str) -> list[Build]:
 
 
 def recent_builds(limit: int) -> list[Build]:
-    """The newest stored builds of all models."""
+    """The stored builds of all models that were begun or ended last."""
     bring_runs()
     found = (_readable(Build, path) for path in _newest_first(workspace().builds, BUILD_FILE))
     return list(islice((build for build in found if build), limit))
@@ -86,6 +86,16 @@ def model_name(digest: str) -> str:
         return model(digest).name
     except EngineRoomError:
         return f"model {digest[:12]}"
+
+
+def has_model(digest: str) -> bool:
+    """Whether the model of exactly that digest is stored here."""
+    return (workspace().model_folder(digest) / "model.json").exists()
+
+
+def may_have_build(key: str) -> bool:
+    """Whether a build can be shown: it is stored here, or may be brought from a shared store."""
+    return (workspace().build_folder(key) / BUILD_FILE).exists() or queue().store is not None
 
 
 def _newest_first(folder: Path, name: str) -> Iterator[Path]:

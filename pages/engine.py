@@ -13,6 +13,7 @@ from dashboard.components.engine_downloads import downloads
 from dashboard.components.engine_head import follow_running, headline, show_failed_stages, title_row
 from dashboard.components.engine_run import run_section
 from dashboard.components.findings_list import findings_section
+from dashboard.components.job_list import tell_retried
 from dashboard.components.layer_section import layer_section
 from dashboard.components.layer_table import source_table
 from dashboard.components.layer_view import layer_view, outcome
@@ -28,6 +29,7 @@ if key is None:
     pick_build()
     st.stop()
 services.bring_runs()
+tell_retried()
 try:
     found = outcome(key)
 except EngineRoomError as error:

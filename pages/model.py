@@ -18,9 +18,7 @@ from dashboard.formatting import plain
 chosen = links.chosen("model")
 tell_deleted()
 
-# A link from this page to itself leaves the address as it was, so it is written anew.
 if chosen is None:
-    st.query_params.clear()
     st.title("Models")
     models = services.models()
     search = st.text_input("Search", placeholder="name, format or digest") if len(models) > 5 else ""
@@ -41,7 +39,6 @@ except NotFound as error:
     links.link(links.MODEL, "All models", icon=":material/arrow_back:")
     st.stop()
 
-st.query_params["model"] = model.digest
 builds = services.builds_of(model.digest)
 links.link(links.MODEL, "All models", icon=":material/arrow_back:")
 title, actions = st.columns([3, 2], vertical_alignment="center")

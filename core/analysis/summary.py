@@ -68,6 +68,14 @@ def devices_text(build: Build) -> str:
     return f"built for {build.request.device}, {build.unrun}" if build.unrun else build.request.device
 
 
+def ran_on_text(build: Build) -> str | None:
+    """Where its engine was run: "Intel Xeon (cpu:0) of host", only the device where no more is known; None where it was not."""
+    if build.ran_elsewhere:
+        return build.ran_elsewhere.text
+    ran = any(record.stage in (StageName.PARITY, StageName.MEASURE) and record.state is State.DONE for record in build.stages)
+    return (build.built_on.text if build.built_on else build.request.device) if ran else None
+
+
 def tails(latency: Latency) -> dict[str, str]:
     """The high percentiles, or that samples are too few to tell them."""
     return {

@@ -15,7 +15,7 @@ from core.analysis.preparation import simplified_text
 from core.analysis.realized import compare_precisions
 from core.analysis.streams import sentences, streams_of
 from core.analysis.streams import summary as streams_summary
-from core.analysis.summary import Figure, build_figures, devices_text, failures, state_text
+from core.analysis.summary import Figure, build_figures, devices_text, failures, ran_on_text, state_text
 from core.base.errors import Unavailable
 from core.base.precision import Precision
 from core.base.serialization import to_data
@@ -159,7 +159,7 @@ def builds_command(json: AsJson = False) -> None:
             b.request.path,
             b.request.precision.value,
             state_text(b),
-            b.ran_elsewhere.text if b.ran_elsewhere else None,
+            ran_on_text(b),
         )
         for b in found
     ]

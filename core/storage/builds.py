@@ -130,6 +130,11 @@ class Build:
     run: Run | None = None
 
     @property
+    def latest_at(self) -> float:
+        """When it ended, or was begun where it has not; seconds since the epoch."""
+        return self.finished_at or self.created_at
+
+    @property
     def settled(self) -> bool:
         """Done, and nothing of it is tried again when it is asked for again: a failed measuring is."""
         return self.state is State.DONE and not measuring_failed(self.stages)
@@ -193,6 +198,6 @@ def artifact_of(folder: Path, stage: StageName) -> str | None:
 
 
 def all_builds(workspace: Workspace) -> list[Build]:
-    """Every stored build, newest first."""
+    """Every stored build, the one that ended last first; one that has not counts by its begin."""
     builds = [read_json(Build, path) for path in workspace.builds.glob(f"*/{BUILD_FILE}")]
-    return sorted(builds, key=lambda build: build.created_at, reverse=True)
+    return sorted(builds, key=lambda build: build.latest_at, reverse=True)

@@ -10,13 +10,8 @@ from core.jobs.job import Answer, Submitted
 from core.models.model import Model
 from core.request.build_request import BuildRequest
 from dashboard import links
+from dashboard.components.job_list import WORDS
 from dashboard.formatting import sentence
-
-WORDS = {
-    Answer.QUEUED: "is queued",
-    Answer.JOINED: "is being built already; you have joined that job",
-    Answer.STORED: "was built before; nothing needs to run",
-}
 
 
 def show_submitted(submitted: Sequence[Submitted], requests: Sequence[BuildRequest], model: Model) -> None:

@@ -10,8 +10,10 @@ import streamlit as st
 
 from core.analysis.comparison import ComparisonRow, Standing, fastest_first, summary
 from core.analysis.summary import protocol_text, state_text
+from core.base.errors import EngineRoomError
 from core.base.units import digest, interval, plural
 from core.graph.memory import EngineMemory
+from core.jobs.job import JobState
 from core.models.model import Model
 from core.storage.builds import Build, State
 from dashboard import links, services
@@ -21,11 +23,13 @@ from dashboard.components.comparison_data import outcomes_of, rows_of
 from dashboard.components.comparison_memory import memory_of_builds
 from dashboard.components.csv_button import csv_button
 from dashboard.components.tables import table_height
+from dashboard.failures import show_error
 from dashboard.formatting import plain, visible
 from dashboard.report import report_button
 
 BASELINE = "baseline"
 HEIGHT = 520
+MOST_JOBS = 1000
 GPU_MEMORY = {
     "Weights, MB": "On the GPU, loaded once for all contexts.",
     "Activations, MB": "On the GPU, for each context, at the largest shapes.",
@@ -35,11 +39,11 @@ GPU_MEMORY = {
 
 def comparison_board(model: Model) -> None:
     builds = services.builds_of(model.digest)
+    _unfinished(builds, model)
     if not builds:
         st.info(f"Nothing has been built from {plain(model.name)} yet.", icon=":material/bar_chart:")
         links.link(links.BUILD, "Build several paths in one go", icon=":material/play_arrow:", model=model.digest)
         return
-    _unfinished(builds)
     wanted = _filtered(builds)
     if not wanted:
         st.info("No build passes these filters.", icon=":material/filter_alt_off:")
@@ -55,9 +59,16 @@ def comparison_board(model: Model) -> None:
     st.caption(f"{plain(protocol_text(outcomes_of(keys)))} Each engine's page has its own protocol.")
 
 
-def _unfinished(builds: Sequence[Build]) -> None:
-    running = sum(build.state in (State.WAITING, State.RUNNING) for build in builds)
-    if running:
+def _unfinished(builds: Sequence[Build], model: Model) -> None:
+    """How many are still to come: builds that are going on, and jobs that have not left any yet."""
+    going = {build.key for build in builds if build.state in (State.WAITING, State.RUNNING)}
+    try:
+        jobs = services.queue().jobs(states=(JobState.QUEUED, JobState.RUNNING), limit=MOST_JOBS)
+    except EngineRoomError as error:
+        show_error(error)
+        jobs = []
+    going |= {job.key for job in jobs if job.request.model == model.digest}
+    if running := len(going):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(
                 f"Not finished yet: {plural(running, 'build')}. Reload the page to see what came of it.",

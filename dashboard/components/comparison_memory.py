@@ -22,16 +22,9 @@ def memory_of_builds(rows: Sequence[ComparisonRow], model: Model) -> None:
     if not known:
         return
     key = f"compare-contexts-{model.digest}"
-
-    def keep() -> None:
-        st.query_params[ASKED] = str(st.session_state[key])
-
+    keep = links.follow(ASKED, key, links.position(ASKED, MOST_CONTEXTS) or 1)
     st.markdown("**GPU memory**")
-    contexts = int(
-        st.number_input(
-            "Contexts", 1, MOST_CONTEXTS, links.position(ASKED, MOST_CONTEXTS) or 1, key=key, on_change=keep, width=200
-        )
-    )
+    contexts = int(st.number_input("Contexts", 1, MOST_CONTEXTS, key=key, on_change=keep, width=200))
     told = f"GPU memory of {plural(len(known), 'build')} with {plural(contexts, 'context')}: weights, and activations of each."
     show_chart(builds_figure(known, contexts), f"{model.name}-memory", told)
     untold = len(rows) - len(known)

@@ -9,7 +9,7 @@ from core.base.errors import EngineRoomError
 from core.jobs.job import Job, JobKind
 from core.request.commands import command_for, run_command_for
 from dashboard import links, services
-from dashboard.components.job_list import REFRESH_SECONDS, announce, show_actions
+from dashboard.components.job_list import DETAIL, REFRESH_SECONDS, announce, show_actions, tell_retried
 from dashboard.components.job_status import share_done, show_stages, show_state, status_line, title
 from dashboard.failures import show_error
 from dashboard.formatting import plain
@@ -36,11 +36,12 @@ def _job(job_id: str) -> None:
         show_error(error)
         return
     announce([job])
+    tell_retried()
     st.header(title(job))
     with st.container(horizontal=True, vertical_alignment="center"):
         show_state(job)
         st.caption(plain(status_line(job)))
-        show_actions(job, "detail")
+        show_actions(job, DETAIL)
     if not job.state.finished:
         st.progress(share_done(job))
     left, right = st.columns([1, 2])
@@ -65,6 +66,9 @@ def _facts(job: Job) -> None:
     if job.kind is JobKind.RUN:
         command = run_command_for(job.key)
     st.code(command, language=None, wrap_lines=True)
+    if not services.has_model(job.request.model):
+        st.caption("Its model is not stored here any more.")
+        return
     links.link(links.MODEL, "The model", icon=":material/inventory_2:", model=job.request.model)
     links.link(links.COMPARE, "Compare its builds", icon=":material/bar_chart:", model=job.request.model)
 

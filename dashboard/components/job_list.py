@@ -7,15 +7,23 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from core.base.errors import EngineRoomError
-from core.jobs.job import Job, JobKind, JobState
+from core.jobs.job import Answer, Job, JobKind, JobState
 from dashboard import links, services
 from dashboard.components.job_status import share_done, show_state, status_line, title
 from dashboard.failures import show_error
 from dashboard.formatting import plain
 
 SEEN = "jobs-seen"
+RETRIED = "jobs-retried"  # session state: what to tell of a retry once the page is drawn anew
 SHOWN_FINISHED = 30
 REFRESH_SECONDS = 1.0
+DETAIL = "detail"
+# How a request was met, after what was requested.
+WORDS = {
+    Answer.QUEUED: "is queued",
+    Answer.JOINED: "is being built already; you have joined that job",
+    Answer.STORED: "was built before; nothing needs to run",
+}
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
@@ -27,6 +35,7 @@ def live_jobs() -> None:
         show_error(error)
         return
     announce(jobs)
+    tell_retried()
     waiting = [job for job in jobs if not job.state.finished]
     finished = [job for job in jobs if job.state.finished]
     if not jobs:
@@ -56,16 +65,37 @@ def announce(jobs: Sequence[Job]) -> None:
             st.toast(f"{title(job)}: {job.state.value}", icon=icon)
 
 
+def tell_retried() -> None:
+    if told := st.session_state.pop(RETRIED, None):
+        st.toast(told, icon=":material/replay:")
+
+
 def show_actions(job: Job, where: str) -> None:
     """What can be done with a job in its state."""
     queue = services.queue()
-    if job.state is JobState.DONE or job.kind is JobKind.RUN:
+    if (job.state is JobState.DONE or job.kind is JobKind.RUN) and services.may_have_build(job.key):
         links.link(links.ENGINE, "Engine", icon=":material/memory:", build=job.key)
     if job.can_retry:
         if st.button("Retry", icon=":material/replay:", key=f"{where}-retry-{job.id}"):
-            act(lambda: queue.retry(job.id))
+            _retry(job, where)
     elif not job.state.finished and st.button("Cancel", icon=":material/close:", key=f"{where}-cancel-{job.id}"):
         act(lambda: queue.cancel(job.id))
+
+
+def _retry(job: Job, where: str) -> None:
+    """Queues it again; a page of one job goes on with the new one, or with the engine where that was built since."""
+    try:
+        answer = services.queue().retry(job.id)
+    except EngineRoomError as error:
+        show_error(error)
+        return
+    told = f"{title(job)} {WORDS[answer.answer]}."
+    st.session_state[RETRIED] = f"{told} {answer.note}".strip()
+    if answer.answer is Answer.STORED:
+        links.go(links.ENGINE, build=answer.key)
+    if where == DETAIL:
+        links.go(links.JOBS, job=answer.job)
+    st.rerun()
 
 
 def act(action: Callable[[], object]) -> None:

@@ -83,20 +83,11 @@ def _contexts(build: str, memory: EngineMemory) -> None:
     if memory.device_bytes(1) is None:
         st.info(plain(memory_text(memory)), icon=":material/help:")
         return
-
-    def keep() -> None:
-        st.query_params[ASKED] = str(st.session_state[f"contexts-{build}"])
-
+    key = f"contexts-{build}"
+    keep = links.follow(ASKED, key, links.position(ASKED, MOST_CONTEXTS) or CONTEXTS[2])
     left, right = st.columns([2, 3], gap="large")
     with left:
-        asked = st.number_input(
-            "Contexts",
-            1,
-            MOST_CONTEXTS,
-            links.position(ASKED, MOST_CONTEXTS) or CONTEXTS[2],
-            key=f"contexts-{build}",
-            on_change=keep,
-        )
+        asked = st.number_input("Contexts", 1, MOST_CONTEXTS, key=key, on_change=keep)
         rows = context_rows(memory, (*CONTEXTS, int(asked)))
         frame = pd.DataFrame(
             {

@@ -99,17 +99,17 @@ def _one_target(model: Model, told: Preflight, asked: Sequence[Target]) -> Targe
     name = start
     if len(asked) > 1:
         key = f"preflight-{model.digest[:12]}-{told.signature}"
-        name = st.segmented_control(
+        follow = links.follow(TARGET, key, start)
+        chosen = st.segmented_control(
             "Target",
             list(titles),
-            default=start,
             format_func=titles.__getitem__,
             required=True,
             key=key,
+            on_change=follow,
             label_visibility="collapsed",
         )
-    if name != start:
-        st.query_params[TARGET] = name
+        name = chosen or start
     target = next(target for target in asked if target.backend == name)
     if target.failure:
         show_error(target.failure.to_error())

@@ -15,12 +15,17 @@ from dashboard.components.job_status import COLOURS, STAGE_ICONS, show_state, st
 from dashboard.formatting import plain
 
 REFRESH_SECONDS = 5.0
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+MOST_UNFINISHED = 200
 
 
 @st.fragment(run_every=REFRESH_SECONDS)
 def show_recent_builds(limit: int) -> None:
     """Asked anew every few seconds; each leads to its engine, a job that is not done to the job."""
-    jobs = services.queue().jobs(limit=4 * limit)
+    queue = services.queue()
+    jobs = queue.jobs(limit=4 * limit)
+    known = {job.id for job in jobs}
+    jobs += [job for job in queue.jobs(states=UNFINISHED, limit=MOST_UNFINISHED) if job.id not in known]
     for entry in newest(jobs, services.recent_builds(2 * limit), limit):
         with st.container(border=True):
             _job_row(entry) if isinstance(entry, Job) else _build_row(entry)
@@ -31,22 +36,22 @@ def show_recent_builds(limit: int) -> None:
 
 
 def newest(jobs: Sequence[Job], builds: Sequence[Build], limit: int) -> list[Job | Build]:
-    """Both together, what goes on first, then the latest; a build that a job has made is shown as that job."""
+    """Both together: what runs, what waits, then what ended last; a build that a job has made is shown as that job."""
     made = {job.key for job in jobs if job.kind is JobKind.BUILD}
     entries: list[Job | Build] = [*jobs, *(build for build in builds if build.key not in made)]
     return sorted(entries, key=_order, reverse=True)[:limit]
 
 
-def _order(entry: Job | Build) -> tuple[bool, float]:
+def _order(entry: Job | Build) -> tuple[bool, bool, float]:
     if isinstance(entry, Job):
-        return not entry.state.finished, entry.finished_at or entry.submitted_at
-    return entry.finished_at is None, entry.finished_at or entry.created_at
+        return entry.state is JobState.RUNNING, not entry.state.finished, entry.finished_at or entry.submitted_at
+    return entry.state is State.RUNNING, entry.finished_at is None, entry.latest_at
 
 
 def _job_row(job: Job) -> None:
     name, state = st.columns([1, 1], vertical_alignment="center")
     with name:
-        if job.state is JobState.DONE or job.kind is JobKind.RUN:
+        if (job.state is JobState.DONE or job.kind is JobKind.RUN) and services.may_have_build(job.key):
             links.link(links.ENGINE, title(job), icon=":material/memory:", build=job.key)
         else:
             links.link(links.JOBS, title(job), icon=":material/list:", job=job.id)
@@ -63,6 +68,6 @@ def _build_row(build: Build) -> None:
         links.link(links.ENGINE, text, icon=":material/memory:", build=build.key)
     with state, st.container(horizontal=True, vertical_alignment="center"):
         st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state.value])
-        when = units.ago(build.finished_at or build.created_at, time.time())
+        when = units.ago(build.latest_at, time.time())
         going = build.state in (State.WAITING, State.RUNNING)
         st.caption(f"{'begun' if going else build.state.value} {when}, in the foreground")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from core.base.serialization import read_json, write_json
+from core.jobs.job import JobState
 from core.models.model import Model
 from core.request.build_request import BuildRequest
+from core.storage.builds import BUILD_FILE, Build, all_builds
 from core.storage.workspace import Workspace
 from dashboard import links, services
 from dashboard.components.recent_builds import newest
@@ -59,6 +64,24 @@ def test_what_goes_on_comes_first_and_a_job_stands_for_its_build(workspace: Work
     assert shown[0] is job
     assert [entry.key for entry in shown].count(key) == 1
     assert other.key in [entry.key for entry in shown]
+
+
+def test_what_runs_is_shown_however_much_waits(digits: Model) -> None:
+    request = BuildRequest(model=digits.digest, path="savedmodel.tensorflow.signature", seed=9)
+    key = services.queue().submit(request).key
+    (job,) = [job for job in services.queue().jobs() if job.key == key]
+    waiting = [replace(job, id=f"w{n}", key=f"k{n}", submitted_at=job.submitted_at + n) for n in range(1, 9)]
+    running = replace(job, state=JobState.RUNNING)
+    assert newest([*waiting, running], [], 5)[0] is running
+
+
+def test_newest_first_is_by_the_end(open_page: OpenPage, workspace: Workspace, digits: Model) -> None:
+    long, short = (BuildRequest(model=digits.digest, path="savedmodel.tensorflow.signature", seed=seed) for seed in (20, 21))
+    for request, begun, ended in ((long, 1.9e9, 1.9e9 + 900), (short, 1.9e9 + 60, 1.9e9 + 120)):
+        file = workspace.build_folder(store_build(workspace, request)) / BUILD_FILE
+        write_json(file, replace(read_json(Build, file), created_at=begun, finished_at=ended))
+    order = [build.request.seed for build in all_builds(workspace)]
+    assert order.index(20) < order.index(21)
 
 
 def test_a_damaged_model_on_disk_breaks_nothing(open_page: OpenPage, workspace: Workspace) -> None:

@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from dashboard.front_end import EVERYWHERE, FOLDER, PAGES, Bundle, FrontEnd
+from dashboard.front_end import EVERYWHERE, FOLDER, NAVIGATION, NAVIGATION_ADDRESS, PAGES, Bundle, FrontEnd
 from dashboard.server import send_at_once
 
 
@@ -49,6 +49,14 @@ def test_files_are_those_on_disk_and_stay_in_caches(client: TestClient) -> None:
 @pytest.mark.parametrize("path", ["/static/js/none.js", "/static/../index.html", "/static/%2e%2e/manifest.json", "/media/a"])
 def test_everything_else_goes_to_streamlit(client: TestClient, path: str) -> None:
     assert client.get(path).text == "behind"
+
+
+def test_every_page_takes_what_keeps_its_address_right(client: TestClient) -> None:
+    for path in PAGES:
+        assert f'<script defer src="{NAVIGATION_ADDRESS}"></script>' in client.get(path).text
+    found = client.get(NAVIGATION_ADDRESS)
+    assert found.content == NAVIGATION
+    assert found.headers["content-type"] == "text/javascript"
 
 
 def test_small_answers_are_sent_at_once() -> None:
