@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from core.analysis.candidate import Candidate, candidate_from
 from core.analysis.comparison import ComparisonRow, compare_candidates
+from core.precision.settings import settings_as_texts
 from core.stages.outcome import Outcome
 from core.storage.builds import Build
 
@@ -40,7 +41,7 @@ def _apart(build: Build, all_of: Sequence[Build]) -> Iterator[str]:
         if any(other.get(name) != fact for other in others):
             yield fact
     if absent := {name for other in others for name in other} - facts.keys():
-        yield f"default {', '.join(sorted(absent))}"
+        yield f"default {', '.join(sorted(name.removeprefix('lower ') for name in absent))}"
 
 
 def _facts(build: Build) -> dict[str, str]:
@@ -49,6 +50,7 @@ def _facts(build: Build) -> dict[str, str]:
     facts = {"device": request.device, "signature": request.signature or "default signature"}
     facts |= {f"axis {symbol}": f"{symbol} {axis}" for symbol, axis in request.profile.axes.items()}
     facts |= {name: f"{name} {value}" for name, value in request.options.items()}
+    facts |= {f"lower {text.partition('=')[0]}": text for text in settings_as_texts(request.lowering)}
     if request.threads is not None:
         facts["threads"] = f"{request.threads} {'thread' if request.threads == 1 else 'threads'}"
     if request.calibration:

@@ -29,7 +29,7 @@ class Candidate:
         title: For people: the path and what else sets it apart.
         path: The path's id.
         frozen_bytes: Of the model's weights alone.
-        build_seconds: Conversion counted in.
+        build_seconds: From the prepared model's file to the finished engine, as everywhere: conversion not counted in.
         error: Why there is no engine; empty when there is one.
         unmeasured: Why there are no figures, in a phrase, "not run here: ..." among them; empty when there are.
         unchecked: Why nothing tells whether it is right, in a phrase; empty where something does.
@@ -121,7 +121,7 @@ class Candidate:
 
 def candidate_from(outcome: Outcome) -> Candidate:
     """A stored build as a candidate."""
-    build, built, prepared = outcome.build, outcome.built, outcome.prepared
+    build, built = outcome.build, outcome.built
     request = build.request
     return Candidate(
         key=build.key,
@@ -132,7 +132,7 @@ def candidate_from(outcome: Outcome) -> Candidate:
         parity=outcome.parity,
         size_bytes=built.engine.size_bytes if built else None,
         frozen_bytes=outcome.model.frozen_bytes,
-        build_seconds=built.build_seconds + (prepared.made_seconds if prepared else 0.0) if built else None,
+        build_seconds=built.build_seconds if built else None,
         graph=outcome.graph,
         error=_error(build, built=built is not None),
         unmeasured="" if outcome.measurement else _unmeasured(build),

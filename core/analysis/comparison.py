@@ -162,12 +162,12 @@ def summary(rows: Sequence[ComparisonRow]) -> str:
     besides += stands_in
     better = [row for row in rows if row.standing is Standing.FASTER]
     if not better:
-        others = "no other that was measured" if unmeasured else "no other path"
-        return f"Nothing here is worth more than {base.name}: {others} is faster and right.{besides}"
+        return f"{_without_a_better(rows, base, all_measured=not unmeasured)}{besides}"
     best = _fastest(better)
-    told = f"{best.name} is the fastest that is right: {best.verdict}, held against {base.name}."
+    standing = "the fastest that is right" if best.candidate.on_par else "the fastest, though nothing tells whether it is right"
+    told = f"{best.name} is {standing}: {best.verdict}, held against {base.name}."
     if best.candidate.stamp:
-        told = f"{best.name} is the fastest that is right, but {best.candidate.stamp}: {best.speed}, held against {base.name}."
+        told = f"{best.name} is {standing}, but {best.candidate.stamp}: {best.speed}, held against {base.name}."
         if deployable := [row for row in better if not row.candidate.stamp]:
             told += f" Of the others {_fastest(deployable).name} is: {_fastest(deployable).verdict}."
     return f"{told}{besides}"
@@ -175,6 +175,24 @@ def summary(rows: Sequence[ComparisonRow]) -> str:
 
 def _fastest(rows: Sequence[ComparisonRow]) -> ComparisonRow:
     return max(rows, key=lambda row: row.speedup.ratio if row.speedup else 0.0)
+
+
+def _without_a_better(rows: Sequence[ComparisonRow], base: ComparisonRow, *, all_measured: bool) -> str:
+    """What stands where none is faster than the baseline and right: the baseline itself may not be."""
+    measured = [row for row, _ in by_latency(rows)]
+    right = [row for row in measured if row.candidate.on_par is not False]
+    if not right:
+        return (
+            f"Nothing that was measured is right: {base.name} is {base.verdict}."
+            if len(measured) == 1
+            else (f"Nothing that was measured is right, {base.name}, the baseline, included.")
+        )
+    if base not in right:
+        return f"{base.name}, the baseline, is not right; of what is, {right[0].name} is the fastest, and no faster than it."
+    if len(measured) == 1:
+        return f"{base.name} alone was measured, so there is nothing to hold it against."
+    others = "no other path" if all_measured else "no other that was measured"
+    return f"Nothing here is worth more than {base.name}: {others} is faster and right."
 
 
 def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidate]) -> ComparisonRow:

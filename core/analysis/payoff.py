@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from core.analysis.candidate import Candidate, candidate_from, conditions
 from core.base.precision import Precision
-from core.base.units import milliseconds, size
+from core.base.units import digest, milliseconds, size
 from core.benchmark.measurement import Measurement
 from core.benchmark.statistics import MedianRatio, Winner, compare_medians
 from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome
-from core.storage.builds import Build
+from core.storage.builds import Build, StageName, State
 
 # A smaller gain is not worth an accuracy to watch.
 WORTH = 1.05
@@ -105,6 +105,27 @@ def payoff_among(outcome: Outcome, builds: Iterable[Build], load: Callable[[str]
     """
     alike = (build.key for build in builds if is_measure_for(build.request, outcome.build.request))
     return payoff_of(candidate_from(outcome), (candidate_from(load(key)) for key in alike))
+
+
+def no_payoff_text(outcome: Outcome, builds: Iterable[Build], load: Callable[[str], Outcome]) -> str:
+    """Why nothing tells whether a build's precision pays, and what to do, where `payoff_among` has found none."""
+    if outcome.measurement is None:
+        return f"Nothing tells whether the precision pays: this build has no latency, {_why_unmeasured(outcome)}."
+    alike = [load(build.key) for build in builds if is_measure_for(build.request, outcome.build.request)]
+    if not alike:
+        return "Build the same path in fp32 too, and this tells whether the precision pays."
+    fp32 = next((one for one in alike if one.measurement), alike[0])
+    name = f"The same path in fp32 is there (build {digest(fp32.build.key)})"
+    if fp32.measurement is None:
+        return f"{name}, but has no latency, {_why_unmeasured(fp32)}; with one, this tells whether the precision pays."
+    if fp32.parity and fp32.parity.on_par is False:
+        return f"{name}, but is not on par itself, so nothing is held against it."
+    return f"{name}, but was measured on other shapes, so nothing is held against it."
+
+
+def _why_unmeasured(outcome: Outcome) -> str:
+    build = outcome.build
+    return f"as it is {build.state.value}" if build.state is not State.DONE else build.missing(StageName.MEASURE)
 
 
 def is_measure_for(fp32: BuildRequest, narrow: BuildRequest) -> bool:

@@ -121,7 +121,7 @@ def _latency(measured: Measurement | None, build: Build) -> Figure:
         against=(
             f"95 % interval {interval(latency.low_ms, latency.high_ms)}",
             ", ".join(f"{name} {value}" for name, value in tails(latency).items()),
-            f"{measured.throughput:,.1f} a second",
+            measured.throughput_text,
         ),
     )
 
@@ -147,6 +147,8 @@ def _size(outcome: Outcome) -> Figure:
 def _build_time(outcome: Outcome) -> Figure:
     built, measured = outcome.built, outcome.measurement
     told = ["reused: it was there already"] if built and built.reused else []
+    if built and outcome.prepared and outcome.prepared.made_seconds:
+        told.append(f"converting before it {seconds(outcome.prepared.made_seconds)}")
     if measured:
         told += [f"loads in {milliseconds(measured.load_ms)}", f"first inference {milliseconds(measured.first_ms)}"]
     return Figure(

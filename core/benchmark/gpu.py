@@ -54,7 +54,7 @@ class StreamPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPoint:
-    """One batch size: median compute milliseconds of a run, and samples a second."""
+    """One batch size: median compute milliseconds of a run, and the samples a second that it would give without a pause."""
 
     batch: int
     compute_ms: float

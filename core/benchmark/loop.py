@@ -66,7 +66,7 @@ def measure(
         report(Progress(message="Warming up"))
         warmup_runs, warmup_ns = _warm_up(session, feed, protocol)
         before = machine.counters()
-        samples_ns = _timed_runs(session, feed, protocol, report)
+        samples_ns, timed_ns = _timed_runs(session, feed, protocol, report)
         after = machine.counters()
         peak = memory.peak_bytes()
         told: Mapping[str, str] = getattr(session, "settings", {})
@@ -77,7 +77,7 @@ def measure(
         warnings = (*warnings, "Peak memory counts from the start of the process: this system does not let it be reset.")
     return Measurement(
         latency=figures,
-        throughput=statistics.throughput(figures.median_ms, batch),
+        throughput=statistics.throughput(figures.samples, timed_ns / 1e9, batch),
         load_ms=(loaded - started) / 1e6,
         first_ms=first_ns / 1e6,
         peak_memory_bytes=max(peak, baseline),
@@ -106,8 +106,8 @@ def _warm_up(session: Session, feed: Tensors, protocol: Protocol) -> tuple[int, 
     return runs, now - started
 
 
-def _timed_runs(session: Session, feed: Tensors, protocol: Protocol, report: Report) -> array[int]:
-    """Nanoseconds of each run."""
+def _timed_runs(session: Session, feed: Tensors, protocol: Protocol, report: Report) -> tuple[array[int], int]:
+    """Nanoseconds of each run, and of all together from the first one's start to the last one's end."""
     samples = array("q")
     run, clock, keep = session.run, perf_counter_ns, samples.append
     with collector_off():
@@ -124,7 +124,7 @@ def _timed_runs(session: Session, feed: Tensors, protocol: Protocol, report: Rep
             keep(now - start)
             needed = min(MIN_SAMPLES, protocol.min_samples) if now >= limit else protocol.min_samples
             if (now >= enough or now >= limit) and len(samples) >= needed:
-                return samples
+                return samples, now - began
 
 
 def _progress(count: int, spent_ns: int, protocol: Protocol) -> Progress:

@@ -32,7 +32,7 @@ class Measurement:
 
     Attributes:
         latency: `low_ms` to `high_ms` is the median's 95 % interval.
-        throughput: Samples of the batch a second at the median latency; runs a second when there is no batch axis.
+        throughput: Samples of the batch a second, counted over the timed runs; runs a second when there is no batch axis.
         load_ms: From opening the engine to ready, the runtime's own import counted in.
         first_ms: The first inference, which can hide lazy compilation.
         peak_memory_bytes: Peak resident size of the measuring process, and of the same process before loading.
@@ -63,6 +63,11 @@ class Measurement:
     warmup_ms: float = 0.0
     batch: int = 1
     gpu: GpuTimes | None = None
+
+    @property
+    def throughput_text(self) -> str:
+        """With what it counts: "250.0 runs a second, one after another"."""
+        return f"{self.throughput:,.1f} {'runs' if self.batch == 1 else 'samples'} a second, one run after another"
 
     @property
     def memory_bytes(self) -> int:

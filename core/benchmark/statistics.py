@@ -22,6 +22,10 @@ INTERVAL_SAMPLES = 6
 RESAMPLES = 2000
 _TOGETHER = 100
 MARGIN = 0.02
+MARGIN_TEXT = (
+    f"Faster and slower mean by more than {100 * MARGIN:g} % with 95 % confidence; "
+    "a smaller difference may be gone in a rerun, and is called no clear difference."
+)
 
 Samples = Sequence[float] | NDArray[np.float64]
 
@@ -72,9 +76,9 @@ def latency(samples_ms: Samples) -> Latency:
     )
 
 
-def throughput(median_ms: float, batch: int = 1) -> float:
-    """Samples a second when runs of `batch` samples follow each other at the median latency."""
-    return batch * 1000.0 / median_ms if median_ms > 0 else math.inf
+def throughput(runs: int, seconds: float, batch: int = 1) -> float:
+    """Samples a second of runs of `batch` samples that took `seconds` one after another, what lay between them counted in."""
+    return batch * runs / seconds if seconds > 0 else math.inf
 
 
 def thinned(samples_ms: Samples, limit: int = KEPT_SAMPLES) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from core.analysis.findings import findings_of
 from core.analysis.memory import layer_bytes, memory_text, moved_texts, told
-from core.analysis.payoff import payoff_among
+from core.analysis.payoff import no_payoff_text, payoff_among
 from core.analysis.preparation import simplified_text
 from core.analysis.realized import compare_precisions
 from core.analysis.streams import sentences, streams_of
@@ -125,8 +125,9 @@ def _show_payoff(workspace: Workspace, outcome: Outcome) -> None:
     request = outcome.build.request
     if request.precision is Precision.FP32 or outcome.measurement is None:
         return
-    paid = payoff_among(outcome, all_builds(workspace), partial(load_outcome, workspace))
-    print_notes([paid.text if paid else "Build the same path in fp32 too, and this tells whether the precision pays."])
+    builds, load = all_builds(workspace), partial(load_outcome, workspace)
+    paid = payoff_among(outcome, builds, load)
+    print_notes([paid.text if paid else no_payoff_text(outcome, builds, load)])
 
 
 def gpu_fields(gpu: GpuTimes | None) -> list[tuple[str, object]]:

@@ -14,6 +14,7 @@ from core.analysis.summary import protocol_text
 from core.base.errors import EngineRoomError, Unavailable
 from core.base.precision import Precision
 from core.base.units import interval, milliseconds, percent, scientific, seconds, size
+from core.benchmark.statistics import MARGIN_TEXT
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_json, print_notes, print_table, stderr, stdout
@@ -81,7 +82,7 @@ def compare_command(
         cells = [_cells(row, with_memory=bool(memory)) for row in rows]
         print_table(f"{found.name}, {size(found.frozen_bytes)} of frozen weights", columns, cells, numbers=NUMBERS)
         stdout.print(summary(rows), highlight=False)
-        stdout.print(protocol_text(outcomes), style="dim", highlight=False)
+        stdout.print(f"{protocol_text(outcomes)} {MARGIN_TEXT}", style="dim", highlight=False)
         print_notes([f"{row.name}: {row.payoff.text}" for row in rows if row.payoff])
         print_notes([f"{row.name}: {text}" for row in rows for text in row.disagreements])
         print_notes([f"{row.name}: {' '.join(row.candidate.notes)}" for row in rows if row.candidate.notes])

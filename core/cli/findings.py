@@ -75,7 +75,7 @@ def findings_command(
     if json:
         print_json(told)
         return
-    stdout.print(f"[bold]{escape(outcome.model.name)} → {escape(outcome.build.request.title)}[/bold]", highlight=False)
+    stdout.print(f"[bold]{escape(outcome.model.name)} → {escape(outcome.build.request.full_title)}[/bold]", highlight=False)
     stdout.print(escape(own.text), highlight=False)
     if twins:
         stdout.print(escape(twins_text(own, twins)), highlight=False)

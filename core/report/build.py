@@ -85,7 +85,7 @@ def _measurement(outcome: Outcome) -> str:
         "protocol": "host to host, one inference at a time",
         "warm-up": f"{measured.warmup_runs} runs, {milliseconds(measured.warmup_ms)}",
         "samples": f"{measured.latency.samples:,}",
-        "throughput": f"{measured.throughput:,.1f} a second",
+        "throughput": measured.throughput_text,
         "shapes": ", ".join(f"{name} {lengths(shape)}" for name, shape in measured.shapes.items()),
     }
     return section(

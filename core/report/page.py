@@ -11,6 +11,7 @@ from core.analysis.comparison import ComparisonRow, fastest_first, summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_engines
 from core.analysis.memory import cells_of, columns_of
 from core.base.units import digest, interval, milliseconds, number, percent, scientific, size
+from core.benchmark.statistics import MARGIN_TEXT
 from core.report.build import build_body
 from core.report.charts import latency_chart
 from core.report.elements import document, folded, notes, section, table, tag, text
@@ -33,7 +34,7 @@ def report(outcomes: Sequence[Outcome], *, baseline: str | None = None) -> str:
     """
     if len(outcomes) == 1:
         outcome = outcomes[0]
-        title = f"{outcome.model.name}: {outcome.build.request.title}"
+        title = f"{outcome.model.name}: {outcome.build.request.full_title}"
         return document(title, _head(title, outcome) + build_body(outcome) + _foot())
     rows = board(outcomes, baseline=baseline)
     title = f"{outcomes[0].model.name}: {len(outcomes)} builds side by side"
@@ -64,7 +65,7 @@ def _board(rows: Sequence[ComparisonRow]) -> str:
     cells = [_cells(row) for row in fastest_first(rows)]
     figure = tag("figure", latency_chart(rows))
     paid = [f"{row.name}: {row.payoff.text}" for row in rows if row.payoff]
-    told = notes([*paid, *(f"{row.name}: {note}" for row in rows for note in row.candidate.notes)])
+    told = tag("p", text(MARGIN_TEXT)) + notes([*paid, *(f"{row.name}: {note}" for row in rows for note in row.candidate.notes)])
     return section(
         "Latency, size and parity", figure, table(BOARD, cells, caption="Every build", numbers=BOARD_NUMBERS), told
     ) + _memory(rows)

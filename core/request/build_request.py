@@ -8,11 +8,11 @@ from core.backends.base import BuildConfig, ChecksConfig, OptionValue, backend_n
 from core.base.availability import availability_of
 from core.base.errors import InvalidRequest, Unavailable
 from core.base.precision import Precision
-from core.base.profile import ShapeProfile
+from core.base.profile import ShapeProfile, default_range
 from core.base.serialization import content_key
 from core.benchmark.measurement import Protocol
 from core.models.model import Model
-from core.precision.settings import PrecisionSettings
+from core.precision.settings import PrecisionSettings, settings_as_texts
 from core.precision.target import check_placements, parse_target
 from core.request.paths import parse_path, path_named, path_title, precisions_of
 
@@ -56,6 +56,13 @@ class BuildRequest:
     def title(self) -> str:
         """For people: `ONNX → ONNX Runtime in fp32`."""
         return f"{path_title(self.path)} in {self.precision.value}"
+
+    @property
+    def full_title(self) -> str:
+        """With the settings that are no defaults, which set builds of one path and precision apart."""
+        settings = [f"{symbol} {axis}" for symbol, axis in self.profile.axes.items() if axis != default_range(symbol)]
+        settings += [f"{name}={value}" for name, value in self.options.items()]
+        return ", ".join([self.title, *settings, *settings_as_texts(self.lowering)])
 
     @property
     def backend(self) -> str:

@@ -24,7 +24,7 @@ class Built:
 
     Attributes:
         artifact: Key of the artifact that holds it.
-        build_seconds: From the model's file to the finished engine, the runtime's own start counted in.
+        build_seconds: From the prepared model's file to the finished engine, the runtime's own start counted in.
         peak_memory_bytes: Of the building process.
     """
 

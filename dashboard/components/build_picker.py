@@ -36,4 +36,4 @@ def pick_build() -> None:
 def build_title(build: Build, model: Model | None) -> str:
     name = model.name if model else f"model {units.digest(build.request.model)}"
     made = units.ago(build.latest_at, time.time())
-    return f"{plain(name)}: {build.request.title} · {build.state.value} {made}"
+    return f"{plain(name)}: {plain(build.request.full_title)} · {build.state.value} {made}"

@@ -11,7 +11,7 @@ from core.models.model import Model
 from core.request.build_request import BuildRequest
 from dashboard import links
 from dashboard.components.job_list import WORDS
-from dashboard.formatting import sentence
+from dashboard.formatting import plain, sentence
 
 
 def show_submitted(submitted: Sequence[Submitted], requests: Sequence[BuildRequest], model: Model) -> None:
@@ -19,7 +19,7 @@ def show_submitted(submitted: Sequence[Submitted], requests: Sequence[BuildReque
         st.warning(sentence(note), icon=":material/warning:")
     for answer, request in zip(submitted, requests, strict=True):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{request.title}** {WORDS[answer.answer]}.")
+            st.markdown(f"**{plain(request.full_title)}** {WORDS[answer.answer]}.")
             if answer.answer is Answer.STORED:
                 links.link(links.ENGINE, "Open the engine", icon=":material/memory:", build=answer.key)
             else:

@@ -12,6 +12,7 @@ from core.analysis.comparison import ComparisonRow, Standing, fastest_first, sum
 from core.analysis.summary import protocol_text, state_text
 from core.base.errors import EngineRoomError
 from core.base.units import digest, interval, plural
+from core.benchmark.statistics import MARGIN_TEXT
 from core.graph.memory import EngineMemory
 from core.jobs.job import JobState
 from core.models.model import Model
@@ -56,7 +57,7 @@ def comparison_board(model: Model) -> None:
     _table(rows, model)
     memory_of_builds(rows, model)
     _precisions(rows)
-    st.caption(f"{plain(protocol_text(outcomes_of(keys)))} Each engine's page has its own protocol.")
+    st.caption(f"{plain(protocol_text(outcomes_of(keys)))} Each engine's page has its own protocol. {MARGIN_TEXT}")
 
 
 def _unfinished(builds: Sequence[Build], model: Model) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 from core.analysis.preparation import StageChange, stage_changes
 from core.analysis.summary import devices_text
 from core.base import units
+from core.precision.settings import settings_as_texts
 from core.request.build_request import effective_options
 from core.request.commands import command_for
 from core.stages.child import LOG_FILE
@@ -80,6 +81,7 @@ def _asked(outcome: Outcome) -> None:
     facts |= {f"axis {symbol}": f"{axis.min} : {axis.opt} : {axis.max}" for symbol, axis in request.profile.axes.items()}
     facts |= {"threads": str(request.threads or "all cores"), "seed": str(request.seed)}
     facts |= {name: str(value) for name, value in effective_options(request).items()}
+    facts |= dict(text.split("=", 1) for text in settings_as_texts(request.lowering))
     if outcome.walls:
         facts |= {"walls around the model": outcome.walls.words}
     facts_table("What was asked", facts, "Name")

@@ -44,7 +44,7 @@ def show_state(job: Job) -> None:
 
 def title(job: Job) -> str:
     """As Markdown."""
-    told = f"{plain(job.model_name)}: {job.request.title}"
+    told = f"{plain(job.model_name)}: {plain(job.request.full_title)}"
     return f"{told}, run where it can" if job.kind is JobKind.RUN else told
 
 

@@ -47,7 +47,7 @@ def _figures(measured: Measurement) -> dict[str, str]:
         **tails(latency),
         "fastest": milliseconds(latency.min_ms),
         "mean ± standard deviation": f"{milliseconds(latency.mean_ms)} ± {milliseconds(latency.std_ms, 2)}",
-        "throughput": f"{measured.throughput:,.1f} a second",
+        "throughput": measured.throughput_text,
         "loading": milliseconds(measured.load_ms),
         "first inference": milliseconds(measured.first_ms),
         "peak memory of the process": size(measured.peak_memory_bytes),

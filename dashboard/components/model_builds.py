@@ -26,7 +26,7 @@ def show_builds(builds: Sequence[Build]) -> None:
         with st.container(border=True):
             name, figures = st.columns([3, 4], vertical_alignment="center")
             with name:
-                links.link(links.ENGINE, build.request.title, icon=":material/memory:", build=build.key)
+                links.link(links.ENGINE, plain(build.request.full_title), icon=":material/memory:", build=build.key)
             figures.markdown(_figures(build))
     if len(builds) > SHOWN:
         st.caption(f"{len(builds) - SHOWN:,} older ones are on the Compare page.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.analysis.payoff import Payoff, payoff_among
+from core.analysis.payoff import no_payoff_text, payoff_among
 from core.analysis.realized import Realized, compare_precisions
 from core.base.precision import Precision
 from core.base.units import percent, plural
@@ -27,7 +27,7 @@ def precision_section(outcome: Outcome) -> None:
     if stamp := outcome.stamp.removesuffix("."):
         st.error(plain(f"{stamp[0].upper()}{stamp[1:]}."), icon=":material/warning:")
     if asked is not Precision.FP32:
-        _payoff(payoff_against_fp32(outcome))
+        _payoff(outcome)
     if outcome.graph is None:
         st.info("This build told no layers, so nothing tells what it computes in.", icon=":material/layers_clear:")
     else:
@@ -40,14 +40,12 @@ def precision_section(outcome: Outcome) -> None:
             _remedy(record.remedy)
 
 
-def payoff_against_fp32(outcome: Outcome) -> Payoff | None:
-    """Whether the build's precision paid, against the newest build of the same path in FP32; None without one."""
-    return payoff_among(outcome, services.builds_of(outcome.build.request.model), services.outcome)
-
-
-def _payoff(found: Payoff | None) -> None:
+def _payoff(outcome: Outcome) -> None:
+    """Whether the build's precision paid, against the newest build of the same path in FP32, or why nothing tells that."""
+    builds = services.builds_of(outcome.build.request.model)
+    found = payoff_among(outcome, builds, services.outcome)
     if found is None:
-        st.info("Build the same path in fp32 too, and this tells whether the precision pays.", icon=":material/balance:")
+        st.info(plain(no_payoff_text(outcome, builds, services.outcome)), icon=":material/balance:")
     elif found.paid:
         st.success(plain(found.text), icon=":material/trending_up:")
     else:

@@ -64,7 +64,7 @@ def _build_row(build: Build) -> None:
     name, state = st.columns([1, 1], vertical_alignment="center")
     with name:
         request = build.request
-        text = f"{plain(services.model_name(request.model))}: {request.title}"
+        text = plain(f"{services.model_name(request.model)}: {request.full_title}")
         links.link(links.ENGINE, text, icon=":material/memory:", build=build.key)
     with state, st.container(horizontal=True, vertical_alignment="center"):
         st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state.value])

@@ -89,6 +89,10 @@ def test_realized_payoff_and_cost_are_told(workspace: Workspace) -> None:
     assert "1 layer asked for in int8 ran in float32, 25% of the time: dense." in text
     assert "Top-1 **97.5 %** on 200 labelled samples; fp32 has 98.5 %." in text
     assert "The first bad layer is dense (Gemm), off by 20 %." in text
+    unmeasured = store_build(workspace, wide, graph=GRAPH)
+    text = said(shown(key))
+    assert "Build the same path" not in text
+    assert f"The same path in fp32 is there (build {unmeasured[:12]}), but has no latency" in text
     store_build(workspace, wide, graph=GRAPH, median_ms=10.0, size_bytes=100_000_000)
     app = shown(key)
     assert "INT8 did not pay" in said(app)

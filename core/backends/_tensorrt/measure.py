@@ -321,4 +321,4 @@ def _batch_point(execution: Execution, arrays: Mapping[str, Array], batch: int) 
     execution.upload()
     short = Protocol(warmup_seconds=0.1, min_seconds=_SWEEP_SECONDS, min_samples=10)
     compute = _pipelined(execution, False, False, short).compute.median_ms
-    return BatchPoint(batch=batch, compute_ms=compute, throughput=statistics.throughput(compute, batch))
+    return BatchPoint(batch=batch, compute_ms=compute, throughput=statistics.throughput(1, compute / 1e3, batch))

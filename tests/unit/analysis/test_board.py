@@ -9,7 +9,9 @@ import pytest
 
 from core.analysis.board import board, titled_candidates
 from core.analysis.comparison import Standing, default_baseline
+from core.base.precision import Precision
 from core.base.profile import AxisRange, ShapeProfile
+from core.precision.settings import Placement, PrecisionSettings
 from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome, load_outcome
 from core.storage.workspace import Workspace
@@ -42,6 +44,14 @@ def test_what_differs_is_in_the_title_and_nothing_else(shelf: Shelf) -> None:
 def test_options_and_their_absence_are_told(shelf: Shelf) -> None:
     plain, basic = outcome(shelf), outcome(shelf, options={"graph_optimization": "basic"})
     assert titles(plain, basic) == [", default graph_optimization", ", graph_optimization basic"]
+
+
+def test_what_a_mend_changed_is_told(shelf: Shelf) -> None:
+    mended = PrecisionSettings(placement=(Placement.HEAVY_ONLY,))
+    plain, other = outcome(shelf, precision=Precision.INT8), outcome(shelf, precision=Precision.INT8, lowering=mended)
+    assert titles(plain, other) == [", default placement", ", placement=heavy_only"]
+    assert other.build.request.full_title == "ONNX Runtime in int8, placement=heavy_only"
+    assert plain.build.request.full_title == "ONNX Runtime in int8"
 
 
 def test_shapes_are_told(shelf: Shelf) -> None:

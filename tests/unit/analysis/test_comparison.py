@@ -23,7 +23,7 @@ def measured(median_ms: float, seed: int = 0, batch: int = 1) -> Measurement:
     figures = latency(samples)
     return Measurement(
         latency=figures,
-        throughput=throughput(figures.median_ms, batch),
+        throughput=throughput(len(samples), samples.sum() / 1e3, batch),
         load_ms=12.0,
         first_ms=30.0,
         peak_memory_bytes=300,
@@ -283,6 +283,14 @@ def test_the_summary_is_plain() -> None:
         summary(rows(a, candidate("xla", 40.0)))
         == "Nothing here is worth more than Tensorflow: no other path is faster and right."
     )
+    assert summary(rows(a)) == "Tensorflow alone was measured, so there is nothing to hold it against."
+    assert summary(rows(replace(a, parity=parity(0.3)))) == (
+        "Nothing that was measured is right: Tensorflow is the baseline, and wrong: output y is 30 % off, 0.1 % is allowed."
+    )
+    both = summary(rows(replace(a, parity=parity(0.3)), replace(b, parity=parity(0.3))))
+    assert both == "Nothing that was measured is right, Tensorflow, the baseline, included."
+    wrong = rows(replace(b, parity=parity(0.3)), c, baseline="openvino")
+    assert summary(wrong) == "Openvino, the baseline, is not right; of what is, Litert is the fastest, and no faster than it."
     assert "is worth more" in summary(rows(a, replace(b, parity=parity(0.3))))
     assert summary(rows(candidate("tensorflow"))) == "Nothing was measured, so nothing can be compared."
     assert summary([]) == "Nothing was measured, so nothing can be compared."

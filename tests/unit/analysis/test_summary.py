@@ -7,13 +7,16 @@ from dataclasses import replace
 import pytest
 
 from core.analysis.board import board
+from core.analysis.candidate import candidate_from
 from core.analysis.comparison import Standing, row_as_data
-from core.analysis.summary import Figure, build_figures, devices_text, failures, protocol_text, state_text
+from core.analysis.summary import Figure, build_figures, devices_text, failures, protocol_text, ran_on_text, state_text
 from core.base.errors import Failure
+from core.models.model import Format
 from core.stages.outcome import Outcome, load_outcome
+from core.stages.stage import Prepared
 from core.storage.builds import Place, Run, StageName, StageRecord, State
 from core.storage.workspace import Workspace
-from tests.stored_builds import Shelf, fill
+from tests.stored_builds import SIGNATURE, Shelf, fill
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +42,23 @@ def test_every_figure_stands_beside_what_it_is_held_against(shelf: Shelf) -> Non
     assert (found["Accuracy"].value, found["Accuracy"].against) == ("76.1 %", ("source model 76.2 %",))
     assert found["Layers"].value == "63"
     assert found["Ran as asked"].basis == "of the nodes whose layer tells its precision, fp16 asked for"
+
+
+def test_build_time_is_one_figure_everywhere(shelf: Shelf) -> None:
+    outcome = load_outcome(shelf.workspace, shelf.fp16)
+    assert outcome.built
+    prepared = Prepared(artifact=None, entry="m.onnx", format=Format.ONNX, signature=SIGNATURE, made_seconds=20.0)
+    converted = replace(outcome, prepared=prepared)
+    assert candidate_from(converted).build_seconds == outcome.built.build_seconds
+    assert figures(converted)["Build time"].against[0] == "converting before it 20 s"
+
+
+def test_where_an_engine_was_run_is_told_of_those_run_here_too(shelf: Shelf) -> None:
+    build = load_outcome(shelf.workspace, shelf.fp16).build
+    place = Place(host="gpu-host", device="cuda:0", name="NVIDIA L4")
+    assert ran_on_text(build) == "cuda"
+    assert ran_on_text(replace(build, built_on=place)) == "NVIDIA L4 (cuda:0) of gpu-host"
+    assert ran_on_text(load_outcome(shelf.workspace, shelf.failed).build) is None
 
 
 def test_what_was_not_found_is_said_and_is_no_zero(shelf: Shelf) -> None:

@@ -69,8 +69,8 @@ def test_no_samples_are_refused() -> None:
 
 
 def test_throughput_counts_the_batch() -> None:
-    assert throughput(4.0) == 250.0
-    assert throughput(4.0, batch=8) == 2000.0
+    assert throughput(500, 2.0) == 250.0
+    assert throughput(500, 2.0, batch=8) == 2000.0
 
 
 def test_thinning_keeps_the_ends_the_order_and_microseconds() -> None:
@@ -138,7 +138,7 @@ def test_same_seed_same_answer() -> None:
 
 def test_runs_too_fast_to_time_divide_nothing_by_zero() -> None:
     assert compare_medians([0.0] * 10, [0.0] * 10).ratio == 1.0
-    assert throughput(0.0) == math.inf
+    assert throughput(1, 0.0) == math.inf
 
 
 @pytest.mark.parametrize("count", [40, 41])
