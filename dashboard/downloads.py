@@ -23,6 +23,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from core.base.errors import EngineRoomError, NotFound
+from core.base.units import digest
 from core.preflight.subgraph import suffix_of, write_subgraph
 from core.stages.child import LOG_FILE
 from core.stages.outcome import Outcome
@@ -39,11 +40,17 @@ async def download(request: Request) -> Response:
         path = _path(workspace, outcome, request.path_params["what"])
     except EngineRoomError as error:
         raise HTTPException(404, str(error)) from None
-    stem = f"{Path(outcome.model.name).stem}-{outcome.build.request.path}-{outcome.build.request.precision.value}"
+    stem = _stem(outcome, request.path_params["what"])
     if path.is_file():
         return FileResponse(path, filename=f"{stem}{path.suffix}")
     archive = await anyio.to_thread.run_sync(_archived, workspace, path, stem)
     return FileResponse(archive, filename=f"{stem}.tar", background=BackgroundTask(archive.unlink, missing_ok=True))
+
+
+def _stem(outcome: Outcome, what: str) -> str:
+    """A file's name without its ending, which no other build's download has, nor another of this one's."""
+    asked = outcome.build.request
+    return f"{Path(outcome.model.name).stem}-{asked.path}-{asked.precision.value}-{digest(outcome.build.key)}-{what}"
 
 
 def _brought(build: str) -> Outcome:

@@ -16,6 +16,7 @@ from core.base.errors import EngineRoomError, StageCrashed
 from core.base.tensors import Signature
 from core.graph.engine_graph import EngineGraph
 from core.models.model import Format, Model
+from core.precision.settings import settings_as_texts
 from core.preflight.subgraph import path_of
 from core.stages.stage import Prepared, preparations_in
 from core.storage.builds import Build, StageName
@@ -42,22 +43,33 @@ class ModelForm:
 
 def forms_of(workspace: Workspace, model: Model, builds: Sequence[Build], asked: Iterable[Prepared] = ()) -> list[ModelForm]:
     """The uploaded form of a model, every ONNX form that a build left, and those that targets were asked about, each once."""
-    found: dict[Path, tuple[str, Format]] = {}
+    found: dict[Path, tuple[str, Sequence[str], Format]] = {}
     for build in reversed(builds):
         with suppress(EngineRoomError):
             for stage, prepared in preparations_in(workspace.build_folder(build.key)).items():
                 if prepared.artifact and prepared.format is Format.ONNX:
                     title = TITLES[stage].format(precision=build.request.precision.value.upper())
-                    found.setdefault(path_of(workspace, model, prepared), (title, prepared.format))
+                    more = _settings(build, prepared) if stage is StageName.PRECISION else ()
+                    found.setdefault(path_of(workspace, model, prepared), (title, more, prepared.format))
     for prepared in asked:
         if prepared.artifact:
-            found.setdefault(path_of(workspace, model, prepared), (f"Converted to {prepared.format.label}", prepared.format))
+            found.setdefault(path_of(workspace, model, prepared), (f"Converted to {prepared.format.label}", (), prepared.format))
     forms = {"As uploaded": ModelForm(title="As uploaded", path=workspace.model_path(model), format=model.format)}
-    for path, (title, kind) in found.items():
-        if path.is_file():
-            fresh = _fresh(title, forms)
-            forms[fresh] = ModelForm(title=fresh, path=path, format=kind)
+    found = {path: form for path, form in found.items() if path.is_file()}
+    for path, (title, told, kind) in found.items():
+        alike = [other for name, other, _ in found.values() if name == title]
+        apart = [text for text in told if any(text not in other for other in alike)]
+        fresh = _fresh(", ".join([title, *apart]), forms)
+        forms[fresh] = ModelForm(title=fresh, path=path, format=kind)
     return list(forms.values())
+
+
+def _settings(build: Build, prepared: Prepared) -> tuple[str, ...]:
+    """What sets forms of one precision apart: what they are written for, and how."""
+    record, request = prepared.precision, build.request
+    data = f"calibrated on {request.calibration[:6]}" if request.calibration else "calibrated on random data"
+    quantized = (data,) if request.precision.quantizes else ()
+    return (f"for {record.target}" if record else "", *settings_as_texts(request.lowering), *quantized)
 
 
 def _fresh(title: str, taken: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
@@ -34,6 +34,11 @@ class Running:
 
     message: str = "Waiting for another preflight"
     fraction: float = 0.0
+    cancelled: bool = False
+
+
+class _Cancelled(BaseException):
+    """Out of a report it ends the process that asks; nothing on the way takes it for a target's failure."""
 
 
 _running: dict[Key, Running] = {}
@@ -45,6 +50,14 @@ _ASKING = threading.Semaphore(1)  # runtimes beside each other would need the me
 def running(model: Model, signature: str) -> Running | None:
     """How far the preflight of a model's signature is; None when none runs."""
     return _running.get(_key(model, signature))
+
+
+def cancel(model: Model, signature: str) -> None:
+    """Ends it as soon as it next tells how far it is; answers that are there by then stay."""
+    key = _key(model, signature)
+    with _lock:
+        if state := _running.get(key):
+            _running[key] = replace(state, message="Cancelling", cancelled=True)
 
 
 def begin(model: Model, signature: str, paths: Sequence[BuildPath]) -> None:
@@ -77,13 +90,19 @@ def told(model: Model, signature: str) -> tuple[Preflight, tuple[BuildPath, ...]
 
 def _run(key: Key, workspace: Workspace, model: Model, signature: str, paths: Sequence[BuildPath]) -> None:
     def tell(step: Progress) -> None:
-        _running[key] = Running(message=step.message, fraction=step.fraction or 0.0)
+        with _lock:
+            if _running[key].cancelled:
+                raise _Cancelled
+            _running[key] = Running(message=step.message, fraction=step.fraction or 0.0)
 
     failed: dict[str, Failure] = {}
     try:
         with _ASKING:
+            tell(Progress(message="Beginning"))
             done = preflight(workspace, model, paths, signature=signature, report=tell, turn=turn_of)
         failed = {target.backend: target.failure for target in done.targets if target.failure}
+    except _Cancelled:
+        pass
     except EngineRoomError as error:  # of all of them: the workspace is full, say
         failed = {path.backend: Failure.of(error) for path in paths}
     except Exception as error:

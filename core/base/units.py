@@ -103,6 +103,12 @@ def ago(moment: float | None, now: float) -> str:
     return f"{passed:.0f} s ago"
 
 
+def lasting(moment: float, now: float) -> str:
+    """How long something has lasted since a moment, both in seconds since the epoch: `a moment`, `20 s`, `5 min`, `3 days`."""
+    told = ago(moment, now)
+    return "a moment" if told == "just now" else told.removesuffix(" ago")
+
+
 def percent(share: float | None, digits: int = 3) -> str:
     """A share of one as people read it, small ones included: `12.5 %`, `0.1 %`, `2e-05 %`, `1200 %`."""
     if share is None:

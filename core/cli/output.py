@@ -32,7 +32,10 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, numbers: Sequence[str] = ()) -> None:
-    """A table; None is shown as a dash, columns named in `numbers` align right."""
+    """A table; None is shown as a dash, columns named in `numbers` align right. Without rows it says that there are none."""
+    if not rows:
+        stdout.print(f"{title}: none" if title else "None.", highlight=False, markup=False)
+        return
     table = Table(title=escape(title) or None, title_justify="left", box=rich.box.SIMPLE_HEAD, title_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")

@@ -31,7 +31,7 @@ def read_onnx_model(path: Path) -> Reading:
     _check_texts(path.name, model)
     signature = graph_signature(model)
     _check_signature(signature)
-    producer = f"{model.producer_name} {model.producer_version}".strip()
+    producer = " ".join(word for text in (model.producer_name, model.producer_version) for word in text.split() if word != "None")
     return Reading(
         signatures=(signature,),
         producer=producer or None,

@@ -47,7 +47,9 @@ def read_onnx(path: Path, *, weights: bool = True, external: bool = True) -> onn
         else:
             model = onnx.load_model_from_string(without_large_values(path))
     except (DecodeError, ValueError) as error:
-        raise BrokenModel(f"{path.name} could not be read as ONNX: {error}.", hint="Export or download it again.") from error
+        raise BrokenModel(
+            f"{path.name} could not be read as ONNX: {str(error).rstrip('.')}.", hint="Export or download it again."
+        ) from error
     if not model.ir_version or not model.HasField("graph"):
         raise BrokenModel(f"{path.name} holds no ONNX graph.", hint="Export or download it again.")
     if weights:

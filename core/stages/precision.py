@@ -10,6 +10,7 @@ from core.backends.base import backend_named
 from core.base.availability import availability_of, installed_versions
 from core.base.errors import InvalidRequest
 from core.base.serialization import read_json, write_json
+from core.base.units import plural
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx
 from core.onnxio.walk import op_counts
@@ -162,10 +163,10 @@ def _details(record: PrecisionRecord) -> dict[str, str]:
         "target": record.target,
         "engine": record.engine,
         "opset": str(record.opset),
-        "converted": f"{len(record.converted)} nodes",
-        record.left: f"{len(record.kept)} nodes",
+        "converted": plural(len(record.converted), "node"),
+        record.left: plural(len(record.kept), "node"),
         record.sampled: record.data,
-        "placement": "as TensorRT wants it" if not record.violations else f"{len(record.violations)} violations",
+        "placement": f"as {record.target} wants it" if not record.violations else plural(len(record.violations), "violation"),
     }
     return {name: value for name, value in rows.items() if value}
 

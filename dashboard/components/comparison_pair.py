@@ -12,7 +12,7 @@ from core.analysis.diff import DiffRow, EngineDiff, diff_engines
 from core.analysis.layers import layer_rows, precisions_text
 from core.analysis.summary import GPU_MEMORY, devices_text, state_text
 from core.base.errors import InvalidRequest
-from core.base.units import NOT_TOLD, UNKNOWN
+from core.base.units import NOT_TOLD, UNKNOWN, digest
 from core.request.commands import report_command_for
 from core.stages.outcome import Outcome
 from dashboard import links
@@ -39,13 +39,14 @@ def comparison_pair(given: Sequence[str]) -> None:
     keys = (found[0].build.key, found[1].build.key)
     rows = rows_of(keys, keys[0] if found[0].measurement else None)
     a, b = (row.name for row in rows)
+    name = "-".join([found[0].model.name, *map(digest, keys)])
     st.title(f"{plain(found[0].model.name)}: two builds side by side")
     with st.container(horizontal=True, vertical_alignment="center"):
         links.link(links.COMPARE, "All builds", icon=":material/arrow_back:", model=found[0].model.digest)
         if st.button("Swap A and B", icon=":material/swap_horiz:"):
             links.go(links.COMPARE, builds=",".join(reversed(keys)))
         with st.popover("Download", icon=":material/download:"):
-            report_button(found, f"{found[0].model.name}-two-builds.html")
+            report_button(found, f"{name}.html")
             st.code(report_command_for(keys, "report.html"), language=None, wrap_lines=True)
     st.markdown(f"**{plain(_verdict(rows))}**")
     _figures(found, rows)
@@ -55,7 +56,7 @@ def comparison_pair(given: Sequence[str]) -> None:
         lacking = " and ".join(name for name, graph in zip("AB", graphs, strict=True) if not graph)
         st.info(f"{lacking} told no layers, so the engines cannot be set against each other.", icon=":material/layers_clear:")
         return
-    _differences(_diff(keys, tuple(stamp(key) for key in keys)), a, b)
+    _differences(_diff(keys, tuple(stamp(key) for key in keys)), a, b, f"{name}-differences")
 
 
 @st.cache_data(max_entries=8, show_spinner="Matching the layers")
@@ -95,7 +96,7 @@ def _figures(found: Sequence[Outcome], rows: Sequence[ComparisonRow]) -> None:
             links.link(links.ENGINE, f"Open engine {name}", icon=":material/memory:", build=one.build.key)
 
 
-def _differences(diff: EngineDiff, a: str, b: str) -> None:
+def _differences(diff: EngineDiff, a: str, b: str, name: str) -> None:
     for note in diff.notes:
         st.caption(sentence(note))
     timed = [row for row in diff.rows if row.delta_ms is not None]
@@ -120,7 +121,7 @@ def _differences(diff: EngineDiff, a: str, b: str) -> None:
         "A row is the smallest group of source nodes that both engines carry out in layers of their own, "
         "so its times may be set against each other although the engines fuse differently."
     )
-    csv_button("Differences as CSV", lambda: frame, "differences")
+    csv_button("Differences as CSV", lambda: frame, name)
 
 
 def difference_frame(rows: Sequence[DiffRow]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.base.errors import EngineRoomError
-from core.base.units import percent, plural, size
+from core.base.units import UNKNOWN, percent, plural, size
 from core.storage.housekeeping import collect
 from dashboard import services
 from dashboard.failures import show_error
@@ -37,7 +37,7 @@ def show_disk() -> None:
         {"What": what, "Size": size(count), "Share": percent(count / total if total else None), "What it holds": note}
         for what, (count, note) in parts.items()
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Disk space by what it is for")
+    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder=UNKNOWN, alt="Disk space by what it is for")
     if st.button("Clean up", icon=":material/cleaning_services:", help="Shows first what would go."):
         _ask()
     if told := st.session_state.pop(DONE, None):

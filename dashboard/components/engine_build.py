@@ -59,6 +59,7 @@ def _stages(outcome: Outcome) -> None:
     st.dataframe(
         frame,
         hide_index=True,
+        placeholder=units.UNKNOWN,
         column_config={
             "Seconds": st.column_config.ProgressColumn(
                 format="%.2f s", min_value=0.0, max_value=max(longest, 1e-9), width="medium"
@@ -100,7 +101,9 @@ def _changed(change: StageChange) -> None:
         if change.ops:
             st.markdown("**Ops before and after**")
             frame = pd.DataFrame(change.ops, columns=["Op", "Before", "After"])
-            st.dataframe(frame, hide_index=True, alt=f"Ops before and after the {change.stage.value} stage")
+            st.dataframe(
+                frame, hide_index=True, placeholder=units.UNKNOWN, alt=f"Ops before and after the {change.stage.value} stage"
+            )
 
 
 def _changed_nodes(change: StageChange) -> None:
@@ -109,7 +112,7 @@ def _changed_nodes(change: StageChange) -> None:
         return
     with st.expander(f"{units.plural(len(rows), 'node')} by name"):
         frame = pd.DataFrame(rows, columns=["Node", "What became of it"])
-        st.dataframe(frame, hide_index=True, alt=f"Nodes that the {change.stage.value} stage changed")
+        st.dataframe(frame, hide_index=True, placeholder=units.UNKNOWN, alt=f"Nodes that the {change.stage.value} stage changed")
         if any(len(names) == MOST_NAMES for names in change.prepared.changed.values()):
             st.caption(f"At most {MOST_NAMES} of each kind are kept.")
 

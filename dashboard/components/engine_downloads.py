@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from core.analysis.sources import source_rows
@@ -24,7 +26,7 @@ def downloads(outcome: Outcome) -> None:
         engine = outcome.built.engine if outcome.built else None
         _file(f"Engine · {units.size(engine.size_bytes) if engine else 'not built'}", key, "engine", ticket, there=bool(engine))
         _file("Model as built from", key, "model", ticket, there=outcome.prepared is not None)
-        _file("Log", key, "log", ticket, there=(services.workspace().build_folder(key) / LOG_FILE).exists())
+        _file("Log", key, "log", ticket, there=_has_text(services.workspace().build_folder(key) / LOG_FILE))
         view = layer_view(key)
         stem = f"{outcome.model.name}-{units.digest(key)}"
         if view:
@@ -33,6 +35,10 @@ def downloads(outcome: Outcome) -> None:
         report_button([outcome], f"{stem}.html")
         st.caption("The report is one file that opens without a network. On the command line:")
         st.code(report_command_for([key], f"{stem}.html"), language=None, wrap_lines=True)
+
+
+def _has_text(log: Path) -> bool:
+    return log.exists() and log.stat().st_size > 0
 
 
 def _file(label: str, key: str, what: str, ticket: str, *, there: bool) -> None:

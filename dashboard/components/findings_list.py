@@ -11,7 +11,7 @@ from core.analysis.finding import Finding
 from core.analysis.layers import LayerTotal, totals_by_kind
 from core.analysis.standing import standing
 from core.analysis.twins import twins_text, wider_twins
-from core.base.units import percent, plural
+from core.base.units import UNKNOWN, percent, plural
 from core.jobs.job import Job
 from core.stages.outcome import Outcome
 from dashboard import services
@@ -87,7 +87,11 @@ def _nodes(finding: Finding, view: LayerView) -> None:
         ops = [view.nodes[name].op if name in view.nodes else None for name in finding.nodes]
         frame = pd.DataFrame({"Op": ops, "Node": finding.nodes})
         st.dataframe(
-            frame, hide_index=True, height=table_height(len(ops), NODES_HEIGHT), alt="Source nodes that the finding is about"
+            frame,
+            hide_index=True,
+            placeholder=UNKNOWN,
+            height=table_height(len(ops), NODES_HEIGHT),
+            alt="Source nodes that the finding is about",
         )
 
 
@@ -109,6 +113,7 @@ def _totals(totals: list[LayerTotal], *, timed: bool) -> None:
     st.dataframe(
         frame if timed else frame.drop(columns=["Time, ms", "Share"]),
         hide_index=True,
+        placeholder=UNKNOWN,
         column_config={
             "Time, ms": st.column_config.NumberColumn(format="%.4f"),
             "Share": st.column_config.ProgressColumn(format="%.1f %%", min_value=0.0, max_value=100.0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.base.units import milliseconds
+from core.base.units import UNKNOWN, milliseconds
 from core.benchmark.gpu import GpuTimes
 from dashboard.formatting import sentence
 
@@ -15,7 +15,7 @@ def gpu_times_section(gpu: GpuTimes) -> None:
     st.markdown("**On the GPU**")
     for warning in gpu.warnings:
         st.warning(sentence(warning), icon=":material/warning:")
-    st.dataframe(_runs(gpu), hide_index=True, alt="GPU times by protocol")
+    st.dataframe(_runs(gpu), hide_index=True, placeholder=UNKNOWN, alt="GPU times by protocol")
     st.caption(
         "Computing: between CUDA events around the kernels, the next run queued ahead. Page-locked: one inference at a time, "
         "from page-locked host memory and back. Settings: "
@@ -25,12 +25,12 @@ def gpu_times_section(gpu: GpuTimes) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         if gpu.streams:
-            st.dataframe(_streams(gpu), hide_index=True, alt="Throughput by streams")
+            st.dataframe(_streams(gpu), hide_index=True, placeholder=UNKNOWN, alt="Throughput by streams")
         if gpu.batches:
-            st.dataframe(_batches(gpu), hide_index=True, alt="Throughput by batch")
+            st.dataframe(_batches(gpu), hide_index=True, placeholder=UNKNOWN, alt="Throughput by batch")
             st.caption(f"Larger batches hardly pay from batch {gpu.knee} on." if gpu.knee else "")
     with right:
-        st.dataframe(_clocks(gpu), hide_index=True, alt="GPU clocks")
+        st.dataframe(_clocks(gpu), hide_index=True, placeholder=UNKNOWN, alt="GPU clocks")
 
 
 def _runs(gpu: GpuTimes) -> pd.DataFrame:

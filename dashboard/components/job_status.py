@@ -61,10 +61,10 @@ def status_line(job: Job) -> str:
     """What is going on, how long it has taken and how long it may take."""
     now = time.time()
     if job.state is JobState.QUEUED and job.waits_for:
-        return f"waits for {job.waits_for} since {units.ago(job.submitted_at, now)}"
+        return f"waits for {job.waits_for}, for {units.lasting(job.submitted_at, now)} now"
     if job.state is JobState.QUEUED:
         left = f" · takes about {units.seconds(job.remaining_seconds)}" if job.remaining_seconds else ""
-        return f"waiting since {units.ago(job.submitted_at, now)}{left}"
+        return f"waiting for {units.lasting(job.submitted_at, now)}{left}"
     if job.state is JobState.RUNNING:
         running = next((stage.stage.value for stage in job.stages if stage.state is State.RUNNING), "starting")
         doing = f"{running}: {job.progress.message}" if job.progress and job.progress.message else running

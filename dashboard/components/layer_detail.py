@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.layers import time_text
-from core.base.units import plural
+from core.base.units import UNKNOWN, plural
 from core.graph.engine_graph import Layer
 from dashboard.components.layer_table import tensor_frame
 from dashboard.components.layer_view import LayerView
@@ -33,6 +33,7 @@ def layer_detail(view: LayerView, position: int) -> None:
             st.dataframe(
                 pd.DataFrame({"Attribute": list(layer.attributes), "Value": list(layer.attributes.values())}),
                 hide_index=True,
+                placeholder=UNKNOWN,
                 alt="Attributes of the layer",
             )
 
@@ -64,6 +65,7 @@ def _sources(view: LayerView, layer: Layer) -> None:
     st.dataframe(
         pd.DataFrame({"Op": ops, "Node": layer.source_nodes}),
         hide_index=True,
+        placeholder=UNKNOWN,
         height=table_height(len(ops), 250),
         alt="Source nodes fused into the layer",
     )
@@ -74,4 +76,4 @@ def _tensors(layer: Layer) -> None:
         for title, tensors in (("In", layer.inputs), ("Out", layer.outputs)):
             if tensors:
                 st.caption(title)
-                st.dataframe(tensor_frame(tensors), hide_index=True, alt=f"Tensors {title.lower()}")
+                st.dataframe(tensor_frame(tensors), hide_index=True, placeholder=UNKNOWN, alt=f"Tensors {title.lower()}")

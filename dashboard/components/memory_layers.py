@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.memory import LayerBytes, builder_layers, layer_bytes, moved_texts
-from core.base.units import plural
+from core.base.units import UNKNOWN, plural
 from dashboard.components.csv_button import csv_button
 from dashboard.components.layer_view import LayerView
 from dashboard.components.selection import select, selected
@@ -44,6 +44,7 @@ def builder_table(view: LayerView) -> None:
     st.dataframe(
         frame.dropna(axis="columns", how="all"),
         hide_index=True,
+        placeholder=UNKNOWN,
         height=table_height(len(rows), HEIGHT),
         column_config={
             "Layer": st.column_config.TextColumn(width="large"),

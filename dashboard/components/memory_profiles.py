@@ -13,7 +13,7 @@ from core.analysis.memory_data import curves
 from core.analysis.profiles import ProfilePoint, at_length, growth_text, offered_lengths, same_but_shapes
 from core.backends.base import backend_named
 from core.base.errors import EngineRoomError
-from core.base.units import digest, plural
+from core.base.units import UNKNOWN, digest, plural
 from core.jobs.job import Job, JobState
 from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome
@@ -105,6 +105,7 @@ def _curve(points: Sequence[ProfilePoint], axis: str) -> None:
             st.dataframe(
                 curve_frame(points, axis),
                 hide_index=True,
+                placeholder=UNKNOWN,
                 height=table_height(len(points), HEIGHT),
                 column_config={"Build": st.column_config.LinkColumn(display_text=r"build=(.{12})")},
                 alt=f"Memory by the largest {axis}",

@@ -10,7 +10,7 @@ import streamlit as st
 from core.analysis.memory import CONTEXTS, context_rows, memory_text, parts, told
 from core.analysis.memory_data import curves, memory_as_data
 from core.analysis.profiles import ends_bytes, profile_rows, profile_text, profiles_of
-from core.base.units import digest
+from core.base.units import UNKNOWN, digest
 from core.graph.memory import EngineMemory
 from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome
@@ -98,7 +98,7 @@ def _contexts(build: str, memory: EngineMemory) -> None:
                 "On the host": [told(row.host_bytes) for row in rows],
             }
         )
-        st.dataframe(frame, hide_index=True, alt="Memory by the number of contexts")
+        st.dataframe(frame, hide_index=True, placeholder=UNKNOWN, alt="Memory by the number of contexts")
     with right:
         show_chart(
             contexts_figure(rows),
@@ -121,5 +121,5 @@ def _own_profiles(request: BuildRequest, memory: EngineMemory) -> None:
             "Largest scratch of a layer": [told(row.scratch_bytes) for row in rows],
         }
     )
-    st.dataframe(frame, hide_index=True, alt="Memory by profile")
+    st.dataframe(frame, hide_index=True, placeholder=UNKNOWN, alt="Memory by profile")
     st.caption("A context takes what the largest of its engine's profiles does, unless it is made for one of them.")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.base.errors import EngineRoomError
 from core.base.tensors import Signature, TensorSpec
-from core.base.units import count, plural, shape, short_count, size
+from core.base.units import UNKNOWN, count, plural, shape, short_count, size
 from core.models.model import Model
 from core.preflight.answer import Preflight, Target
 from core.preflight.subgraph import path_of
@@ -68,7 +68,7 @@ def shown_signature(model: Model) -> str:
 def _tensors(signature: Signature) -> None:
     rows = [("Input", spec) for spec in signature.inputs] + [("Output", spec) for spec in signature.outputs]
     frame = pd.DataFrame([{"Kind": kind, **_spec(spec)} for kind, spec in rows])
-    st.dataframe(frame, hide_index=True, alt=f"Inputs and outputs of {signature.name}")
+    st.dataframe(frame, hide_index=True, placeholder=UNKNOWN, alt=f"Inputs and outputs of {signature.name}")
     if signature.symbols:
         st.caption(f"Dynamic axes: {plain(', '.join(signature.symbols))}. A build gives each of them a range.")
 
@@ -86,7 +86,7 @@ def show_ops(model: Model) -> None:
     show_chart(ops_figure(model.ops), f"{model.name}-ops", f"How often each op occurs: {told}")
     with st.expander("All of them as a table"):
         frame = pd.DataFrame({"Op": list(model.ops), "Count": list(model.ops.values())})
-        st.dataframe(frame, hide_index=True, alt="Ops and how often each occurs")
+        st.dataframe(frame, hide_index=True, placeholder=UNKNOWN, alt="Ops and how often each occurs")
 
 
 @st.fragment

@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.deviation import trouble
+from core.base.units import UNKNOWN
 from core.parity.result import Accuracy, Parity
 from core.stages.outcome import Outcome
 from core.storage.builds import StageName
@@ -28,6 +29,7 @@ def parity_section(outcome: Outcome) -> None:
     st.dataframe(
         parity_frame(parity),
         hide_index=True,
+        placeholder=UNKNOWN,
         column_config={
             "Relative error": st.column_config.NumberColumn(format="%.1e", help="Largest difference over the largest magnitude"),
             "Absolute error": st.column_config.NumberColumn(format="%.1e"),
@@ -76,6 +78,7 @@ def _accuracy(parity: Parity) -> None:
             }
         ).dropna(axis="columns", how="all"),
         hide_index=True,
+        placeholder=UNKNOWN,
         column_config={name: st.column_config.NumberColumn(format="percent") for name in ("Top-1", "Top-5")},
         alt="Accuracy of this engine and of the source model",
     )

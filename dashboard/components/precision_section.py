@@ -12,7 +12,7 @@ import streamlit as st
 from core.analysis.payoff import no_payoff_text, payoff_among
 from core.analysis.realized import Realized, compare_precisions
 from core.base.precision import Precision
-from core.base.units import percent, plural
+from core.base.units import UNKNOWN, percent, plural
 from core.precision.record import AccuracyCost, PrecisionRecord, RemedyRecord
 from core.stages.outcome import Outcome
 from dashboard import services
@@ -63,11 +63,14 @@ def _realized(found: Realized, asked: Precision) -> None:
     st.dataframe(
         realized_frame(found),
         hide_index=True,
+        placeholder=UNKNOWN,
         column_config={"Time": _SHARE},
         alt="What nodes were asked to compute in, and what they ran in",
     )
     with st.expander(f"Each of {plural(len(found.nodes), 'node')}"):
-        st.dataframe(nodes_frame(found), hide_index=True, column_config={"Time": _SHARE}, alt="Each node's precision")
+        st.dataframe(
+            nodes_frame(found), hide_index=True, placeholder=UNKNOWN, column_config={"Time": _SHARE}, alt="Each node's precision"
+        )
 
 
 def realized_frame(found: Realized) -> pd.DataFrame:
@@ -105,7 +108,7 @@ def _kept(record: PrecisionRecord) -> None:
         return
     with st.expander(f"{plural(len(record.kept), 'node')} {plain(record.left)}"):
         frame = pd.DataFrame({"Node": list(record.kept), "Why": list(record.kept.values())})
-        st.dataframe(frame, hide_index=True, alt=f"Nodes {record.left}, each with why")
+        st.dataframe(frame, hide_index=True, placeholder=UNKNOWN, alt=f"Nodes {record.left}, each with why")
 
 
 def _cost(cost: AccuracyCost) -> None:
@@ -126,7 +129,7 @@ def _cost(cost: AccuracyCost) -> None:
         }
     )
     columns = {name: st.column_config.NumberColumn(format="%.2e") for name in ("Error", "Its own")}
-    st.dataframe(frame, hide_index=True, column_config=columns, alt="The layers that lose most accuracy")
+    st.dataframe(frame, hide_index=True, placeholder=UNKNOWN, column_config=columns, alt="The layers that lose most accuracy")
 
 
 def _remedy(remedy: RemedyRecord) -> None:
@@ -148,4 +151,4 @@ def _remedy(remedy: RemedyRecord) -> None:
         "Latency, ms": st.column_config.NumberColumn(format="%.3f"),
     }
     shown = frame.dropna(axis="columns", how="all")
-    st.dataframe(shown, hide_index=True, column_config=columns, alt="Trials of what to keep in fp32")
+    st.dataframe(shown, hide_index=True, placeholder=UNKNOWN, column_config=columns, alt="Trials of what to keep in fp32")

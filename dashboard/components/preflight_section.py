@@ -48,7 +48,7 @@ def show_preflight(model: Model, signature: str) -> tuple[Preflight, Target | No
             st.rerun()
     shown = None
     if asked:
-        st.dataframe(summary_frame(told), hide_index=True, alt="Targets, and how many nodes each takes")
+        st.dataframe(summary_frame(told), hide_index=True, placeholder=UNKNOWN, alt="Targets, and how many nodes each takes")
         shown = _one_target(model, told, asked)
     _unasked(told)
     return told, shown
@@ -59,6 +59,10 @@ def _running(model: Model, signature: str) -> None:
     if state is None:
         st.rerun()
     st.progress(state.fraction, f"{plain(state.message)} …")
+    st.button(
+        "Cancel", icon=":material/close:", disabled=state.cancelled, on_click=preflights.cancel, args=(model, signature),
+        help="Answers that are there already stay.",
+    )  # fmt: skip
 
 
 def _listed(targets: Sequence[Target]) -> str:
@@ -169,7 +173,9 @@ def _problem(model: Model, told: Preflight, target: Target, problem: Problem, nu
                     }
                 )
                 column = st.column_config.LinkColumn(display_text=_kind(target))
-                st.dataframe(frame, hide_index=True, column_config={"Small file": column}, alt="Nodes refused alike")
+                st.dataframe(
+                    frame, hide_index=True, placeholder=UNKNOWN, column_config={"Small file": column}, alt="Nodes refused alike"
+                )
 
 
 def _kind(target: Target) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from core.base.units import UNKNOWN
 from dashboard.formatting import plain
 
 ROW_PIXELS = 35
@@ -17,7 +18,7 @@ def facts_table(title: str, facts: Mapping[str, str], names: str = "What") -> No
     if facts:
         st.markdown(f"**{plain(title)}**")
         frame = pd.DataFrame({names: list(facts), "Value": [str(value) for value in facts.values()]})
-        st.dataframe(frame, hide_index=True, alt=title)
+        st.dataframe(frame, hide_index=True, placeholder=UNKNOWN, alt=title)
 
 
 def table_height(rows: int, most: int) -> int:

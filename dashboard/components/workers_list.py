@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.backends.base import all_backends
-from core.base.units import plural, seconds
+from core.base.units import UNKNOWN, plural, seconds
 from core.jobs.job import Worker
 from core.jobs.local import is_outdated
 from core.stages.toolchains import Toolchain
@@ -59,7 +59,7 @@ def _show(worker: Worker) -> None:
         able = [name for name, offer in chain.backends.items() if offer.available]
         with st.expander(f"Toolchain {plain(chain.name)} · Python {chain.version} · {plural(len(able), 'backend')}"):
             st.code(chain.python, language=None)
-            st.dataframe(_offers(chain), hide_index=True, alt=f"What toolchain {chain.name} offers")
+            st.dataframe(_offers(chain), hide_index=True, placeholder=UNKNOWN, alt=f"What toolchain {chain.name} offers")
 
 
 def _offers(chain: Toolchain) -> pd.DataFrame:

@@ -93,9 +93,19 @@ def test_layers_and_builds(home: Path, build: dict[str, Any]) -> None:
 
 
 def test_bench_measures_again(home: Path, build: dict[str, Any]) -> None:
-    runs = answer(home, "bench", build["build"]["key"], "--repeats", "2")
-    assert len(runs) == 2
+    key = build["build"]["key"]
+    runs = answer(home, "bench", key, "--repeats", "3")
+    assert len(runs) == 3
     assert all(run["latency"]["median_ms"] > 0 for run in runs)
+    stored = read_measurement(home, key)
+    assert stored["latency"]["median_ms"] == sorted(run["latency"]["median_ms"] for run in runs)[1]
+    shown = engineroom(home, "bench", key, "--repeats", "1").stdout
+    assert "This run is the build's measurement now, in place of the one that it had." in shown
+
+
+def read_measurement(home: Path, key: str) -> Any:
+    (file,) = home.glob(f"**/builds/{key}/measure.json")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def test_compare_gives_every_path_a_verdict(home: Path) -> None:

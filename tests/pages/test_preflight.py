@@ -69,6 +69,22 @@ def test_asking_shows_how_far_it_is_and_then_the_answer(open_page: OpenPage, fre
     assert not label_of(app, "preflight")
 
 
+def test_a_preflight_is_cancelled_and_leaves_nothing_behind(open_page: OpenPage, fresh: Model) -> None:
+    with preflights._ASKING:  # another one is under way
+        app = open_page(links.MODEL, model=fresh.digest)
+        app = next(button for button in app.button if button.label == "Run preflight").click().run()
+        app = next(button for button in app.button if button.label == "Cancel").click().run()
+        assert not app.exception
+        state = preflights.running(fresh, "main")
+        assert state
+        assert state.cancelled
+    deadline = time.monotonic() + 60
+    while preflights.running(fresh, "main") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    told, _ = preflights.told(fresh, "main")
+    assert [(target.answer, target.failure) for target in told.targets] == [(None, None)] * len(told.targets)
+
+
 def test_each_target_has_a_line(open_page: OpenPage, odd: Model) -> None:
     app = open_page(links.MODEL, model=odd.digest)
     assert not app.exception

@@ -109,3 +109,8 @@ def test_long_names_are_cut() -> None:
 
 def test_lengths_of_a_scalar_are_none() -> None:
     assert (units.lengths((1, 3, 8)), units.lengths(())) == ("1×3×8", "scalar")
+
+
+@pytest.mark.parametrize(("passed", "text"), [(3, "a moment"), (20, "20 s"), (61, "1 min"), (90_000, "1 day")])
+def test_how_long_something_lasts(passed: float, text: str) -> None:
+    assert units.lasting(1000.0, 1000.0 + passed) == text

@@ -7,6 +7,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.base.errors import BrokenModel
 from core.models.onnx_graph import graph_signature, weight_total
+from core.models.onnx_model import read_onnx_model
 from core.onnxio.file import check_external_files, read_onnx, save_onnx
 from core.onnxio.walk import name_nodes, nodes, op_counts, opset
 
@@ -191,3 +192,20 @@ def test_files_beyond_protobufs_limit_are_told_so(tmp_path: Path) -> None:
         file.truncate(1 << 31)  # sparse: takes no disk
     with pytest.raises(BrokenModel, match="larger than 2 GiB"):
         read_onnx(tmp_path / "m.onnx", weights=False)
+
+
+def test_what_cannot_be_read_is_told_in_a_sentence_with_one_end(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(b"\x0a\xff\xff\xff\xff\x7f not a model")
+    with pytest.raises(BrokenModel) as told:
+        read_onnx(tmp_path / "m.onnx")
+    assert told.value.message.startswith("m.onnx could not be read as ONNX: ")
+    assert told.value.message.endswith(".")
+    assert not told.value.message.endswith("..")
+
+
+def test_a_producer_without_a_version_is_its_name_alone(tmp_path: Path) -> None:
+    model = make_model()
+    model.graph.node.pop()  # an op of nobody's
+    model.graph.output[0].name = "z"
+    model.producer_name, model.producer_version = "tf2onnx", "1.17.0 None"
+    assert read_onnx_model(save_onnx(model, tmp_path / "m.onnx")[0]).producer == "tf2onnx 1.17.0"
