@@ -65,7 +65,8 @@ class PrecisionPair:
         """A sentence that names the first nodes."""
         spent = "" if self.share is None else f", {self.share:.0%} of the time"
         what = "1 layer" if len(self.layers) == 1 else f"{len(self.layers)} layers"
-        return f"{what} asked for in {self.requested} ran in {self.realized}{spent}: {listed(self.nodes, _NAMED)}."
+        named = f"{'node' if len(self.nodes) == 1 else 'nodes'} {listed(self.nodes, _NAMED)}"
+        return f"{what} asked for in {self.requested} ran in {self.realized}{spent}: {named}."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,7 @@ from dashboard.report import report_button
 
 BASELINE = "baseline"
 HEIGHT = 520
+VERDICT_LETTERS = 56
 MOST_JOBS = 1000
 GPU_MEMORY = {
     "Weights, MB": "On the GPU, loaded once for all contexts.",
@@ -157,6 +158,7 @@ def _table(rows: Sequence[ComparisonRow], model: Model) -> None:
         column_config=_columns(),
         alt=f"{plural(len(rows), 'build')} of {model.name} side by side",
     )
+    _cut_verdicts(rows)
     chosen = [rows[index] for index in event["selection"]["rows"]]
     with st.container(horizontal=True, vertical_alignment="center"):
         if len(chosen) == 2:
@@ -169,6 +171,12 @@ def _table(rows: Sequence[ComparisonRow], model: Model) -> None:
         csv_button("CSV", lambda: frame, f"{model.name}-builds")
         keys = tuple(row.key for row in (chosen if len(chosen) > 1 else rows))
         report_button(outcomes_of(keys), f"{model.name}-comparison.html", width="content")
+
+
+def _cut_verdicts(rows: Sequence[ComparisonRow]) -> None:
+    """Those that the table's column has no room for."""
+    if cut := [row for row in rows if len(row.verdict) > VERDICT_LETTERS]:
+        st.markdown("\n".join(f"- {plain(f'{row.name}: {row.verdict}')}" for row in cut))
 
 
 def _precisions(rows: Sequence[ComparisonRow]) -> None:
@@ -242,5 +250,6 @@ def _columns() -> dict[str, Any]:
             name: number(format="%.1f", help=f"{what} Empty where the runtime does not tell.")
             for name, what in GPU_MEMORY.items()
         },
-        **{name: number(format="%.1f") for name in ("Load, ms", "Built in, s")},
+        "Load, ms": number(format="%.1f"),
+        "Built in, s": number(format="%.1f", help="From the prepared model's file to the finished engine, without conversion"),
     }

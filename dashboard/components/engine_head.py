@@ -21,6 +21,8 @@ from dashboard.formatting import badge, plain, sentence
 
 REFRESH_SECONDS = 2.0
 UNCALIBRATED = "uncalibrated"
+TILE_PIXELS, NARROW_TILE_PIXELS = 168, 146
+MANY_TILES = 8
 
 
 def title_row(outcome: Outcome, downloads: Callable[[Outcome], None]) -> None:
@@ -78,10 +80,11 @@ def _running(key: str) -> None:
 
 
 def headline(outcome: Outcome) -> None:
-    """The figures, each with what it is to be held against."""
+    """The figures, each with what it is to be held against, in a row on a screen of 1,440 pixels."""
+    figures = figures_of(outcome.build.key)
     with st.container(horizontal=True, gap="small"):
-        for figure in figures_of(outcome.build.key):
-            with st.container(width=168, gap=None):
+        for figure in figures:
+            with st.container(width=TILE_PIXELS if len(figures) < MANY_TILES else NARROW_TILE_PIXELS, gap=None):
                 basis = f"{figure.basis[0].upper()}{figure.basis[1:]}." if figure.basis else None
                 st.metric(figure.label, plain(figure.value), help=plain(basis) if basis else None)
                 st.caption("  \n".join(plain(text) for text in figure.against))

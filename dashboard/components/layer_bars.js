@@ -55,6 +55,7 @@ class LayerBars {
   draw() {
     const { bars, legend, height, unit, axis } = this.data;
     this.width = this.plot.clientWidth;
+    if (this.width <= MARGIN.left + MARGIN.right) return; // behind another tab; it is drawn when it is seen
     const drawing = element("svg", { width: this.width, height, "aria-hidden": true, "font-size": 12 });
     const top = this.drawLegend(drawing, legend);
     this.frame = { left: MARGIN.left, right: this.width - MARGIN.right, top: top + 22, bottom: height - MARGIN.bottom };

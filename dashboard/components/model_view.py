@@ -33,7 +33,11 @@ def show_facts(model: Model) -> None:
         ("Parameters", short_count(model.parameters), f"{count(model.parameters)} elements that the default signature reaches."),
         ("Weights", size(model.frozen_bytes), "Bytes of those weights alone: what an engine's size is fairly compared with."),
         ("On disk", size(model.size_bytes), "As uploaded, with everything that is not needed to run it."),
-        ("Operations", count(sum(model.ops.values()) or None), "Nodes of the default signature's graph."),
+        (
+            "Graph nodes",
+            count(sum(model.ops.values()) or None),
+            "Of the default signature's graph, constants and reads of weights too.",
+        ),
     ]
     with st.container(horizontal=True):
         for label, value, note in facts:
@@ -78,7 +82,7 @@ def _spec(spec: TensorSpec) -> dict[str, str]:
 
 
 def show_ops(model: Model) -> None:
-    st.header(f"Operations · {plural(len(model.ops), 'kind')}")
+    st.header(f"Graph nodes · {plural(len(model.ops), 'kind')}")
     if not model.ops:
         st.caption("This model's ops are not known.")
         return
@@ -120,6 +124,10 @@ def show_graph(model: Model, builds: list[Build], told: Preflight | None = None,
     if graph.layers:
         about = {name: one for name, one in answers.items() if _form_of(one, model, forms) == form}
         op_graph(f"{model.digest[:12]}-{signature.name}-{title}", graph, _colours(about, target, f"{mark}-{title}"))
+        nodes = sum(model.ops.values())
+        if form.path == forms[0].path and signature == model.signatures[0] and len(graph.layers) < nodes:
+            left = "constants, reads of weights and what only hands a value on are left out"
+            st.caption(f"{plural(len(graph.layers), 'operation')} of {plural(nodes, 'node')}: {left}.")
     else:
         st.caption("There is no operation in it: its outputs are constants.")
     for note in graph.notes[:5]:

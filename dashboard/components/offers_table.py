@@ -9,7 +9,6 @@ import streamlit as st
 
 from core.backends.base import all_backends
 from core.base.availability import Availability, availability_of, forget_availability
-from core.base.units import UNKNOWN
 from core.conversion.base import all_conversions
 from dashboard.formatting import sentence
 
@@ -34,7 +33,7 @@ def _show(what: str, offers: Mapping[str, Availability]) -> None:
         }
         for title, offer in offers.items()
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, placeholder=UNKNOWN, alt=f"{what}s of this machine")
+    st.table(pd.DataFrame(rows), hide_index=True, border="horizontal", alt=f"{what}s of this machine")
     for title, offer in offers.items():
         if offer.licence:
             st.caption(f"{title}: {sentence(offer.licence)}")

@@ -7,7 +7,6 @@ import streamlit as st
 
 from core.base.box.walls import Sandbox, sandbox, told
 from core.base.errors import EngineRoomError
-from core.base.units import UNKNOWN
 from dashboard.formatting import sentence
 
 
@@ -26,12 +25,8 @@ def show_walls_table() -> None:
             "Why not": [wall.why for wall in walls.walls],
         }
     )
-    st.dataframe(
-        frame if not walls.complete else frame.drop(columns=["Why not"]),
-        hide_index=True,
-        placeholder=UNKNOWN,
-        alt="Walls around models",
-    )
+    shown = frame if not walls.complete else frame.drop(columns=["Why not"])
+    st.table(shown, hide_index=True, border="horizontal", alt="Walls around models")
     if asked is Sandbox.REQUIRED and not walls.complete:
         st.error("All walls are required, and not all can be put up here: no model is opened.")
     elif asked is Sandbox.OFF:

@@ -142,3 +142,24 @@ def test_a_finding_leads_to_its_layer(page: Page, shelf: Shelf) -> None:
     position = button.inner_text().removeprefix("Layer ").strip()
     button.click()
     expect(page.locator(".layer-graph")).to_have_attribute("data-selected", position)
+
+
+def test_nothing_is_drawn_with_a_negative_width_behind_another_tab(page: Page, shelf: Shelf) -> None:
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    opened(page, shelf)
+    page.get_by_role("tab", name="Measurement").click()
+    expect(page.get_by_text("95 % interval of the median")).to_be_attached()
+    page.get_by_role("tab", name="Fused layers").click()
+    expect(page.locator(".layer-bars svg rect").first).to_be_visible()
+    for width in (70, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(300)
+    assert not [text for text in said if "<rect>" in text]
+
+
+def test_all_figures_of_an_engine_stand_in_one_row(page: Page, shelf: Shelf) -> None:
+    opened(page, shelf)
+    tops = page.get_by_test_id("stMetric").evaluate_all("found => found.map(one => one.getBoundingClientRect().top)")
+    assert len(tops) == 8
+    assert len({round(top) for top in tops}) == 1

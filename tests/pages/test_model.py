@@ -35,7 +35,9 @@ def test_a_model_that_is_not_there_has_a_way_out(open_page: OpenPage) -> None:
 def test_a_model_says_what_it_is(open_page: OpenPage, digits: Model) -> None:
     app = open_page(links.MODEL, model=digits.digest[:10])
     assert not app.exception
-    assert metrics(app) == {"Parameters": "68.1 k", "Weights": "272.6 kB", "On disk": "361.4 kB", "Operations": "100"}
+    assert metrics(app) == {"Parameters": "68.1 k", "Weights": "272.6 kB", "On disk": "361.4 kB", "Graph nodes": "100"}
+    left = "constants, reads of weights and what only hands a value on are left out"
+    assert f"43 operations of 100 nodes: {left}." in text_of(app)
     tensors = app.dataframe[0].value
     assert tensors["Name"].tolist() == ["image", "probabilities"]
     assert tensors["Shape"].tolist() == ["[batch, 8, 8, 1]", "[batch, 10]"]

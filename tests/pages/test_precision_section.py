@@ -86,7 +86,7 @@ def test_realized_payoff_and_cost_are_told(workspace: Workspace) -> None:
     assert "Uncalibrated, do not deploy." in text
     assert "Build the same path in fp32 too" in text
     assert "50% of the nodes ran as asked, 75% of the time" in text
-    assert "1 layer asked for in int8 ran in float32, 25% of the time: dense." in text
+    assert "1 layer asked for in int8 ran in float32, 25% of the time: node dense." in text
     assert "Top-1 **97.5 %** on 200 labelled samples; fp32 has 98.5 %." in text
     assert "The first bad layer is dense (Gemm), off by 20 %." in text
     unmeasured = store_build(workspace, wide, graph=GRAPH)

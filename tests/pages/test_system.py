@@ -21,7 +21,7 @@ def test_without_workers_it_says_how_to_start_one(open_page: OpenPage) -> None:
 
 def test_every_backend_says_whether_it_works_and_what_to_do(open_page: OpenPage) -> None:
     app = open_page(links.SYSTEM)
-    table = next(frame.value for frame in app.dataframe if "Backend" in frame.value)
+    table = next(frame.value for frame in app.table if "Backend" in frame.value)
     works = dict(zip(table["Backend"], table["Works"], strict=True))
     assert works["ONNX Runtime"] == "✓ yes"
     assert works["TensorRT"] == "✗ no"

@@ -197,7 +197,7 @@ def test_layers_in_another_precision_than_asked_are_told() -> None:
     layer = Layer(name="a", kind="Conv", precision="float32", time_ms=1.0, source_nodes=("conv",))
     graph = EngineGraph(layers=(layer,), source_nodes=(SourceNode(name="conv", op="Conv"),))
     found = rows(candidate("half", 5.0, precision=Precision.FP16, graph=graph), candidate("wide", 5.0, graph=graph))
-    assert found[0].disagreements == ("1 layer asked for in float16 ran in float32, 100% of the time: conv.",)
+    assert found[0].disagreements == ("1 layer asked for in float16 ran in float32, 100% of the time: node conv.",)
     assert found[1].disagreements == ()
 
 

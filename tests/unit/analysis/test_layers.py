@@ -144,7 +144,7 @@ def test_the_precision_that_ran_is_held_against_the_one_asked_for() -> None:
     of = graph(*wide, *narrow)
     found = findings(of, Precision.FP16)
     assert [finding.kind for finding in found] == [FindingKind.PRECISION]
-    assert found[0].message.startswith("30 layers asked for in float16 ran in float32, 50% of the time: wConv0, wConv1")
+    assert found[0].message.startswith("30 layers asked for in float16 ran in float32, 50% of the time: nodes wConv0, wConv1")
     assert found[0].layers == tuple(one.name for one in wide)
     assert FindingKind.PRECISION in kinds(of, Precision.FP32)
     assert FindingKind.PRECISION not in kinds(of)

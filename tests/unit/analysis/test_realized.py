@@ -38,7 +38,7 @@ def test_fused_layers_count_with_their_narrowest_node() -> None:
 def test_layers_that_ran_wider_are_named_with_their_time() -> None:
     asked = {"c1": "int8", "c2": "int8", "fc": "int8"}
     graph = engine(asked, ("a", "int8", 1.0, ("c1",)), ("b", "float32", 2.0, ("c2",)), ("c", "float32", 1.0, ("fc",)))
-    assert warnings(graph) == ["2 layers asked for in int8 ran in float32, 75% of the time: c2, fc."]
+    assert warnings(graph) == ["2 layers asked for in int8 ran in float32, 75% of the time: nodes c2, fc."]
     found = compare_precisions(graph)
     assert found.agreeing == pytest.approx(1 / 3)
     assert found.agreeing_time == pytest.approx(0.25)
@@ -46,7 +46,7 @@ def test_layers_that_ran_wider_are_named_with_their_time() -> None:
 
 def test_layers_that_ran_narrower_are_named_too() -> None:
     graph = engine({"c": "float32"}, ("a", "bfloat16", 1.0, ("c",)))
-    assert warnings(graph) == ["1 layer asked for in float32 ran in bfloat16, 100% of the time: c."]
+    assert warnings(graph) == ["1 layer asked for in float32 ran in bfloat16, 100% of the time: node c."]
 
 
 def test_two_types_of_one_width_are_not_the_same() -> None:
@@ -61,7 +61,7 @@ def test_q_moved_past_a_pooling_is_nothing_odd() -> None:
 
 def test_what_was_kept_in_fp32_and_ran_in_fp16_is_told() -> None:
     graph = engine({"conv": "float16", "sum": "float32"}, ("a", "float16", 1.0, ("conv",)), ("b", "float16", 1.0, ("sum",)))
-    assert warnings(graph, Precision.FP16) == ["1 layer asked for in float32 ran in float16, 50% of the time: sum."]
+    assert warnings(graph, Precision.FP16) == ["1 layer asked for in float32 ran in float16, 50% of the time: node sum."]
 
 
 def test_an_int8_build_may_run_the_rest_in_fp16() -> None:
@@ -83,12 +83,12 @@ def test_without_times_there_are_no_shares() -> None:
     graph = engine({"c": "int8"}, ("a", "float32", None, ("c",)))
     found = compare_precisions(graph)
     assert (found.pairs[0].share, found.nodes[0].share, found.agreeing_time) == (None, None, None)
-    assert warnings(graph) == ["1 layer asked for in int8 ran in float32: c."]
+    assert warnings(graph) == ["1 layer asked for in int8 ran in float32: node c."]
 
 
 def test_where_the_graph_does_not_tell_the_build_asks_every_node() -> None:
     graph = engine({"a": None, "b": None, "n": None}, ("x", "float16", 3.0, ("a",)), ("y", "float32", 1.0, ("b",)))
-    assert warnings(graph, Precision.FP16) == ["1 layer asked for in float16 ran in float32, 25% of the time: b."]
+    assert warnings(graph, Precision.FP16) == ["1 layer asked for in float16 ran in float32, 25% of the time: node b."]
     assert compare_precisions(graph).nodes == ()
     assert compare_precisions(graph).summary == ""
     tf32 = engine({"a": None}, ("x", "float32", 3.0, ("a",)))
