@@ -189,7 +189,7 @@ def _parity(outcome: Outcome) -> Figure:
     parity = outcome.parity
     if parity is None:
         why = outcome.unchecked.removeprefix(f"{NOT_RUN}: ")
-        return Figure(label="Parity", value=NOT_RUN if outcome.build.not_run else NOT_CHECKED, against=(why,))
+        return Figure(label="Parity", value=NOT_RUN if outcome.build.unrun else NOT_CHECKED, against=(why,))
     worst = parity.worst_output
     named = (f"worst is {worst.name}",) if worst and len(parity.outputs) > 1 else ()
     return Figure(

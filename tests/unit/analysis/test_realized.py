@@ -130,13 +130,13 @@ def test_a_graph_that_is_narrow_by_itself_is_asked_for_so(kind: str) -> None:
     )
     assert warnings(narrow, Precision.FP32) == []
     wide = EngineGraph(layers=(Layer(name="a", kind="", precision="float32", source_nodes=("m",)),), source_nodes=(node,))
-    assert warnings(wide, Precision.FP32) == [f"1 layer asked for in {kind} ran in float32: m."]
+    assert warnings(wide, Precision.FP32) == [f"1 layer asked for in {kind} ran in float32: node m."]
 
 
 def test_a_narrow_build_asks_a_float_graph_for_its_own_precision() -> None:
     node = SourceNode(name="m", op="MatMul", own="float32")
     graph = EngineGraph(layers=(Layer(name="a", kind="", precision="float32", source_nodes=("m",)),), source_nodes=(node,))
-    assert warnings(graph, Precision.FP16) == ["1 layer asked for in float16 ran in float32: m."]
+    assert warnings(graph, Precision.FP16) == ["1 layer asked for in float16 ran in float32: node m."]
 
 
 def test_integers_alone_leave_nothing_to_ask_for() -> None:

@@ -25,6 +25,7 @@ from core.stages.pipeline import Plan, plan
 from core.stages.stage import PREPARING_STAGES, Prepared, StageContext
 from core.storage.builds import StageName
 from core.storage.workspace import Workspace
+from tests.integration.tiny import write_tiny_onnx
 
 SIGNATURE = Signature(name="main", inputs=(TensorSpec(name="x", dtype="float32", shape=(1,)),), outputs=())
 MODEL = Model(digest="m", name="m", format=Format.ONNX, entry="m.onnx", signatures=(SIGNATURE,), size_bytes=1)
@@ -177,4 +178,7 @@ def inspected(backend: Opaque, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(inspect, "built_engine", lambda context: None)
     about = {"workspace": Workspace(tmp_path), "folder": tmp_path, "request": INT8, "model": MODEL}
     context = StageContext(**about, report=silent, device=device)
+    source = context.source(context.prepared).path
+    source.parent.mkdir(parents=True)
+    write_tiny_onnx(source)
     return inspect.run(context)
