@@ -58,11 +58,16 @@ class BuildRequest:
         return f"{path_title(self.path)} in {self.precision.value}"
 
     @property
-    def full_title(self) -> str:
-        """With the settings that are no defaults, which set builds of one path and precision apart."""
+    def settings_text(self) -> str:
+        """The settings that are no defaults, which set builds of one path and precision apart; empty without any."""
         settings = [f"{symbol} {axis}" for symbol, axis in self.profile.axes.items() if axis != default_range(symbol)]
         settings += [f"{name}={value}" for name, value in self.options.items()]
-        return ", ".join([self.title, *settings, *settings_as_texts(self.lowering)])
+        return ", ".join([*settings, *settings_as_texts(self.lowering)])
+
+    @property
+    def full_title(self) -> str:
+        """The title with them."""
+        return f"{self.title}, {self.settings_text}" if self.settings_text else self.title
 
     @property
     def backend(self) -> str:

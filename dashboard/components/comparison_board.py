@@ -31,6 +31,7 @@ from dashboard.report import report_button
 BASELINE = "baseline"
 HEIGHT = 520
 VERDICT_LETTERS = 56
+BUILD_PIXELS = 280
 MOST_JOBS = 1000
 GPU_MEMORY = {
     "Weights, MB": "On the GPU, loaded once for all contexts.",
@@ -58,7 +59,8 @@ def comparison_board(model: Model) -> None:
     _table(rows, model)
     memory_of_builds(rows, model)
     _precisions(rows)
-    st.caption(f"{plain(protocol_text(outcomes_of(keys)))} Each engine's page has its own protocol. {MARGIN_TEXT}")
+    margin = MARGIN_TEXT if any(row.latency for row in rows) else ""
+    st.caption(f"{plain(protocol_text(outcomes_of(keys)))} Each engine's page has its own protocol. {margin}")
 
 
 def _unfinished(builds: Sequence[Build], model: Model) -> None:
@@ -237,7 +239,7 @@ def comparison_frame(rows: Sequence[ComparisonRow]) -> pd.DataFrame:
 def _columns() -> dict[str, Any]:
     number = st.column_config.NumberColumn
     return {
-        "Build": st.column_config.TextColumn(width="medium", pinned=True),
+        "Build": st.column_config.TextColumn(width=BUILD_PIXELS, pinned=True),
         "Median, ms": number(format="%.4f"),
         "Speed-up": number(format="%.2f×", help="How many times faster than the baseline"),
         "Verdict": st.column_config.TextColumn(width="large"),

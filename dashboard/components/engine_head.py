@@ -16,6 +16,7 @@ from core.storage.builds import State
 from dashboard import links, services
 from dashboard.components.job_status import COLOURS, STAGE_ICONS
 from dashboard.components.layer_view import figures_of
+from dashboard.components.settings_line import settings_line
 from dashboard.failures import show_error
 from dashboard.formatting import badge, plain, sentence
 
@@ -39,6 +40,7 @@ def title_row(outcome: Outcome, downloads: Callable[[Outcome], None]) -> None:
         if build.ran_elsewhere:
             st.badge(badge(f"run on {build.ran_elsewhere.name}"), icon=":material/lan:", color="gray")
         st.caption(f"build {digest(build.key)}")
+        settings_line(request)
         links.link(links.MODEL, "Model", icon=":material/inventory_2:", model=request.model)
         links.link(links.COMPARE, "Compare", icon=":material/bar_chart:", model=request.model)
         downloads(outcome)

@@ -42,9 +42,13 @@ def show_state(job: Job) -> None:
     st.badge(job.state.value, icon=ICONS[job.state], color=COLOURS[job.state.value])
 
 
-def title(job: Job) -> str:
-    """As Markdown."""
-    told = f"{plain(job.model_name)}: {plain(job.request.full_title)}"
+def title(job: Job, *, settings: bool = True) -> str:
+    """As Markdown.
+
+    Args:
+        settings: Those that are no defaults too.
+    """
+    told = f"{plain(job.model_name)}: {plain(job.request.full_title if settings else job.request.title)}"
     return f"{told}, run where it can" if job.kind is JobKind.RUN else told
 
 

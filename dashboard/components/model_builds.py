@@ -13,6 +13,7 @@ from core.request.paths import paths_for
 from core.storage.builds import Build, StageName, State
 from dashboard import links, services
 from dashboard.components.job_status import COLOURS
+from dashboard.components.settings_line import settings_line
 from dashboard.formatting import plain, sentence
 
 SHOWN = 12
@@ -26,7 +27,8 @@ def show_builds(builds: Sequence[Build]) -> None:
         with st.container(border=True):
             name, figures = st.columns([3, 4], vertical_alignment="center")
             with name:
-                links.link(links.ENGINE, plain(build.request.full_title), icon=":material/memory:", build=build.key)
+                links.link(links.ENGINE, build.request.title, icon=":material/memory:", build=build.key)
+                settings_line(build.request)
             figures.markdown(_figures(build))
     if len(builds) > SHOWN:
         st.caption(f"{len(builds) - SHOWN:,} older ones are on the Compare page.")

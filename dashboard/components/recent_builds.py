@@ -12,6 +12,7 @@ from core.jobs.job import Job, JobKind, JobState
 from core.storage.builds import Build, State
 from dashboard import links, services
 from dashboard.components.job_status import COLOURS, STAGE_ICONS, show_state, status_line, title
+from dashboard.components.settings_line import settings_line
 from dashboard.formatting import plain
 
 REFRESH_SECONDS = 5.0
@@ -52,9 +53,10 @@ def _job_row(job: Job) -> None:
     name, state = st.columns([1, 1], vertical_alignment="center")
     with name:
         if (job.state is JobState.DONE or job.kind is JobKind.RUN) and services.may_have_build(job.key):
-            links.link(links.ENGINE, title(job), icon=":material/memory:", build=job.key)
+            links.link(links.ENGINE, title(job, settings=False), icon=":material/memory:", build=job.key)
         else:
-            links.link(links.JOBS, title(job), icon=":material/list:", job=job.id)
+            links.link(links.JOBS, title(job, settings=False), icon=":material/list:", job=job.id)
+        settings_line(job.request)
     with state, st.container(horizontal=True, vertical_alignment="center"):
         show_state(job)
         st.caption(plain(status_line(job)))
@@ -64,8 +66,9 @@ def _build_row(build: Build) -> None:
     name, state = st.columns([1, 1], vertical_alignment="center")
     with name:
         request = build.request
-        text = plain(f"{services.model_name(request.model)}: {request.full_title}")
+        text = plain(f"{services.model_name(request.model)}: {request.title}")
         links.link(links.ENGINE, text, icon=":material/memory:", build=build.key)
+        settings_line(request)
     with state, st.container(horizontal=True, vertical_alignment="center"):
         st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state.value])
         when = units.ago(build.latest_at, time.time())

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.base.files import WORKSPACE_VARIABLE
 from core.storage.workspace import Workspace
+from dashboard.components import comparison_board
 from tests.pages.test_engine import opened, said
 from tests.stored_builds import Shelf, fill, store_model
 
@@ -50,6 +51,13 @@ def test_every_build_is_on_the_board_held_against_the_own_framework(shelf: Shelf
     assert rows.loc[shelf.failed[:12], "Verdict"].startswith("failed: TensorRT found no kernel")
     assert pd.isna(rows.loc[shelf.running[:12], "Median, ms"])
     assert "Not finished yet: 1 build" in said(app)
+
+
+def test_verdicts_are_told_whole_and_with_their_margin(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison_board, "VERDICT_LETTERS", 40)  # what the column has room for
+    told = said(opened("compare", model=shelf.model.digest)).replace("\\", "")
+    assert "failed: TensorRT found no kernel" in told
+    assert "Faster and slower mean by more than 2 % with 95 % confidence" in told
 
 
 def test_it_tells_whether_each_narrow_precision_paid(shelf: Shelf) -> None:
