@@ -27,6 +27,7 @@ def room_in(workspace: Workspace) -> Room:
     Raises:
         InvalidRequest: A quota is set to what is none.
     """
+    workspace.root.mkdir(parents=True, exist_ok=True)
     promised = missing = 0
     for folder in upload_folders(workspace):
         whole = _promised_bytes(folder.path)

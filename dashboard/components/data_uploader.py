@@ -6,6 +6,8 @@ import streamlit as st
 
 from dashboard.access import token
 from dashboard.components.assets import asset
+from dashboard.services import workspace
+from dashboard.upload_room import room_text
 
 _component = st.components.v2.component(
     "engine_room_data_uploader",
@@ -18,6 +20,7 @@ _component = st.components.v2.component(
 def data_uploader(label: str, help: str, key: str) -> str | None:
     """Digest of the data that the user brought; None without any."""
     kept = st.session_state[key].get("data") if key in st.session_state else None
+    help = f"{help} {room}" if (room := room_text(workspace())) else help
     data = {"label": label, "help": help, "key": key, "token": token(), "kept": kept}
     found = _component(key=key, data=data, default={"data": None}, on_data_change=lambda: None).data
     return str(found["digest"]) if found else None

@@ -38,6 +38,8 @@ export default function (component) {
   const find = (name) => parentElement.querySelector(`.${name}`);
   const root = find("uploader");
   document.engineRoomToken = data.token; // the newest, for uploads that were begun earlier
+  find("room").hidden = !data.room;
+  find("room").textContent = data.room ?? "";
   if (root.ready) return root.leave;
   root.ready = true;
 

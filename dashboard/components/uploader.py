@@ -6,6 +6,8 @@ import streamlit as st
 
 from dashboard.access import token
 from dashboard.components.assets import asset
+from dashboard.services import workspace
+from dashboard.upload_room import room_text
 
 _uploader = st.components.v2.component(
     "engine_room_uploader",
@@ -17,5 +19,6 @@ _uploader = st.components.v2.component(
 
 def uploader(key: str = "uploader") -> str | None:
     """Draws it; the digest of the model in the one run after an upload was read, else None."""
-    digest: str | None = _uploader(key=key, data={"token": token()}, on_digest_change=lambda: None).digest
+    data = {"token": token(), "room": room_text(workspace())}
+    digest: str | None = _uploader(key=key, data=data, on_digest_change=lambda: None).digest
     return digest

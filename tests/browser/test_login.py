@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -98,6 +99,42 @@ def test_after_the_login_everything_is_there_until_the_logout(visitor: Page, bro
     expect(visitor.get_by_role("button", name="Log in")).to_be_visible()
     gone = visitor.context.request.post(start["url"], headers=start["headers"], data=body)
     assert gone.status == 403, "the token ended with the login"
+
+
+def test_a_copy_of_a_login_ends_with_the_logout_and_so_do_other_tabs(visitor: Page, browser: Browser, guarded: str) -> None:
+    tokens: list[str] = []
+    visitor.on("request", lambda request: tokens.append(request.headers.get("x-engine-room-token", "")))
+    log_in(visitor)
+    visitor.locator("input.files").set_input_files({"name": "notes.txt", "mimeType": "text/plain", "buffer": b"hello"})
+    expect(visitor.locator(".problem .message")).to_contain_text("notes.txt")
+    thief = browser.new_context(base_url=guarded, storage_state=visitor.context.storage_state())
+    stolen = thief.new_page()
+    stolen.goto("/system")
+    expect(stolen.get_by_role("heading", name="System")).to_be_visible()
+    other = visitor.context.new_page()
+    other.goto("/jobs")
+    expect(other.get_by_role("heading", name="Jobs")).to_be_visible()
+
+    visitor.get_by_role("button", name=USER["name"]).click()
+    with visitor.expect_response("**/auth/logout*"):
+        visitor.get_by_role("button", name="Log out").click()
+    expect(visitor.get_by_role("button", name="Log in")).to_be_visible()
+    for page in (other, stolen):  # cut, and connected again without a login
+        expect(page.get_by_role("button", name="Log in")).to_be_visible()
+    token = next(token for token in tokens if token)
+    body = json.dumps({"files": [{"name": "a.onnx", "size": 1}]})
+    answer = thief.request.post("/engine-room/uploads", headers={"X-Engine-Room-Token": token}, data=body)
+    assert answer.status == 403
+    thief.close()
+
+
+def test_logins_last_as_long_as_is_set_and_metrics_are_for_those_who_are_logged_in(visitor: Page) -> None:
+    assert visitor.request.get("/_stcore/metrics").status == 403
+    log_in(visitor)
+    assert visitor.request.get("/_stcore/metrics").status == 200
+    hours = {one["name"]: (one["expires"] - time.time()) / 3600 for one in visitor.context.cookies() if "user" in one["name"]}
+    assert hours
+    assert all(11.5 < left <= 12 for left in hours.values())
 
 
 def test_a_broken_secrets_file_stops_the_server_rather_than_opening_it(tmp_path: Path) -> None:

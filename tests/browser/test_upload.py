@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from playwright.sync_api import Page, Request, Route, expect
+from playwright.sync_api import Browser, Page, Request, Route, expect
 
+from core.storage.quota import UPLOADS_QUOTA
 from core.storage.workspace import Workspace
 from sample_models.make_models import sample
 from tests.browser.driver import Dashboard, start_server, stop, visit
@@ -233,3 +234,22 @@ def test_a_restart_of_the_server_breaks_no_upload(new_page: Callable[..., Page],
         assert [model.name for model in workspace.all_models()] == ["restarted.onnx"]
     finally:
         stop(again)
+
+
+def test_a_quota_is_told_before_files_are_chosen_and_before_they_are_sent(browser: Browser, tmp_path: Path) -> None:
+    own = Workspace(tmp_path / "workspace")
+    server, url = start_server(own, tmp_path / "server.log", **{UPLOADS_QUOTA: "0.001"})
+    try:
+        page = browser.new_page()
+        visit(page, url)
+        expect(page.locator(".room")).to_have_text("Up to 1.0 MB now.")
+        slices: list[str] = []
+        page.on("request", lambda request: slices.append(request.url) if request.method == "PUT" else None)
+        page.locator("input.files").set_input_files({"name": "a.onnx", "mimeType": "", "buffer": bytes(1_100_000)})
+        expect(page.locator(".problem .message")).to_have_text(
+            "1.1 MB do not fit: 1.0 MB are left of the 1.0 MB that uploads under way may hold together."
+        )
+        assert slices == []
+        page.close()
+    finally:
+        stop(server)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import math
 import os
+import queue
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import pytest
 
 from core.base.children.call import Child, NoAnswer
 from core.base.children.events import Ending, EndingKind, event_line, read_events
+from core.base.children.stop import Stop, stopped_by
 from core.base.errors import BrokenModel
 from core.base.progress import Progress, Report, silent
 
@@ -34,6 +36,12 @@ def find(path: Path, sizes: Sequence[int | None], report: Report) -> Found:
     for step in range(3):
         report(Progress(message=f"Step {step}"))
     return Found(path=path, sizes=tuple(sizes), share=float("nan"))
+
+
+def wait_until(so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not so() and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def length(text: str) -> int:
@@ -77,6 +85,12 @@ def _target(descriptor: str) -> str:
 
 def linger(report: Report = silent) -> None:
     report(Progress(message=str(os.getpid())))
+    time.sleep(60)
+
+
+def linger_with_another(report: Report = silent) -> None:
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    report(Progress(message=f"{os.getpid()} {other.pid}"))
     time.sleep(60)
 
 
@@ -164,6 +178,28 @@ def test_an_error_out_of_the_report_ends_it() -> None:
     with pytest.raises(KeyError):
         Child().call(linger, stop)
     assert not psutil.pid_exists(pids[0])
+
+
+def test_another_thread_ends_it_with_all_that_it_started() -> None:
+    stop, told, ends = Stop(), queue.SimpleQueue[str](), queue.SimpleQueue[Exception]()
+
+    def call() -> None:
+        with stopped_by(stop):
+            for _ in range(2):  # the second is ended as it begins
+                try:
+                    Child().call(linger_with_another, lambda progress: told.put(progress.message))
+                except NoAnswer as end:
+                    ends.put(end)
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    processes = [int(number) for number in told.get(timeout=30).split()]
+    stop.end()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert ends.qsize() == 2
+    wait_until(lambda: not any(psutil.pid_exists(process) for process in processes))
+    assert not any(psutil.pid_exists(process) for process in processes)
 
 
 def test_it_ends_with_its_caller() -> None:

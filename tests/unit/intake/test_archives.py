@@ -100,6 +100,17 @@ def many_bytes(path: Path) -> Path:
     return path
 
 
+def places_before_the_file(path: Path) -> Path:
+    """Its directory says that it begins later than it does, so that all files lie before the beginning."""
+    make_zip(path, *FILES)
+    data = bytearray(path.read_bytes())
+    end = data.rindex(b"PK\x05\x06")
+    begins = int.from_bytes(data[end + 16 : end + 20], "little")
+    data[end + 16 : end + 20] = (begins + 1000).to_bytes(4, "little")
+    path.write_bytes(data)
+    return path
+
+
 BAD: dict[str, tuple[Callable[[Path], Path], type[EngineRoomError], str]] = {
     "zip parent": (lambda p: make_zip(p, ("../evil", b"x")), BrokenModel, "outside itself"),
     "zip absolute": (lambda p: make_zip(p, ("/srv/evil", b"x")), BrokenModel, "outside itself"),
@@ -108,6 +119,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], type[EngineRoomError], str]] = {
     "zip link": (zip_link, BrokenModel, "link"),
     "zip encrypted": (encrypted_zip, UnsupportedModel, "encrypted"),
     "zip checksum": (wrong_checksum, BrokenModel, "damaged"),
+    "zip places": (places_before_the_file, BrokenModel, "damaged"),
     "zip cut short": (cut(MAKERS["zip"]), BrokenModel, "cut short"),
     "tar parent": (lambda p: make_tar(p, ("a/../../evil", b"x")), BrokenModel, "outside itself"),
     "tar absolute": (lambda p: make_tar(p, ("/srv/evil", b"x")), BrokenModel, "outside itself"),
@@ -124,6 +136,13 @@ BAD: dict[str, tuple[Callable[[Path], Path], type[EngineRoomError], str]] = {
     "gzip noise": (many_bytes, BrokenModel, "damaged"),
     "overlong name": (lambda p: make_tar(p, ("x" * 300, b"1")), BrokenModel, "overlong"),
 }
+
+
+def test_names_in_latin_1_of_an_honest_archive(tmp_path: Path) -> None:
+    old = tarfile.TarInfo("größe/m.onnx".encode("latin-1").decode("utf-8", "surrogateescape"))
+    path = make_tar(tmp_path / "upload", old, ("模型.txt", b""))
+    unpack(path, tmp_path / "out")
+    assert names_below(tmp_path / "out") == ["größe/m.onnx", "模型.txt"]
 
 
 @pytest.mark.parametrize("kind", BAD)
