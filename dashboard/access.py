@@ -29,7 +29,7 @@ SECRET_FILE = "dashboard.secret"  # noqa: S105  a file name
 
 
 @lru_cache(maxsize=8)
-def _serializer(root: Path) -> URLSafeTimedSerializer:
+def signer(root: Path) -> URLSafeTimedSerializer:
     """Signs with a secret kept in the workspace, so that a restart of the server breaks no upload."""
     path = root / SECRET_FILE
     root.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def _write_private(path: Path, text: str) -> None:
 
 def token() -> str:
     """A token for the routes, good for LIFETIME_SECONDS and this login; only pages call this."""
-    return _serializer(default_workspace().root).dumps(login_mark(st.context.cookies))
+    return signer(default_workspace().root).dumps(login_mark(st.context.cookies))
 
 
 def require_token(request: Request) -> None:
@@ -65,7 +65,7 @@ def require_token(request: Request) -> None:
     """
     given = request.headers.get(HEADER) or request.query_params.get("token") or ""
     try:
-        mark = _serializer(default_workspace().root).loads(given, max_age=LIFETIME_SECONDS)
+        mark = signer(default_workspace().root).loads(given, max_age=LIFETIME_SECONDS)
     except BadData:
         mark = None
     if mark != login_mark(request.cookies) or (not mark and login_required()):

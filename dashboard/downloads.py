@@ -30,6 +30,7 @@ from core.stages.outcome import Outcome
 from core.storage.workspace import Workspace, default_workspace
 from dashboard import preflights, services
 from dashboard.access import require_token
+from dashboard.routes import whole_number
 
 
 async def download(request: Request) -> Response:
@@ -111,8 +112,9 @@ async def download_node(request: Request) -> Response:
     require_token(request)
     asked = request.path_params
     try:
+        place = whole_number(asked["place"], "place in a list")
         path, name = await anyio.to_thread.run_sync(
-            _node_file, asked["model"], asked["target"], asked["place"], request.query_params.get("signature")
+            _node_file, asked["model"], asked["target"], place, request.query_params.get("signature")
         )
     except EngineRoomError as error:
         raise HTTPException(404, str(error)) from None
@@ -145,5 +147,5 @@ def _node_file(digest: str, backend: str, place: int, signature: str | None) -> 
 
 ROUTES = [
     Route("/engine-room/builds/{build}/{what}", download, methods=["GET"]),
-    Route("/engine-room/models/{model}/nodes/{target}/{place:int}", download_node, methods=["GET"]),
+    Route("/engine-room/models/{model}/nodes/{target}/{place}", download_node, methods=["GET"]),
 ]

@@ -97,7 +97,7 @@ def main() -> None:
         sys.exit(trouble)
     workspace = default_workspace()
     try:
-        keep_files_private(workspace.root)
+        keep_files_private(workspace.root, make=True)
         check_readers()
         quotas()
         app = make_app(arguments.address)

@@ -78,7 +78,13 @@ def _files(asked: Any) -> tuple[UploadedFile, ...]:
         raise InvalidRequest("The upload did not say which files it brings.", hint="Reload the page and try again.")
     if not 0 < len(listed) <= MAX_FILES:
         raise InvalidRequest(f"An upload holds 1 to {MAX_FILES:,} files, not {len(listed):,}.", hint="Pack them as an archive.")
-    return tuple(UploadedFile(name=safe_name(one["name"]), size=whole_number(one.get("size"), "file's size")) for one in listed)
+    return tuple(UploadedFile(name=safe_name(one["name"]), size=_size(one.get("size"))) for one in listed)
+
+
+def _size(given: Any) -> int:
+    if isinstance(given, str):
+        raise InvalidRequest(f"{given[:40]!r} is no file's size.", hint="Reload the page and try again.")
+    return whole_number(given, "file's size")
 
 
 def _begin(workspace: Workspace, upload_id: str, files: tuple[UploadedFile, ...]) -> None:

@@ -29,8 +29,11 @@ def shared_group() -> int | None:
         ) from None
 
 
-def keep_files_private(root: Path) -> None:
+def keep_files_private(root: Path, *, make: bool = False) -> None:
     """From now on, for this process and those it starts; a workspace that is there already is closed to others too.
+
+    Args:
+        make: Makes the workspace where there is none; for a group it is always made.
 
     Raises:
         InvalidRequest: There is no such group.
@@ -39,7 +42,7 @@ def keep_files_private(root: Path) -> None:
     group = shared_group()
     os.umask(OWNER_ONLY if group is None else OWNER_AND_GROUP)
     try:
-        if group is not None:
+        if make or group is not None:
             root.mkdir(parents=True, exist_ok=True)
         if not root.is_dir() or root.stat().st_uid != os.geteuid():
             return  # another user of the group made it

@@ -14,7 +14,7 @@ from core.jobs.worker import run_worker
 
 try:
     options = from_data(WorkerOptions, json.loads(os.environ[OPTIONS_VARIABLE]))
-    keep_files_private(options.workspace.root)
+    keep_files_private(options.workspace.root, make=True)
     run_worker(options)
 except EngineRoomError as problem:
     print(f"Error: {problem.message}\n→ {problem.hint}", file=sys.stderr)
