@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.base.errors import InvalidRequest, NotFound
+from core.base.files import folder_bytes
 from core.base.progress import Report, silent
 from core.intake import take_in as boxed
 from core.storage.workspace import default_workspace
+from dashboard.upload_room import room_in
 
 ALLOWED_FOLDER_VARIABLE = "ENGINEROOM_ALLOWED_FOLDER"
 
@@ -23,7 +25,13 @@ def take_in(
     owned: bool = False,
     report: Report = silent,
 ) -> str:
-    """Stores the model at a path and returns its digest; arguments and errors are those of `core.intake.take_in`."""
+    """Stores the model at a path and returns its digest; arguments and errors are those of `core.intake.take_in`.
+
+    Raises:
+        StoreFailed: It does not fit; of an upload that was asked before it came.
+    """
+    if not owned:
+        room_in(default_workspace()).check(folder_bytes(path))
     model = boxed.take_in(
         path,
         default_workspace(),

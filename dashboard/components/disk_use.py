@@ -8,6 +8,7 @@ import streamlit as st
 from core.base.errors import EngineRoomError
 from core.base.units import UNKNOWN, percent, plural, size
 from core.storage.housekeeping import collect
+from core.storage.quota import quotas
 from dashboard import services
 from dashboard.failures import show_error
 from dashboard.uploads import sweep
@@ -31,6 +32,8 @@ def show_disk() -> None:
     held, free = st.columns(2)
     held.metric("Held by Engine Room", size(total), border=True)
     free.metric("Free on the disk", size(used.free), border=True)
+    if (most := quotas().workspace) is not None:
+        st.caption(f"This workspace may hold {size(most)}; uploads that would make it more are refused.")
     if used.free < 0.05 * (used.free + total):
         st.warning("The disk is nearly full: uploads and builds may fail.", icon=":material/warning:")
     rows = [
