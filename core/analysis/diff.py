@@ -10,8 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from core.analysis.alignment import stretches
 from core.analysis.layers import sum_times
 from core.graph.engine_graph import EngineGraph, Layer
+
+NOTHING_SHARED = (
+    "The engines share no source node, and too few of their layers match by name or shape: they are built from different graphs, "
+    "and no layer can be set against another."
+)
+MATCHED = (
+    "The engines share no source node, as they were built from different graphs. Rows are stretches of execution up to layers "
+    "that match by the model's own names or by their shapes; within one, nothing tells which layer does what."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +64,13 @@ class EngineDiff:
     Attributes:
         shared_nodes: Source nodes that both graphs have.
         notes: Sentences about what makes the comparison weak.
+        by_layers: The rows are stretches between layers that match, as no source node is shared.
     """
 
     rows: tuple[DiffRow, ...]
     shared_nodes: int
     notes: tuple[str, ...] = ()
+    by_layers: bool = False
 
 
 class _Groups:
@@ -80,7 +92,12 @@ class _Groups:
 
 
 def diff_engines(a: EngineGraph, b: EngineGraph) -> EngineDiff:
-    """Sets two engines against each other on the source nodes that they share."""
+    """Sets two engines against each other on the source nodes that they share; without any, on layers that match.
+
+    Where neither works there are no rows: every one would have layers on one side alone.
+    """
+    if not {node.name for node in a.source_nodes} & {node.name for node in b.source_nodes}:
+        return _aligned(a, b)
     groups = _Groups()
     for layer in (*a.layers, *b.layers):
         if layer.source_nodes:
@@ -99,6 +116,19 @@ def diff_engines(a: EngineGraph, b: EngineGraph) -> EngineDiff:
     rows += [_row("No source node", (), *own, (a, b)) for own in _without_source(a, b)]
     shared = len({node.name for node in a.source_nodes} & {node.name for node in b.source_nodes})
     return EngineDiff(rows=tuple(sorted(rows, key=_weight, reverse=True)), shared_nodes=shared, notes=_notes(a, b, shared))
+
+
+def _aligned(a: EngineGraph, b: EngineGraph) -> EngineDiff:
+    found = stretches(a, b)
+    rows = [_row(stretch.title, (), list(stretch.a), list(stretch.b), (a, b)) for stretch in found]
+    first = MATCHED if rows else NOTHING_SHARED
+    notes = (first, *_notes(a, b, None))
+    return EngineDiff(rows=tuple(sorted(rows, key=_weight, reverse=True)), shared_nodes=0, notes=notes, by_layers=bool(rows))
+
+
+def aligns(a: EngineGraph, b: EngineGraph) -> bool:
+    """Whether two engines can be set against each other, layer by layer."""
+    return bool({node.name for node in a.source_nodes} & {node.name for node in b.source_nodes}) or bool(stretches(a, b))
 
 
 def _by_group(layers: Iterable[Layer], groups: _Groups) -> dict[str, list[Layer]]:
@@ -155,13 +185,9 @@ def _weight(row: DiffRow) -> tuple[float, float]:
     return abs(row.delta_ms or 0.0), max(row.a_ms or 0.0, row.b_ms or 0.0)
 
 
-def _notes(a: EngineGraph, b: EngineGraph, shared: int) -> tuple[str, ...]:
+def _notes(a: EngineGraph, b: EngineGraph, shared: int | None) -> tuple[str, ...]:
     notes = []
-    if not shared:
-        notes.append(
-            "The engines share no source node: they were built from different graphs, and no layer can be set against another."
-        )
-    elif shared < max(len(a.source_nodes), len(b.source_nodes)):
+    if shared is not None and shared < max(len(a.source_nodes), len(b.source_nodes)):
         notes.append(f"Source nodes in both graphs: {shared}, of {len(a.source_nodes)} in A and {len(b.source_nodes)} in B.")
     for name, graph in (("A", a), ("B", b)):
         if not any(layer.time_ms is not None for layer in graph.layers):

@@ -49,7 +49,7 @@ def fate(node: SourceNode, source: SourceGraph, nature: Nature) -> LooseNode:
         why = (Fate.FOLDED, "Its inputs are constants, so the build worked it out.")
     elif node.name in nature.unused:
         why = (Fate.ELIMINATED, "No output depends on it.")
-    elif node.op in PASSING_OPS:
+    elif node.op in PASSING_OPS and node.name not in source.random:
         why = (Fate.ELIMINATED, f"{node.op} changes nothing when a model is run.")
     elif node.name in source.repeats:
         why = (Fate.ELIMINATED, f"It does the same as {source.repeats[node.name]}, which is done once.")

@@ -119,7 +119,7 @@ class _Mapping:
     def _settle_shared(self) -> None:
         """Nodes that several layers read, or none: they go to the one layer that makes their inputs."""
         for node in self._source.nodes:
-            if node.name in self._claimed or node.op in PASSING_OPS or not self._may_be_fused(node):
+            if node.name in self._claimed or self._passes(node) or not self._may_be_fused(node):
                 continue
             if self._nature.is_derived(node) and not self._carriers[node.name]:
                 continue
@@ -134,5 +134,8 @@ class _Mapping:
                 found |= self._carriers[self._repeats.get(made_by.name, made_by.name)]
         return found if len(found) == 1 else set()
 
+    def _passes(self, node: SourceNode) -> bool:
+        return node.op in PASSING_OPS and node.name not in self._source.random
+
     def _is_loose(self, node: SourceNode, layers: set[str]) -> bool:
-        return not layers or node.name in self._repeats or (node.op in PASSING_OPS and node.name not in self._claimed)
+        return not layers or node.name in self._repeats or (self._passes(node) and node.name not in self._claimed)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import onnx
+from onnx import numpy_helper
 
 from core.graph.engine_graph import SourceNode
-from core.onnxio.walk import RANDOM_OPS, captured, graphs_inside, name_nodes, op_name, subgraphs
+from core.onnxio.walk import RANDOM_OPS, attribute_tensors, captured, graphs_inside, name_nodes, op_name, subgraphs
 
 # Before this IR version, weights had to be among the inputs.
 _WEIGHTS_STAND_ALONE = 4
@@ -44,6 +45,9 @@ def nodes_of_onnx(model: onnx.ModelProto) -> SourceGraph:
     graph = model.graph
     constants = [tensor.name for tensor in graph.initializer]
     constants += [tensor.values.name for tensor in graph.sparse_initializer]
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    stored |= {node.output[0]: tensor for node in graph.node if node.op_type == "Constant" for tensor in attribute_tensors(node)}
+    random = tuple(node.name for node in graph.node if node.op_type in RANDOM_OPS or _trains(node, stored))
     return SourceGraph(
         nodes=tuple(
             SourceNode(
@@ -56,10 +60,16 @@ def nodes_of_onnx(model: onnx.ModelProto) -> SourceGraph:
         ),
         constants=tuple(constants),
         outputs=tuple(value.name for value in graph.output),
-        repeats=dict(_repeats(graph.node)),
-        random=tuple(node.name for node in graph.node if node.op_type in RANDOM_OPS),
+        repeats=dict(_repeats(node for node in graph.node if node.name not in random)),
+        random=random,
         notes=tuple(_notes(graph.node)),
     )
+
+
+def _trains(node: onnx.NodeProto, stored: Mapping[str, onnx.TensorProto]) -> bool:
+    """Whether it is a Dropout that drops: one in training mode, or whose mode is fed."""
+    mode = node.input[2] if node.op_type == "Dropout" and len(node.input) > 2 else ""
+    return bool(mode) and (mode not in stored or bool(numpy_helper.to_array(stored[mode]).any()))
 
 
 def drop_fed_weights(model: onnx.ModelProto) -> bool:
@@ -89,7 +99,7 @@ def _repeats(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str]]:
     first: dict[tuple[object, ...], onnx.NodeProto] = {}
     same: dict[str, str] = {}
     for node in nodes:
-        if node.op_type in RANDOM_OPS or node.op_type == "Constant" or any(True for _ in subgraphs(node)):
+        if node.op_type == "Constant" or any(True for _ in subgraphs(node)):
             continue
         attributes = tuple(sorted(attribute.SerializeToString() for attribute in node.attribute))
         key = (node.domain, node.op_type, tuple(same.get(name, name) for name in node.input), attributes, len(node.output))

@@ -22,6 +22,10 @@ _BRANCHES: dict[str, tuple[tuple[str, str], ...]] = {
     "While": (("cond", "cond"), ("body", "body")),
     "StatelessWhile": (("cond", "cond"), ("body", "body")),
 }
+# What brings values from one place or type to another.
+_MOVING = frozenset(
+    {"Cast", "ReadVariableOp", "Identity", "IdentityN", "Reshape", "Transpose", "Squeeze", "ExpandDims", "ConcatV2"}
+)
 # A graph's ends and its data: no work of their own.
 _NOT_NODES = ("Placeholder", "_Arg", "_Retval", "Const", "NoOp")
 
@@ -154,8 +158,8 @@ class _Opened:
 
 
 def _own_type(node: Any) -> str | None:
-    """The float type that a `NodeDef` computes in; "" for other types, for casts and for branches."""
-    if node.op in _BRANCHES or node.op == "Cast":
+    """The float type that a `NodeDef` computes in; "" for other types, for branches and for what computes nothing."""
+    if node.op in _BRANCHES or node.op in _MOVING:
         return ""
     number = node.attr["T"].type if "T" in node.attr else node.attr["dtype"].type if "dtype" in node.attr else 0
     if not number:

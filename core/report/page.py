@@ -102,7 +102,10 @@ def _differences(diff: EngineDiff, rows: Sequence[ComparisonRow]) -> str:
     told = tag("p", text(f"A is {rows[0].name}, B is {rows[1].name}. The largest difference comes first."))
     left_out = [f"{len(diff.rows) - len(shown):,} smaller differences are left out."] if len(diff.rows) > len(shown) else []
     cells = [_difference(row) for row in shown]
-    drawn = table(DIFFERENCES, cells, caption="Source nodes that both engines carry out", numbers=DIFFERENCES[1:6])
+    caption = "Stretches of execution that both engines have" if diff.by_layers else "Source nodes that both engines carry out"
+    if not diff.rows:
+        return section("Where they differ", notes(diff.notes))
+    drawn = table(DIFFERENCES, cells, caption=caption, numbers=DIFFERENCES[1:6])
     return section("Where they differ", told, drawn, notes([*diff.notes, *left_out]))
 
 

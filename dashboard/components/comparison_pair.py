@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import pandas as pd
 import streamlit as st
 
 from core.analysis.comparison import ComparisonRow, Standing, summary
-from core.analysis.diff import DiffRow, EngineDiff, diff_engines
+from core.analysis.diff import DiffRow, EngineDiff, aligns, diff_engines
 from core.analysis.layers import layer_rows, precisions_text
 from core.analysis.summary import GPU_MEMORY, devices_text, state_text
 from core.base.errors import InvalidRequest
 from core.base.units import NOT_TOLD, UNKNOWN, digest
+from core.graph.engine_graph import EngineGraph
 from core.request.commands import report_command_for
 from core.stages.outcome import Outcome
-from dashboard import links
+from dashboard import links, services
 from dashboard.charts.comparison import DIFFERENCES, differences_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import outcomes_of, rows_of
@@ -24,6 +26,9 @@ from dashboard.components.layer_view import figures_of, stamp
 from dashboard.components.tables import table_height
 from dashboard.formatting import plain, sentence
 from dashboard.report import report_button
+
+MOST_TRIED = 12  # builds whose layers are read to find one that aligns
+MOST_LINKED = 3
 
 
 def comparison_pair(given: Sequence[str]) -> None:
@@ -37,7 +42,7 @@ def comparison_pair(given: Sequence[str]) -> None:
     if len(found) != 2 or found[0].model.digest != found[1].model.digest:
         raise InvalidRequest("Side by side stand two builds of one model.", hint="Choose two rows on the model's board.")
     keys = (found[0].build.key, found[1].build.key)
-    rows = rows_of(keys, keys[0] if found[0].measurement else None)
+    rows = rows_of(keys, keys[0])
     a, b = (row.name for row in rows)
     name = "-".join([found[0].model.name, *map(digest, keys)])
     st.title(f"{plain(found[0].model.name)}: two builds side by side")
@@ -56,7 +61,10 @@ def comparison_pair(given: Sequence[str]) -> None:
         lacking = " and ".join(name for name, graph in zip("AB", graphs, strict=True) if not graph)
         st.info(f"{lacking} told no layers, so the engines cannot be set against each other.", icon=":material/layers_clear:")
         return
-    _differences(_diff(keys, tuple(stamp(key) for key in keys)), a, b, f"{name}-differences")
+    diff = _diff(keys, tuple(stamp(key) for key in keys))
+    _differences(diff, a, b, f"{name}-differences")
+    if not diff.rows:
+        _others_that_align(found, graphs[0])
 
 
 @st.cache_data(max_entries=8, show_spinner="Matching the layers")
@@ -96,9 +104,24 @@ def _figures(found: Sequence[Outcome], rows: Sequence[ComparisonRow]) -> None:
             links.link(links.ENGINE, f"Open engine {name}", icon=":material/memory:", build=one.build.key)
 
 
+def _others_that_align(found: Sequence[Outcome], graph: EngineGraph) -> None:
+    """Links to builds of the model that can be set against A."""
+    keys = [build.key for build in services.builds_of(found[0].model.digest) if build.key not in {one.build.key for one in found}]
+    others = (one for one in outcomes_of(tuple(keys[:MOST_TRIED])) if one.graph and aligns(graph, one.graph))
+    for other in islice(others, MOST_LINKED):
+        links.link(
+            links.COMPARE,
+            f"A against {plain(other.build.request.title)} does align",
+            icon=":material/compare_arrows:",
+            builds=f"{found[0].build.key},{other.build.key}",
+        )
+
+
 def _differences(diff: EngineDiff, a: str, b: str, name: str) -> None:
     for note in diff.notes:
         st.caption(sentence(note))
+    if not diff.rows:
+        return
     timed = [row for row in diff.rows if row.delta_ms is not None]
     if timed:
         told = f"Time in each engine of the {min(DIFFERENCES, len(timed))} groups of source nodes that differ most."
@@ -117,10 +140,11 @@ def _differences(diff: EngineDiff, a: str, b: str, name: str) -> None:
         },
         alt="Groups of source nodes that both engines carry out in layers of their own",
     )
-    st.caption(
-        "A row is the smallest group of source nodes that both engines carry out in layers of their own, "
-        "so its times may be set against each other although the engines fuse differently."
-    )
+    if not diff.by_layers:
+        st.caption(
+            "A row is the smallest group of source nodes that both engines carry out in layers of their own, "
+            "so its times may be set against each other although the engines fuse differently."
+        )
     csv_button("Differences as CSV", lambda: frame, name)
 
 

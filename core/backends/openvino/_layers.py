@@ -27,6 +27,9 @@ _KNOWN_FACTS = frozenset(
     }
 )  # fmt: skip
 _FEW_BITS = frozenset({"i4", "i8", "u4", "u8"})
+_NO_PRECISION = frozenset(
+    {"Convert", "ConvertLike", "If", "Loop", "TensorIterator", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Concat"}
+)
 _RANDOM_OPS = frozenset({"RandomUniform", "Multinomial"})
 
 Shape = tuple[int, ...]
@@ -160,8 +163,8 @@ def nodes_of_model(model: Any) -> SourceGraph:
 
 
 def _own_type(op: Any) -> str:
-    """The float type that an operation makes; "" for others, for conversions and for what runs graphs of its own."""
-    if op.get_type_name() in ("Convert", "ConvertLike", "If", "Loop", "TensorIterator") or not op.get_output_size():
+    """The float type that an operation makes; "" for others, for what runs graphs of its own and what computes nothing."""
+    if op.get_type_name() in _NO_PRECISION or not op.get_output_size():
         return ""
     kind = dtype_of(op.output(0).get_element_type())
     return kind if "float" in kind else ""

@@ -82,7 +82,8 @@ def short_source(source: Iterable[SourceNode], naming: Naming) -> Iterable[Sourc
     """The source nodes under their short names."""
     for node in source:
         inputs = tuple(naming(name) for name in node.inputs)
-        yield SourceNode(name=naming(node.name), op=node.op, inputs=inputs, outputs=tuple(naming(name) for name in node.outputs))
+        outputs = tuple(naming(name) for name in node.outputs)
+        yield SourceNode(name=naming(node.name), op=node.op, inputs=inputs, outputs=outputs, own=node.own)
 
 
 def _executed_node(node: Any) -> ExecutedNode:

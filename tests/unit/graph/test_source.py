@@ -4,6 +4,8 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from core.base.serialization import from_data, to_data
+from core.graph.engine_graph import Fate
+from core.graph.fates import Nature, fate
 from core.graph.source import drop_fed_weights, is_quantized, nodes_of_onnx
 
 FLOATS = helper.make_tensor_value_info
@@ -76,3 +78,33 @@ def test_quantized_ops_are_known_in_any_domain() -> None:
     assert is_quantized("QuantizeLinear")
     assert is_quantized("com.microsoft.QLinearAdd")
     assert not is_quantized("Conv")
+
+
+def test_a_dropout_in_training_mode_is_random_and_no_passing_node() -> None:
+    """Its mode is its third input: stored, made by a Constant, or fed."""
+    nodes = [
+        helper.make_node("Dropout", ["x"], ["plain"], name="plain"),
+        helper.make_node("Dropout", ["x", "ratio", "off"], ["idle"], name="idle"),
+        helper.make_node("Dropout", ["x", "ratio", "on"], ["first"], name="first"),
+        helper.make_node("Dropout", ["x", "ratio", "on"], ["second"], name="second"),
+        helper.make_node("Dropout", ["x", "ratio", "mode"], ["fed"], name="fed"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", 1, [4]), helper.make_tensor_value_info("mode", 9, [])],
+        [helper.make_tensor_value_info(node.output[0], 1, [4]) for node in nodes],
+        [
+            numpy_helper.from_array(np.asarray(value), name)
+            for name, value in {"ratio": np.float32(0.5), "on": np.bool_(True), "off": np.bool_(False)}.items()
+        ],
+    )
+    found = nodes_of_onnx(helper.make_model(graph))
+    assert found.random == ("first", "second", "fed")
+    assert found.repeats == {}
+    lost = {node.name: fate(node, found, Nature(found)) for node in found.nodes}
+    assert {name: one.fate for name, one in lost.items()} == {
+        "plain": Fate.ELIMINATED,
+        "idle": Fate.ELIMINATED,
+        **dict.fromkeys(("first", "second", "fed"), Fate.UNMAPPED),
+    }
