@@ -24,6 +24,7 @@ from starlette.routing import Route
 
 from core.base.errors import EngineRoomError, NotFound
 from core.base.units import digest
+from core.precision.calibration.ranges import UNCALIBRATED
 from core.preflight.subgraph import suffix_of, write_subgraph
 from core.stages.child import LOG_FILE
 from core.stages.outcome import Outcome
@@ -42,6 +43,8 @@ async def download(request: Request) -> Response:
     except EngineRoomError as error:
         raise HTTPException(404, str(error)) from None
     stem = _stem(outcome, request.path_params["what"])
+    if outcome.stamp and request.path_params["what"] != "log":
+        stem += f"-{UNCALIBRATED.replace(', ', '-').replace(' ', '-')}"
     if path.is_file():
         return FileResponse(path, filename=f"{stem}{path.suffix}")
     archive = await anyio.to_thread.run_sync(_archived, workspace, path, stem)

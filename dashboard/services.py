@@ -16,11 +16,13 @@ from core.base.files import folder_bytes
 from core.base.serialization import read_json
 from core.jobs.queue import Queue
 from core.models.model import Model
+from core.precision.calibration.ranges import UNCALIBRATED
 from core.stages.build import STAGE as BUILD
+from core.stages.build import Built
 from core.stages.measure import STAGE as MEASURE
-from core.stages.outcome import Outcome
+from core.stages.outcome import NOT_CHECKED, Outcome, stamp_of
 from core.stages.parity import STAGE as PARITY
-from core.stages.stage import Stage
+from core.stages.stage import Stage, preparations_in
 from core.storage.builds import BUILD_FILE, Build, result_file
 from core.storage.housekeeping import Usage, usage
 from core.storage.workspace import Workspace, default_workspace
@@ -135,6 +137,8 @@ class Figures:
     size_bytes: int | None
     median_ms: float | None
     on_par: bool | None
+    verdict: str = NOT_CHECKED
+    stamp: str = ""
 
 
 def figures(build: Build) -> Figures:
@@ -145,7 +149,13 @@ def figures(build: Build) -> Figures:
         size_bytes=built.engine.size_bytes if built else None,
         median_ms=measured.latency.median_ms if measured and not build.not_run else None,
         on_par=parity.on_par if parity and not build.not_run else None,
+        verdict=parity.verdict if parity and not build.not_run else NOT_CHECKED,
+        stamp=UNCALIBRATED if build.request.precision.quantizes and _stamped(folder, built) else "",
     )
+
+
+def _stamped(folder: Path, built: Built | None) -> bool:
+    return bool(stamp_of(preparations_in(folder).values(), built))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,8 @@ NOTHING_SHARED = (
     "and no layer can be set against another."
 )
 MATCHED = (
-    "The engines share no source node, as they were built from different graphs. Rows are stretches of execution up to layers "
-    "that match by the model's own names or by their shapes; within one, nothing tells which layer does what."
+    "The engines share hardly a source node, as they were built from different graphs. Rows are stretches of execution up to "
+    "layers that match by the model's own names or by their shapes; within one, nothing tells which layer does what."
 )
 
 
@@ -53,7 +53,9 @@ class DiffRow:
 
     @property
     def ratio(self) -> float | None:
-        """B's time over A's; None where either is not measured or A's is 0."""
+        """B's time over A's; None where either has no layers or was not measured, or A's is 0."""
+        if not self.a_layers or not self.b_layers:
+            return None
         return self.b_ms / self.a_ms if self.a_ms and self.b_ms is not None else None
 
 
@@ -113,9 +115,16 @@ def diff_engines(a: EngineGraph, b: EngineGraph) -> EngineDiff:
         _row(_title(ops.get(name, "?") for name in names), tuple(names), a_layers.get(root, []), b_layers.get(root, []), (a, b))
         for root, names in members.items()
     ]
+    if _one_sided(rows) and (aligned := _aligned(a, b)).rows:
+        return aligned
     rows += [_row("No source node", (), *own, (a, b)) for own in _without_source(a, b)]
     shared = len({node.name for node in a.source_nodes} & {node.name for node in b.source_nodes})
     return EngineDiff(rows=tuple(sorted(rows, key=_weight, reverse=True)), shared_nodes=shared, notes=_notes(a, b, shared))
+
+
+def _one_sided(rows: Sequence[DiffRow]) -> bool:
+    """Whether most groups of nodes are one engine's alone."""
+    return 2 * sum(not (row.a_layers and row.b_layers) for row in rows) > len(rows)
 
 
 def _aligned(a: EngineGraph, b: EngineGraph) -> EngineDiff:

@@ -10,6 +10,7 @@ from core.request.build_request import BuildRequest
 
 
 class FindingKind(str, Enum):
+    WRONG = "not on par"
     DOMINANT = "dominant layers"
     REFORMATS = "reformats"
     CASTS = "casts"
@@ -61,6 +62,7 @@ class Finding:
         nodes: The source nodes in those layers, those that compute most first.
         moved: What those layers read and write; None where it is not about bytes.
         good: Nothing to mend.
+        bad: The engine is not to be used as it is.
         mend: None where nothing that is ours would help.
     """
 
@@ -72,4 +74,5 @@ class Finding:
     nodes: tuple[str, ...] = ()
     moved: Moved | None = None
     good: bool = False
+    bad: bool = False
     mend: Mend | None = None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from core.analysis.deviation import why_wrong
 from core.analysis.finding import Finding, FindingKind
 from core.analysis.kernels import nodes_of
 from core.analysis.layers import LayerRow, layer_rows, sum_times
@@ -35,10 +36,23 @@ _OVERHEADS = (quantizing.find, float_between.find, padded.find, mixed.find, refo
 
 
 def findings_of(outcome: Outcome) -> list[Finding]:
-    """Everything worth knowing of a build's layers, with the mends that are ours; empty where it told none."""
+    """That its outputs are wrong, then everything worth knowing of its layers, with the mends that are ours."""
+    found = list(_wrong(outcome))
     if outcome.graph is None:
-        return []
-    return [with_mend(found, outcome) for found in findings(outcome.graph, outcome.build.request.precision)]
+        return found
+    return found + [with_mend(one, outcome) for one in findings(outcome.graph, outcome.build.request.precision)]
+
+
+def _wrong(outcome: Outcome) -> Iterator[Finding]:
+    parity = outcome.parity
+    if parity and parity.on_par is False:
+        why = why_wrong(parity)
+        yield Finding(
+            kind=FindingKind.WRONG,
+            message=f"It does not give what the source model gives: {why.removesuffix('.')}.",
+            hint=f"Compared with {parity.reference}, on {parity.inputs}. Do not deploy it before that is settled, however fast.",
+            bad=True,
+        )
 
 
 def findings(graph: EngineGraph, requested: Precision | None = None) -> list[Finding]:

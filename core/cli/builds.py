@@ -30,6 +30,7 @@ from core.cli.output import print_fields, print_json, print_notes, print_table, 
 from core.cli.requests import Force, RequestOptions, RunElsewhere, bring_runs, exit_code, make_request, require, run_in_foreground
 from core.graph.engine_graph import EngineGraph
 from core.jobs.queue import Queue
+from core.precision.calibration.ranges import UNCALIBRATED
 from core.stages.child import run_stage
 from core.stages.outcome import Outcome, load_outcome
 from core.stages.pipeline import record_done
@@ -81,7 +82,7 @@ def show_outcome(outcome: Outcome) -> None:
     fields: list[tuple[str, object]] = [
         ("build", digest(build.key)),
         ("state", build.state.value),
-        ("stamp", outcome.stamp or None),
+        ("stamp", UNCALIBRATED if outcome.stamp else None),
         ("precision", request.precision.value),
         ("device", devices_text(build)),
         ("built on", build.built_on.text if build.built_on else None),

@@ -98,7 +98,7 @@ def _standing(outcome: Outcome) -> Standing:
 
 
 def _show(finding: Finding, outcome: Outcome) -> None:
-    colour = "green" if finding.good else "yellow"
+    colour = "green" if finding.good else "red" if finding.bad else "yellow"
     stdout.print(f"\n[{colour}]•[/{colour}] [bold]{escape(finding.kind.value.capitalize())}[/bold]", highlight=False)
     lines = [finding.message, finding.hint]
     if finding.nodes:

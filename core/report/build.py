@@ -31,15 +31,23 @@ LAYERS = ("#", "layer", "kind", "precision", "ms", "share", "source nodes", "ker
 
 
 def build_body(outcome: Outcome) -> str:
-    parts = [figures(build_figures(outcome)), notes(failures(outcome.build))]
+    parts = [_stamp(outcome), figures(build_figures(outcome)), notes(failures(outcome.build))]
+    findings = findings_of(outcome)
+    parts += [_finding(one) for one in findings if one.bad]
     if outcome.graph and outcome.graph.layers:
-        parts.append(_layers(outcome.graph, outcome.build.request.precision, findings_of(outcome)))
+        parts.append(_layers(outcome.graph, outcome.build.request.precision, [one for one in findings if not one.bad]))
         parts += [streams_section(outcome.graph), memory_section(outcome.graph, outcome.build.request)]
     if outcome.measurement:
         parts.append(_measurement(outcome))
     if outcome.parity:
         parts.append(_parity(outcome.parity))
     return "".join([*parts, _made(outcome)])
+
+
+def _stamp(outcome: Outcome) -> str:
+    """That nobody is to deploy it, where that is so."""
+    stamp = outcome.stamp.removesuffix(".")
+    return tag("p", text(f"{stamp[0].upper()}{stamp[1:]}."), class_="stamp") if stamp else ""
 
 
 def _layers(graph: EngineGraph, asked: Precision, findings: Sequence[Finding]) -> str:
@@ -66,7 +74,7 @@ def _finding(one: Finding) -> str:
         lines.append(tag("p", text(f"To try: {mend.title}, ") + tag("code", text(mend.command)) + text(f". {mend.cost}")))
     if one.nodes:
         lines.append(folded(f"From {plural(len(one.nodes), 'source node')}", tag("p", text(listed(one.nodes, MOST_LAYERS)))))
-    return tag("div", "".join(lines), class_="finding good" if one.good else "finding")
+    return tag("div", "".join(lines), class_="finding good" if one.good else "finding bad" if one.bad else "finding")
 
 
 def _layer(row: LayerRow) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from core.base.box.walls import Walls
@@ -71,9 +72,16 @@ class Outcome:
     @property
     def stamp(self) -> str:
         """Why nobody is to deploy it, whether the graph or the engine was quantized; empty where nothing speaks against it."""
-        record = self.prepared.precision if self.prepared else None
-        told = (record.stamp if record else "", *self.notes)
-        return next((text for text in told if text.lower().startswith("uncalibrated")), "")
+        return stamp_of((self.prepared,) if self.prepared else (), self.built)
+
+
+def stamp_of(preparations: Iterable[Prepared], built: Built | None) -> str:
+    """See `Outcome.stamp`."""
+    told: list[str] = []
+    for prepared in preparations:
+        told += [prepared.precision.stamp if prepared.precision else "", *prepared.notes]
+    told += built.engine.notes if built else ()
+    return next((text for text in told if text.lower().startswith("uncalibrated")), "")
 
 
 def load_outcome(workspace: Workspace, key: str) -> Outcome:

@@ -10,6 +10,7 @@ from core.analysis.summary import NOT_RUN
 from core.base.errors import EngineRoomError
 from core.base.units import digest
 from core.jobs.job import JobKind, JobState
+from core.precision.calibration.ranges import UNCALIBRATED
 from core.request.paths import path_title
 from core.stages.outcome import Outcome
 from core.storage.builds import State
@@ -21,7 +22,6 @@ from dashboard.failures import show_error
 from dashboard.formatting import badge, plain, sentence
 
 REFRESH_SECONDS = 2.0
-UNCALIBRATED = "uncalibrated"
 TILE_PIXELS, NARROW_TILE_PIXELS = 168, 146
 MANY_TILES = 8
 
@@ -33,6 +33,8 @@ def title_row(outcome: Outcome, downloads: Callable[[Outcome], None]) -> None:
         st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state.value])
         st.badge(f"{request.precision.value} asked for", color="gray")
         st.badge(badge(request.device), color="gray")
+        if outcome.parity and outcome.parity.on_par is False:
+            st.badge(outcome.verdict, icon=":material/error:", color="red")
         if build.not_run and build.state is State.DONE:
             st.badge(NOT_RUN, icon=":material/timer_off:", color="orange")
         if outcome.stamp:

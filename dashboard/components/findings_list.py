@@ -27,10 +27,12 @@ NODES_HEIGHT = 250
 
 
 def findings_section(outcome: Outcome, view: LayerView | None) -> None:
+    found = findings_for(outcome.build.key)
     if view is None:
+        for finding in found:
+            _alone(finding)
         st.info("This build told no layers, so there is nothing to find in them.", icon=":material/layers_clear:")
         return
-    found = findings_for(outcome.build.key)
     own = standing(view.graph)
     twins = wider_twins(outcome, services.builds_of(outcome.build.request.model), load)
     st.caption(plain(f"{own.text} {twins_text(own, twins)}"))
@@ -53,6 +55,8 @@ def _finding(finding: Finding, view: LayerView, outcome: Outcome, job: Job | Non
             title = finding.kind.value.capitalize()
             if finding.good:
                 st.badge(title, icon=":material/check:", color="green")
+            elif finding.bad:
+                st.badge(title, icon=":material/error:", color="red")
             else:
                 st.markdown(f"**{title}**" + (f" · {percent(finding.share)} of the time" if finding.share else ""))
         st.text(finding.message)
@@ -61,6 +65,14 @@ def _finding(finding: Finding, view: LayerView, outcome: Outcome, job: Job | Non
         _nodes(finding, view)
         if finding.mend:
             mend_trial(outcome, finding.mend, job)
+
+
+def _alone(finding: Finding) -> None:
+    """One that is about no layers."""
+    with st.container(border=True):
+        st.badge(finding.kind.value.capitalize(), icon=":material/error:", color="red")
+        st.text(finding.message)
+        st.caption(plain(finding.hint))
 
 
 def _layers(finding: Finding, view: LayerView, number: int) -> None:

@@ -40,10 +40,12 @@ def _figures(build: Build) -> str:
         reason = f" {plain(build.error.message)}" if build.error else ""
         return f":{COLOURS[build.state.value]}-badge[{build.state.value}] :gray[{when}]{reason}"
     found = services.figures(build)
-    parity = {True: ":green-badge[on par]", False: ":red-badge[not on par]", None: ":gray-badge[parity not known]"}[found.on_par]
+    colour = {True: "green", False: "red", None: "gray"}[found.on_par]
+    parity = f":{colour}-badge[{found.verdict}]" + (f" :red-badge[{found.stamp}]" if found.stamp else "")
     size = units.size(found.size_bytes)
     if build.not_run:
-        return f"**{plain(build.missing(StageName.MEASURE))}** · {size} :gray[{when}]"
+        stamp = f" · :red-badge[{found.stamp}]" if found.stamp else ""
+        return f"**{plain(build.missing(StageName.MEASURE))}** · {size}{stamp} :gray[{when}]"
     where = f" on {plain(build.ran_elsewhere.name)}" if build.ran_elsewhere else ""
     return f"**{units.milliseconds(found.median_ms)}**{where} · {size} · {parity} :gray[{when}]"
 

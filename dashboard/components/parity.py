@@ -9,18 +9,17 @@ from core.analysis.deviation import trouble
 from core.base.units import UNKNOWN
 from core.parity.result import Accuracy, Parity
 from core.stages.outcome import Outcome
-from core.storage.builds import StageName
 from dashboard.formatting import plain, sentence
 
 
 def parity_section(outcome: Outcome) -> None:
     parity = outcome.parity
     if parity is None:
-        why = plain(outcome.build.missing(StageName.PARITY)).removesuffix(".")
+        why = plain(outcome.unchecked).removesuffix(".")
         st.info(f"Parity was not checked: {why}. Nothing tells whether its outputs are right.")
         return
     if parity.on_par is None:
-        st.warning("Nothing to compare: all outputs were empty for these inputs.", icon=":material/help:")
+        st.warning(f"Uncompared: {plain(parity.uncompared)}.", icon=":material/help:")
     elif parity.passed:
         st.success(plain(f"On par with {parity.reference}, on {parity.inputs}."), icon=":material/check_circle:")
     else:

@@ -133,3 +133,41 @@ def test_what_could_not_be_checked_says_so(home: Path) -> None:
     assert own["standing"] == "failed"
     assert other["verdict"].startswith("the baseline, and not checked: the source model did not run")
     assert other["verdict"].endswith(", as ONNX Runtime in fp32 was not measured")
+
+
+def test_where_the_reference_is_the_outlier_a_second_opinion_settles_it(home: Path) -> None:
+    """A bias of a million that a batch normalization takes off again: gone where the two are fused, else it rounds."""
+    rng = np.random.default_rng(3)
+    nodes = [
+        node("Reshape", "x square", "image"),
+        node("Conv", "image w b", "c", pads=[1, 1, 1, 1]),
+        node("BatchNormalization", "c scale zeros mean scale"),
+    ]
+    weights = {
+        "square": np.array([1, 1, 8, 8]),
+        "w": rng.normal(size=(4, 1, 3, 3)).astype(np.float32),
+        "b": np.full(4, 1e6, np.float32),
+        "mean": np.full(4, 1e6, np.float32),
+        "scale": np.ones(4, np.float32),
+        "zeros": np.zeros(4, np.float32),
+    }
+    found, code = rows(home, write(home / "outlier.onnx", nodes, weights=weights))
+    assert (code, [row["parity"] for row in found]) == (0, ["on par"] * 2)
+    for row in found:
+        assert any("The reference, ONNX Runtime, graph not optimized, is the outlier" in note for note in row["notes"])
+        assert row["max_rel"] < 1e-5
+
+
+def test_an_engine_that_is_wrong_stays_wrong_when_others_are_asked(home: Path) -> None:
+    """Half of the values are too small for the grid that INT8 puts them on, and weigh as much as the others."""
+    sizes = np.repeat([1.0, 1e-4], 32).astype(np.float32)
+    rng = np.random.default_rng(3)
+    weights = {"d": sizes, "w": (rng.normal(size=(64, 16)) / sizes[:, None]).astype(np.float32)}
+    model = write(home / "narrowed.onnx", [node("Mul", "x d", "m"), node("MatMul", "m w")], weights=weights)
+    done = engineroom(home, "build", str(model), "-p", "onnx.onnxruntime", "--precision", "int8", *QUICK, "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["verdict"]) == (11, "not on par")
+    assert any("asked for a second opinion, is" in note for note in told["parity"]["notes"])
+    assert told["stamp"] == "uncalibrated, do not deploy"
+    shown = engineroom(home, "findings", told["build"]["key"])
+    assert "Not on par" in shown.stdout.splitlines()[3]

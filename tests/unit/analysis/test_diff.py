@@ -63,7 +63,7 @@ def test_what_one_engine_folded_costs_it_nothing() -> None:
     b = engine(("b0", "conv1", 1.0))
     row = by_nodes(diff_engines(a, b))["bn1"]
     assert (row.a_layers, row.b_layers, row.a_ms, row.b_ms, row.delta_ms) == (("a1",), (), 0.5, 0.0, -0.5)
-    assert row.ratio == 0.0
+    assert row.ratio is None
 
 
 def test_layers_without_source_nodes_make_a_row_of_their_own() -> None:
