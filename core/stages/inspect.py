@@ -61,9 +61,13 @@ def _with_types(context: StageContext, graph: EngineGraph) -> tuple[SourceNode, 
         return tuple(replace(node, requested=asked.get(node.name)) for node in graph.source_nodes)
     if prepared.format is not Format.ONNX:
         return graph.source_nodes
-    model = read_onnx(context.source(prepared).path, weights=False)
-    name_nodes(model)
-    own = requested_types(model)
+    try:
+        model = read_onnx(context.source(prepared).path, weights=False)
+        name_nodes(model)
+        own = requested_types(model)
+    except Exception:  # the layers are worth more than the types
+        traceback.print_exc()
+        return graph.source_nodes
     return tuple(replace(node, own=own.get(node.name, "")) for node in graph.source_nodes)
 
 
