@@ -42,19 +42,22 @@ async def download(request: Request) -> Response:
         path = _path(workspace, outcome, request.path_params["what"])
     except EngineRoomError as error:
         raise HTTPException(404, str(error)) from None
-    stem = _stem(outcome, request.path_params["what"])
-    if outcome.stamp and request.path_params["what"] != "log":
-        stem += f"-{UNCALIBRATED.replace(', ', '-').replace(' ', '-')}"
+    stem = stem_of(outcome, request.path_params["what"])
     if path.is_file():
         return FileResponse(path, filename=f"{stem}{path.suffix}")
     archive = await anyio.to_thread.run_sync(_archived, workspace, path, stem)
     return FileResponse(archive, filename=f"{stem}.tar", background=BackgroundTask(archive.unlink, missing_ok=True))
 
 
-def _stem(outcome: Outcome, what: str) -> str:
-    """A file's name without its ending, which no other build's download has, nor another of this one's."""
+def stem_of(outcome: Outcome, what: str) -> str:
+    """A file's name without its ending, which no other build's download has, nor another of this one's.
+
+    That nobody is to deploy an engine, or the model it was built from, is in it.
+    """
     asked = outcome.build.request
-    return f"{Path(outcome.model.name).stem}-{asked.path}-{asked.precision.value}-{digest(outcome.build.key)}-{what}"
+    stem = f"{Path(outcome.model.name).stem}-{asked.path}-{asked.precision.value}-{digest(outcome.build.key)}-{what}"
+    stamped = outcome.stamp and what != "log"
+    return f"{stem}-{UNCALIBRATED.replace(', ', '-').replace(' ', '-')}" if stamped else stem
 
 
 def _brought(build: str) -> Outcome:
