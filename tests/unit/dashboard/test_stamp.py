@@ -55,9 +55,9 @@ def test_the_stamp_is_everywhere_that_the_build_is(shelf: Shelf, monkeypatch: py
     monkeypatch.setattr(services, "workspace", lambda: shelf.workspace)
     assert services.figures(outcome.build).stamp == STAMP
     assert services.figures(others[0].build).stamp == ""
-    assert stem_of(outcome, "engine").endswith("-int8-uncalibrated-do-not-deploy")
-    assert stem_of(outcome, "log").endswith("-int8")
-    assert stem_of(others[0], "engine").endswith("-fp32")
+    assert stem_of(outcome, "engine").endswith("-engine-uncalibrated-do-not-deploy")
+    assert stem_of(outcome, "log").endswith("-log")
+    assert stem_of(others[0], "engine").endswith("-engine")
 
 
 def built(shelf: Shelf, *, error: float = 0.0, state: State = State.DONE) -> Outcome:

@@ -20,7 +20,7 @@ from core.stages.stage import Prepared
 from core.storage.builds import StageName, all_builds, result_file
 from core.storage.workspace import Workspace
 from dashboard.components.engine_downloads import _has_text
-from dashboard.downloads import _stem
+from dashboard.downloads import stem_of
 from dashboard.op_source import forms_of
 from tests.stored_builds import SIGNATURE, store_build, store_model
 
@@ -72,7 +72,7 @@ def test_no_two_downloads_have_one_name(tmp_path: Path) -> None:
         store_build(workspace, BuildRequest(model=model.digest, path="onnx.onnxruntime", options=options))
         for options in ({}, {"graph_optimization": "basic"})
     ]
-    names = {_stem(load_outcome(workspace, key), what) for key in keys for what in ("engine", "model", "log")}
+    names = {stem_of(load_outcome(workspace, key), what) for key in keys for what in ("engine", "model", "log")}
     assert len(names) == 6
 
 
