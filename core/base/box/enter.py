@@ -48,7 +48,7 @@ def enter(box: Box, *, keep: Iterable[int] = (), package: str = "core") -> None:
         landlock.restrict(_grants(box, libraries))
     if walls["network"]:
         known = landlock.version() if walls["files"] else 0
-        seccomp.restrict(signals=known < landlock.SCOPES, truncates=known < landlock.TRUNCATES)
+        seccomp.restrict(signals=known < landlock.SCOPES, truncates=known < landlock.TRUNCATES, listens=box.gpu)
 
 
 def _settle_in(home: Path) -> None:
@@ -102,10 +102,12 @@ def _grants(box: Box, libraries: Iterable[str]) -> Iterator[tuple[Path, Access]]
         yield Path(path), RUN
     for path in (*_SETTINGS, *_TOLD_BY_KERNEL, *_RANDOM):
         yield Path(path), READ
-    yield Path("/proc/self").resolve(), READ
+    own = Path("/proc/self").resolve()
+    yield own, READ
     for path in _DEVICES:
         yield Path(path), DEVICE
     if box.gpu:
+        yield own / "task", READ | Access.WRITE_FILE | Access.TRUNCATE  # CUDA names its threads
         for path in _GPU_TOLD:
             yield Path(path), READ
         for device in (*Path("/dev").glob("nvidia*"), *Path("/dev").glob("dri")):

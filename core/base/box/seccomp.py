@@ -23,7 +23,7 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _X32 = 0x40000000
 
 _NAMESPACES = 0x7E020000  # CLONE_NEWNS, _NEWCGROUP, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET
-_KIND_OF_SOCKET, _STREAM = 0xF, 1
+_LOCAL, _KIND_OF_SOCKET, _STREAM, _STREAM_OR_PACKETS = 1, 0xF, 1, 0xB  # AF_UNIX; SOCK_STREAM is 1, SOCK_SEQPACKET 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,11 @@ def available() -> bool:
     return int(_libc.syscall(machine.seccomp, 2, 0, ctypes.byref(action))) == 0
 
 
-def restrict(*, signals: bool, truncates: bool) -> None:
+def restrict(*, signals: bool, truncates: bool, listens: bool = False) -> None:
     """Puts the filter on this thread and on what it starts.
 
     Args:
+        listens: Let it make and listen at local sockets, as CUDA does when it starts; they cannot be connected to anything.
         signals: Refuse signals to all but this process, where Landlock does not hold them.
         truncates: Refuse truncate(2) by a path, where Landlock does not hold it.
 
@@ -89,7 +90,7 @@ def restrict(*, signals: bool, truncates: bool) -> None:
         OSError: The kernel refused.
     """
     machine = _MACHINES[platform.machine()]
-    program = _program(machine, _rules(signals=signals, truncates=truncates))
+    program = _program(machine, _rules(signals=signals, truncates=truncates, listens=listens))
     code = ctypes.create_string_buffer(program, len(program))
 
     class Program(ctypes.Structure):
@@ -101,7 +102,7 @@ def restrict(*, signals: bool, truncates: bool) -> None:
         raise OSError(ctypes.get_errno(), f"{os.strerror(ctypes.get_errno())} (seccomp)")
 
 
-def _rules(*, signals: bool, truncates: bool) -> list[_Rule]:
+def _rules(*, signals: bool, truncates: bool, listens: bool = False) -> list[_Rule]:
     refused, done, missing = _ERRNO | errno.EPERM, _ERRNO, _ERRNO | errno.ENOSYS
     itself = (_Only(0, 0),)
     rules = [
@@ -119,7 +120,9 @@ def _rules(*, signals: bool, truncates: bool) -> list[_Rule]:
         rules += [_Rule(name, refused, own if name in ("kill", "tgkill") else ()) for name in _SIGNALS]
     if truncates:
         rules.append(_Rule("truncate", refused))
-    special = {*_SIGNALS, "truncate", *(rule.name for rule in rules)}
+    if listens:  # no datagrams, which can be sent anywhere
+        rules.append(_Rule("socket", refused, (_Only(0, _LOCAL), _Only(1, _STREAM, mask=_STREAM_OR_PACKETS))))
+    special = {*_SIGNALS, "truncate", *(("bind", "listen") if listens else ()), *(rule.name for rule in rules)}
     return rules + [_Rule(name, refused) for name in X86_64 if name not in special]
 
 

@@ -282,3 +282,41 @@ def test_it_asks_its_caller_for_what_it_may_not_do(home: Path) -> None:
 
 def ask_twice(questions: list[str], fetch: Fetch = str) -> str:
     return "".join(str(fetch(question)) for question in questions)
+
+
+def test_a_gpus_box_has_local_sockets_that_lead_nowhere(tmp_path: Path, home: Path) -> None:
+    """CUDA makes one when it starts, listens at it, and names its threads."""
+    with socket.socket(socket.AF_UNIX) as named:
+        named.bind(str(tmp_path / "socket"))
+        named.listen()
+        child = Child(box=Box(home=home, gpu=True))
+        assert child.call(listen_and_reach, str(tmp_path / "socket")) == [
+            "listens",
+            "named",
+            "PermissionError",
+            "PermissionError",
+        ]
+        assert "Error" in child.call(deeds.told, "connect_by_tcp", "1")
+    assert Child(box=Box(home=home)).call(listen_and_reach, str(tmp_path / "socket"))[0] == "PermissionError"
+
+
+def listen_and_reach(path: str) -> list[str]:
+    found = []
+    for deed in (_listens, _names_a_thread, lambda: deeds.connect_to_a_local_socket(path), lambda: deeds.send_from_a_pair(path)):
+        try:
+            found.append(str(deed()))
+        except OSError as error:
+            found.append(type(error).__name__)
+    return found
+
+
+def _listens() -> str:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(f"\0engine-room-box-{os.getpid()}")
+        one.listen()
+    return "listens"
+
+
+def _names_a_thread() -> str:
+    Path(f"/proc/self/task/{os.getpid()}/comm").write_text("worker")
+    return "named"
