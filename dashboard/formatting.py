@@ -10,17 +10,16 @@ from __future__ import annotations
 import html
 import re
 
+from core.base.visible import one_line, visible
+
+__all__ = ["badge", "drawn", "plain", "sentence", "visible"]
+
 # Backslash escapes work for all ASCII punctuation. An underscore within a word is none of Markdown's business.
 _MARKUP = re.compile(r"[\\`*\[\]<>#|$~&^{}!]|:(?=[\w+:-])|(?<![^\W_])_|_(?![^\W_])")
 _AT_START = re.compile(r"^(?:[-+](?=\s|$|-)|=|[0-9]+(?=[.)](?:\s|$)))")
 # An address becomes a link even where it is escaped, unless something stands in it that nobody sees.
 _ADDRESS = re.compile(r"(?i)(https?|ftp|mailto|xmpp|tel)(?=:)|\bwww(?=\.)|(?<=[\w.+-])(?=@)")
 _JOINER = "\u2060"
-_SPACES = re.compile(r"[\s\x1c-\x1f\x85\u2028\u2029]+")
-# What moves the letters around it, or is not to be seen at all.
-_UNSEEN = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
-)
 
 
 def plain(text: str) -> str:
@@ -31,7 +30,7 @@ def plain(text: str) -> str:
 
 def sentence(text: str) -> str:
     """As `plain`, but what stands between backticks stays code."""
-    parts = _SPACES.sub(" ", text).split("`")
+    parts = one_line(text).split("`")
     if len(parts) % 2 == 0:  # a backtick without another
         return plain(text)
     told = [_code(part) if index % 2 else _between(part) for index, part in enumerate(parts)]
@@ -45,11 +44,6 @@ def _code(text: str) -> str:
 def _between(text: str) -> str:
     """Escaped, with the spaces that part it from the code beside it; two pieces of code never touch."""
     return f"{' ' if text.startswith(' ') else ''}{plain(text)}{' ' if text.endswith(' ') and text.strip() else ''}" or _JOINER
-
-
-def visible(text: str) -> str:
-    """In one line, with the number of each letter that would not be seen or would move others."""
-    return _UNSEEN.sub(lambda found: f"‹{ord(found[0]):04X}›", _SPACES.sub(" ", text)).strip()
 
 
 def drawn(text: str) -> str:

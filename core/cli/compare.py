@@ -81,13 +81,13 @@ def compare_command(
         columns = [*COLUMNS[:-1], *memory, COLUMNS[-1]]
         cells = [_cells(row, with_memory=bool(memory)) for row in rows]
         print_table(f"{found.name}, {size(found.frozen_bytes)} of frozen weights", columns, cells, numbers=NUMBERS)
-        stdout.print(summary(rows), highlight=False)
-        stdout.print(f"{protocol_text(outcomes)} {MARGIN_TEXT}", style="dim", highlight=False)
+        stdout.print(summary(rows), highlight=False, markup=False)
+        stdout.print(f"{protocol_text(outcomes)} {MARGIN_TEXT}", style="dim", highlight=False, markup=False)
         print_notes([f"{row.name}: {row.payoff.text}" for row in rows if row.payoff])
         print_notes([f"{row.name}: {text}" for row in rows for text in row.disagreements])
         print_notes([f"{row.name}: {' '.join(row.candidate.notes)}" for row in rows if row.candidate.notes])
         for line in skipped:
-            stderr.print(line, style="yellow", highlight=False)
+            stderr.print(line, style="yellow", highlight=False, markup=False)
     codes = [exit_code(outcome) for outcome in outcomes]
     raise typer.Exit(next((code for code in codes if code), 0))
 

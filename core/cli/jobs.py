@@ -14,6 +14,7 @@ from core.analysis.summary import NOT_RUN
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.base.units import seconds, size
+from core.base.visible import visible_lines
 from core.benchmark.machine import memory_limit
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
@@ -119,9 +120,9 @@ def show_submitted(answers: Sequence[Submitted]) -> None:
             Answer.JOINED: f"job {answer.job} is at it already",
             Answer.STORED: f"build {answer.key[:12]} is there already",
         }
-        stdout.print(words[answer.answer], highlight=False)
+        stdout.print(words[answer.answer], highlight=False, markup=False)
     for note in dict.fromkeys(answer.note for answer in answers if answer.note):
-        stderr.print(f"[yellow]{note}[/yellow]", highlight=False)
+        stderr.print(note, style="yellow", highlight=False, markup=False)
 
 
 def jobs_command(
@@ -163,7 +164,7 @@ def log_command(
     offset = 0
     while True:
         new = queue.log(job, offset)
-        sys.stdout.write(new.text)
+        sys.stdout.write(visible_lines(new.text) if sys.stdout.isatty() else new.text)
         sys.stdout.flush()
         offset = new.offset
         if new.finished or not follow:
@@ -186,7 +187,7 @@ def retry_command(job: JobArgument, database: Database = None, store: Store = No
     answer = _queue(database, store).retry(job)
     stdout.print(f"job {answer.job} is queued", highlight=False)
     if answer.note:
-        stderr.print(f"[yellow]{answer.note}[/yellow]", highlight=False)
+        stderr.print(answer.note, style="yellow", highlight=False, markup=False)
 
 
 def worker_command(
@@ -254,7 +255,7 @@ def gc_command(
         print(json_module.dumps({"freed_bytes": done.freed_bytes, "deleted": done.deleted, "store_freed_bytes": swept}))
         return
     for text in done.deleted:
-        stdout.print(text, highlight=False)
+        stdout.print(text, highlight=False, markup=False)
     stdout.print(f"{size(done.freed_bytes)} freed", highlight=False)
     if swept is not None:
         stdout.print(f"{size(swept)} freed in the store", highlight=False)

@@ -9,20 +9,31 @@ from contextlib import contextmanager
 from typing import Any
 
 import rich.box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.table import Table
 
 from core.base.errors import EngineRoomError, Failure
 from core.base.progress import Progress as Step
 from core.base.progress import Report
 from core.base.serialization import to_data
+from core.base.visible import visible_lines
 
 WIDE = 240  # columns where output is no terminal: files and pipes need no folding
 
-stdout = Console(width=None if sys.stdout.isatty() else WIDE)
-stderr = Console(stderr=True, width=None if sys.stderr.isatty() else WIDE)
+
+class _Terminal(Console):
+    """Shows what texts of models would command a terminal, in place of having it done."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible_lines(segment.text))
+
+
+stdout = _Terminal(width=None if sys.stdout.isatty() else WIDE)
+stderr = _Terminal(stderr=True, width=None if sys.stderr.isatty() else WIDE)
 
 
 def print_json(value: Any) -> None:

@@ -36,4 +36,4 @@ def report_command(
         output.write_text(content, encoding="utf-8")
     except OSError as error:
         raise StoreFailed(f"Could not write {output}: {error.strerror}.", hint="Name another file with -o.") from error
-    stdout.print(f"{output} is written, {size(len(content.encode()))}", highlight=False)
+    stdout.print(f"{output} is written, {size(len(content.encode()))}", highlight=False, markup=False)
