@@ -113,7 +113,7 @@ def _notes(outcome: Outcome) -> list[str]:
     told = [*measured.warnings, *(measured.gpu.warnings if measured.gpu else ())] if measured else []
     realized = compare_precisions(graph, outcome.build.request.precision).disagreements if graph else ()
     told += [*outcome.notes, *(pair.warning for pair in realized), *(parity.notes if parity else ())]
-    return [text for text in dict.fromkeys([*told, *_mendable(outcome)]) if text != outcome.stamp]  # that stands above
+    return list(dict.fromkeys([*told, *_mendable(outcome)]))
 
 
 def _mendable(outcome: Outcome) -> list[str]:
