@@ -82,6 +82,10 @@ class OutputParity:
         )
         return f"the reference is {what} on these inputs"
 
+    def closer_than(self, goal: float) -> bool:
+        """Whether its relative error is at most what somebody asked for, whatever else would excuse it."""
+        return not (self.mismatch or self.non_finite or self.unequal) and (self.max_rel or 0.0) <= goal
+
     def within(self, tolerance: float) -> bool:
         """Whether it passes on its own."""
         if self.mismatch or self.non_finite or self.unequal:

@@ -57,7 +57,7 @@ def is_met(settings: PrecisionSettings, parity: Parity, accuracy: Accuracy | Non
         return False
     if settings.max_rel is not None and parity.on_par is None:
         return False
-    if settings.max_rel is not None and not all(output.within(settings.max_rel) for output in parity.outputs):
+    if settings.max_rel is not None and not all(output.closer_than(settings.max_rel) for output in parity.outputs):
         return False
     if settings.top1_drop is None or accuracy is None or reference is None:
         return True

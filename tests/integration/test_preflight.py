@@ -165,7 +165,7 @@ def test_a_model_that_no_stage_can_read_is_tried_once_for_all_targets(
     told = asked(workspace, model, ORT, OPENVINO, RTX)
     assert ran == [StageName.CONVERT]
     assert {target.failure.message for target in told.targets if target.failure} == {
-        "model.onnx could not be read as ONNX: Not a protobuf message.."
+        "model.onnx could not be read as ONNX: Not a protobuf message."
     }
 
 
