@@ -7,13 +7,13 @@ import hashlib
 import re
 from typing import Any
 
-import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from dashboard.front_end import Bundle
 from dashboard.gate import MISDIRECTED, POLICY_VIOLATION, Gate, scripts_in
 from dashboard.hosts import Hosts
+from tests.loops import run_apart
 
 
 async def inner(scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,7 +36,7 @@ def ask(kind: str, *hosts: str, path: str = "/") -> list[Message]:
 
     scope = {"type": kind, "method": "GET", "path": path, "headers": [(b"host", host.encode()) for host in hosts]}
     gate = Gate(inner, Hosts(frozenset(["engines.example.org"])), scripts=["one()"])
-    anyio.run(gate, scope, receive, send)
+    run_apart(gate, scope, receive, send)
     return sent
 
 

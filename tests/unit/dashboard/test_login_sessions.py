@@ -16,6 +16,7 @@ from streamlit.web.server.starlette.starlette_app_utils import create_signed_val
 from core.base.errors import InvalidRequest
 from dashboard import login_sessions
 from dashboard.login_sessions import HOURS_VARIABLE, LOGIN_COOKIE, EndedLogins, LoginSessions, login_mark, login_seconds
+from tests.loops import run_apart
 
 SECRET = "for tests alone"  # noqa: S105
 HOUR = 3600.0
@@ -54,7 +55,7 @@ class Server:
         await send({"type": "http.response.body", "body": b""})
 
     def ask(self, path: str, cookies: Mapping[str, str]) -> list[Message]:
-        return anyio.run(self._ask, "http", path, cookies, None)
+        return run_apart(self._ask, "http", path, cookies, None)
 
     async def _ask(self, kind: str, path: str, cookies: Mapping[str, str], coming: Callable[[], object] | None) -> list[Message]:
         sent: list[Message] = []
@@ -148,7 +149,7 @@ def test_an_open_page_is_cut_by_the_logout_and_by_age(tmp_path: Path) -> None:
         return told
 
     for server, logout in ((Server(tmp_path), True), (Server(tmp_path, seconds=1.5), False)):
-        assert anyio.run(lambda server=server, logout=logout: visit(server, logout=logout)) == [
+        assert run_apart(lambda server=server, logout=logout: visit(server, logout=logout)) == [
             {"type": "websocket.close", "code": 1008}
         ]
 
