@@ -284,6 +284,16 @@ def ask_twice(questions: list[str], fetch: Fetch = str) -> str:
     return "".join(str(fetch(question)) for question in questions)
 
 
+def test_peak_memory_can_be_reset(home: Path) -> None:
+    """As figures of memory do; see core/benchmark/memory.py."""
+    assert Child(box=Box(home=home)).call(reset_peak)
+
+
+def reset_peak() -> bool:
+    Path("/proc/self/clear_refs").write_text("5")
+    return True
+
+
 def test_a_gpus_box_has_local_sockets_that_lead_nowhere(tmp_path: Path, home: Path) -> None:
     """CUDA makes one when it starts, listens at it, and names its threads."""
     with socket.socket(socket.AF_UNIX) as named:
