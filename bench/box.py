@@ -3,8 +3,7 @@
 python -m bench.box [--rounds 20]
 
 Both take turns in one run. "start" is the time from asking a child for nothing to its answer; "desk" what handing a stage its
-workspace and taking its work over adds; the
-latency is the median of SqueezeNet on ONNX Runtime, with one thread.
+workspace and taking its work over adds; the latency is the median of SqueezeNet on ONNX Runtime, with one thread.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 import zipfile
 from pathlib import Path
 
-from core.base.box.box import GIGABYTE, Box
+from core.base.box.box import GIGABYTE
+from core.base.box.limits import passing_box
 from core.base.children.call import Child, NoAnswer
 from core.base.errors import InvalidRequest
 from core.base.progress import Progress, Report
@@ -28,8 +28,7 @@ def take_in_data(path: Path, report: Report) -> str:
     report(Progress(message="Looking at the data"))
     if not path.is_file():
         raise InvalidRequest(f"{path.name} is a folder and no .npz file.", hint=HINT)
-    with tempfile.TemporaryDirectory(prefix="engineroom-data-") as home:
-        box = Box(home=Path(home).absolute(), reads=(path.parent.absolute(),), memory_bytes=2 * GIGABYTE)
+    with passing_box("data", [path.parent], memory_bytes=2 * GIGABYTE) as box:
         try:
             Child(box=box, seconds=SECONDS).call(check_arrays, path.absolute())
         except NoAnswer as end:

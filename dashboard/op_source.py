@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.base.box.box import Box
+from core.base.box.limits import passing_box
 from core.base.children.call import Child, NoAnswer
 from core.base.errors import EngineRoomError, StageCrashed
 from core.base.tensors import Signature
@@ -86,8 +85,7 @@ def op_graph_of(form: ModelForm, signature: Signature) -> EngineGraph:
         StageCrashed: The child ended without an answer.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="engineroom-ops-") as home:
-            box = Box(home=Path(home).absolute(), reads=(form.path.parent.absolute(), form.path.absolute()))
+        with passing_box("ops", (form.path.parent, form.path)) as box:
             return Child(box=box, seconds=SECONDS).call(read_ops, form.format, form.path, signature)
     except NoAnswer as end:
         raise StageCrashed(

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 WORKSPACE_VARIABLE = "ENGINEROOM_WORKSPACE"
+CACHES = "caches"  # of a workspace: what the builders and runtimes of GPUs keep
 
 
 # Weights pack to about 0.9 of their size; only constant ones pack below a hundredth.

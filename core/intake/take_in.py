@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.base.box.box import Box
-from core.base.box.limits import disk_bytes, memory_bytes
+from core.base.box.limits import limited_box, memory_bytes
 from core.base.box.plain import is_own_folder, make_plain
 from core.base.box.walls import standing
 from core.base.children.call import Child, Fetch, NoAnswer
@@ -57,13 +56,7 @@ def take_in(
             told, owns = files.checked(question["files"])
             return to_data(shelf.keep(told, [str(line) for line in question["also"]], owned=owned or owns))
 
-        box = Box(
-            home=home.absolute(),
-            reads=(*reads, (partial / "shelf").absolute()),
-            memory_bytes=memory_bytes() // 2,
-            file_bytes=disk_bytes(partial),
-            home_bytes=disk_bytes(partial),
-        )
+        box = limited_box(home, (*reads, partial / "shelf"), memory_bytes=memory_bytes() // 2)
         child = Child(box=box, seconds=LEAST_SECONDS + SECONDS_A_MEGABYTE * _megabytes(path))
         try:
             model = child.call(read_boxed, path, home / "unpacked", name, list(inputs), list(outputs), report, keep)

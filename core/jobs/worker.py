@@ -13,6 +13,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -130,20 +131,20 @@ class _Worker:
 
     def _join(self, card: WorkerCard) -> None:
         """A worker that starts over waits for its database; one that is started tells at once what is wrong."""
-        held = False
+        hold = partial(hold_for_life, worker_lock_file(self._options.workspace, self._options.device), self._options.device)
+        again = RESTARTED in os.environ
+        if again:
+            hold()
         while True:
             try:
-                if RESTARTED not in os.environ:
-                    prepare(self._url, own=is_own(self._url, self._options.workspace))
-                if not held:
-                    hold_for_life(worker_lock_file(self._options.workspace, self._options.device), self._options.device)
-                    held = True
                 prepare(self._url, own=is_own(self._url, self._options.workspace))
+                if not again:
+                    hold()
                 self._identity = identity(self._url)
                 self._beats = Heartbeats(self._url)
                 self._beats.join(card)
             except StoreFailed as error:
-                if RESTARTED not in os.environ:
+                if not again:
                     raise
                 _say(f"{error} Trying again in {RETRY_SECONDS:g} s.")
                 if self._stop.wait(RETRY_SECONDS):

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from core.base.box.box import Box
-from core.base.box.limits import disk_bytes, memory_bytes
+from core.base.box.limits import memory_bytes, passing_box
 from core.base.children.call import Child, NoAnswer
 from core.base.children.events import EndingKind
 from core.base.errors import Unavailable
@@ -47,14 +46,7 @@ def probe_graphdef(path: Path, tensors: Sequence[str]) -> list[RawTensor]:
 
 def _probe(path: Path, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
-        with tempfile.TemporaryDirectory(prefix="engineroom-probe-") as home:
-            box = Box(
-                home=Path(home).absolute(),
-                reads=(path.absolute(),),
-                memory_bytes=memory_bytes() // 2,
-                home_bytes=disk_bytes(Path(home)),
-                file_bytes=disk_bytes(Path(home)),
-            )
+        with passing_box("probe", [path], memory_bytes=memory_bytes() // 2) as box:
             return Child(environment=_QUIET, box=box, seconds=_TIMEOUT_SECONDS).call(function, *args, **kwargs)
     except NoAnswer as end:
         if end.ending.kind is EndingKind.TIME:

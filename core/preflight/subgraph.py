@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.base.box.box import Box
+from core.base.box.limits import passing_box
 from core.base.box.plain import check_plain
 from core.base.children.call import Child, NoAnswer
 from core.base.errors import NotFound, StageCrashed
@@ -36,8 +35,7 @@ def write_subgraph(workspace: Workspace, model: Model, answer: Answer, names: Se
     for prepared in [asked] if asked == graph else [asked, graph]:  # nodes that went when it was simplified are in the other
         source = path_of(workspace, model, prepared).absolute()
         try:
-            with tempfile.TemporaryDirectory(prefix="engineroom-nodes-") as home:
-                box = Box(home=Path(home).absolute(), reads=(source.parent,))
+            with passing_box("nodes", [source.parent]) as box:
                 made = box.home / "nodes"
                 Child(box=box).call(write_nodes, source, prepared, list(names), made)
                 check_plain(made, os.lstat(made), MOST_BYTES)

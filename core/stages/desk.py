@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from core.base.box.box import Box
-from core.base.box.limits import disk_bytes, memory_bytes
+from core.base.box.limits import limited_box, memory_bytes
 from core.base.box.plain import check_plain, is_own_folder, make_plain
 from core.base.errors import InvalidRequest, StoreFailed
+from core.base.files import CACHES, link_or_copy
 from core.base.serialization import from_data, read_json, write_json
 from core.request.build_request import BuildRequest
 from core.stages.stage import Recipe
@@ -33,7 +34,6 @@ from core.storage.workspace import Workspace
 
 RECIPE = "recipe.json"  # in an artifact: what made it
 RESULT_BYTES = 256_000_000
-CACHES = "caches"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,17 +72,10 @@ class Desk:
         """The box of what sits at it.
 
         Raises:
-            InvalidRequest: See `disk_bytes`.
+            InvalidRequest: See `core.base.box.limits.disk_bytes`.
         """
-        most = disk_bytes(self.folder)
-        return Box(
-            home=self.home,
-            reads=(*self.reads, self.given),
-            gpu=gpu,
-            memory_bytes=None if gpu else memory_bytes(),  # drivers map what they do not use
-            file_bytes=most,
-            home_bytes=most,
-        )
+        memory = None if gpu else memory_bytes()  # drivers map what they do not use
+        return limited_box(self.home, (*self.reads, self.given), memory_bytes=memory, gpu=gpu)
 
     def lay_out(self, results: Path) -> Path:
         """Copies the results of earlier stages; where they then lie, and the stage's own will."""
@@ -115,7 +108,7 @@ class Desk:
             return None
         try:
             if not target.exists():
-                shutil.copytree(folder, target, copy_function=_linked)
+                shutil.copytree(folder, target, copy_function=link_or_copy)
         except (FileNotFoundError, shutil.Error):  # deleted this moment
             shutil.rmtree(target, ignore_errors=True)
             return None
@@ -197,11 +190,3 @@ def belongs(workspace: Workspace, key: str, model: str) -> bool:
         except StoreFailed:
             return True  # of before this was recorded: made by a release without a box
     return False
-
-
-def _linked(source: str, target: str) -> None:
-    """A second name where that can be, else a copy."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)

@@ -11,18 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from core.backends.base import BuildConfig, OptionValue, backend_named
+from core.backends.base import OptionValue, backend_named
 from core.base.errors import Cancelled
 from core.base.precision import Precision
-from core.base.progress import Progress, silent
+from core.base.progress import Progress
 from core.base.tensorfile import read_tensors, write_tensors
 from core.base.tensors import Array
 from core.base.units import scientific
-from core.models.model import Format, Source
+from core.models.model import Format
 from core.parity.compare import compare
 from core.parity.result import Parity
 from core.stages.build import backend_version
-from core.stages.reference import Reference
+from core.stages.reference import Reference, built_by
 from core.stages.stage import Recipe, StageContext
 
 
@@ -80,23 +80,18 @@ def second_opinion(context: StageContext, reference: Reference, inputs: Path) ->
 
 
 def _asked(context: StageContext, other: Another, reference: Reference, inputs: Path) -> Path:
-    model, request = context.model, context.request
     backend = backend_named(other.backend)
     step = {"step": "opinion", "backend": other.backend, "variant": other.variant, "reference": reference.artifact}
 
     def make(folder: Path, _: str) -> None:
-        place = folder / "engine"
-        place.mkdir()
-        path = context.workspace.model_path(model)
-        source = Source(path=path, format=model.format, signature=model.signature(request.signature))
-        config = BuildConfig(variant=other.variant, options=other.options, profile=request.profile)
-        with backend.open(backend.build(source, config, place, silent)) as session:
+        engine = built_by(context, backend, folder, variant=other.variant, options=other.options)
+        with backend.open(engine) as session:
             for number in range(reference.sets):
                 message = f"Asking {other.title} for a second opinion"
                 context.report(Progress(message=message, fraction=number / reference.sets))
                 write_tensors(folder / f"outputs-{number}.zip", session.run(read_tensors(inputs / f"inputs-{number}.zip")))
 
-    return context.make_artifact(Recipe.of(model.digest, step, backend_version(other.backend)), make).folder
+    return context.make_artifact(Recipe.of(context.model.digest, step, backend_version(other.backend)), make).folder
 
 
 def settled(parity: Parity, against: Parity, opinion: Opinion, reference: Reference, inputs: Path) -> Parity:

@@ -6,14 +6,14 @@ nothing but NaN on numbers from 0 to 1. Of a model that computes in 16-bit float
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from core.backends.base import BuildConfig, backend_named
+from core.backends.base import Backend, BuildConfig, Engine, OptionValue, backend_named
 from core.base.dtypes import is_float, numpy_dtype
 from core.base.errors import EngineRoomError
 from core.base.progress import Progress, silent
@@ -67,6 +67,23 @@ class Reference:
     notes: tuple[str, ...] = ()
 
 
+def source_of(context: StageContext) -> Source:
+    """The model as it was stored."""
+    model = context.model
+    path = context.workspace.model_path(model)
+    return Source(path=path, format=model.format, signature=model.signature(context.request.signature))
+
+
+def built_by(
+    context: StageContext, backend: Backend, folder: Path, *, variant: str, options: Mapping[str, OptionValue]
+) -> Engine:
+    """An engine of the stored model, below `folder`, to ask for its outputs."""
+    place = folder / "engine"
+    place.mkdir()
+    config = BuildConfig(variant=variant, options=dict(options), profile=context.request.profile)
+    return backend.build(source_of(context), config, place, silent)
+
+
 def run(context: StageContext) -> Reference:
     model, request = context.model, context.request
     kind = reference_for(model.format)
@@ -85,12 +102,8 @@ def run(context: StageContext) -> Reference:
     }
 
     def make(folder: Path, _: str) -> None:
-        engine_folder = folder / "engine"
-        engine_folder.mkdir()
-        path = context.workspace.model_path(model)
-        source = Source(path=path, format=model.format, signature=model.signature(request.signature))
-        config = BuildConfig(variant=kind.variant, options=kind.options, profile=request.profile)
-        engine = backend.build(source, config, engine_folder, silent)
+        source = source_of(context)
+        engine = built_by(context, backend, folder, variant=kind.variant, options=kind.options)
         known = with_heads(source)
         with backend.open(engine) as session:
             told = _run_all(context, session, sets, origin, folder)

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import time
 import urllib.request
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from bench.attack.readings import slow_archive
 from core.storage.workspace import Workspace
 from dashboard.access import HEADER, signer
 from tests.browser.driver import start_server
 
 STOP_SECONDS = 15
-
-
-def slow_archive() -> bytes:
-    """Some seconds to unpack."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for number in range(10):
-            archive.writestr(f"{number}.bin", bytes(100_000_000))
-    return packed.getvalue()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

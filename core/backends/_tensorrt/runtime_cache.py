@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.backends._tensorrt import cuda
-from core.base.files import workspace_root
+from core.base.files import CACHES, workspace_root
 
 
 def cache_file(engine: Path, version: str) -> Path:
@@ -22,7 +22,7 @@ def cache_file(engine: Path, version: str) -> Path:
     version. A stage cannot write into an engine's own folder.
     """
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{cuda.device_name()}-{version}").strip("-").lower()
-    return workspace_root() / "caches" / "kernels" / engine.name / f"{name}.cache"
+    return workspace_root() / CACHES / "kernels" / engine.name / f"{name}.cache"
 
 
 class CachedEngine:

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from core.base.files import workspace_root
+from core.base.files import CACHES, workspace_root
 
 
 def cache_path(product: str, gpu: str, version: str) -> Path:
     """Where the timings of that product, GPU type and version lie, in the workspace."""
     name = re.sub(r"[^A-Za-z0-9.]+", "-", f"{gpu}-{product}-{version}").strip("-").lower()
-    return workspace_root() / "caches" / product / f"{name}.timing"
+    return workspace_root() / CACHES / product / f"{name}.timing"
 
 
 def attach(config: Any, path: Path) -> int:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from core.base.box.box import GIGABYTE
+from core.base.box.box import GIGABYTE, Box
 from core.base.errors import InvalidRequest
 
 DISK_VARIABLE = "ENGINEROOM_STAGE_DISK_GB"
@@ -30,6 +33,26 @@ def disk_bytes(folder: Path) -> int:
         raise InvalidRequest(f"{DISK_VARIABLE} is {told!r}.", hint="Give the gigabytes that a stage may write, such as 50.")
     free = shutil.disk_usage(folder).free - LEFT_FREE_BYTES
     return int(max(min(most * GIGABYTE, free), LEAST_BYTES))
+
+
+def limited_box(home: Path, reads: Iterable[Path], *, memory_bytes: int | None = None, gpu: bool = False) -> Box:
+    """A box that may write to `home` what `disk_bytes` allows, and raises what that does."""
+    most = disk_bytes(home.parent)
+    return Box(
+        home=home.absolute(),
+        reads=tuple(path.absolute() for path in reads),
+        gpu=gpu,
+        memory_bytes=memory_bytes,
+        file_bytes=most,
+        home_bytes=most,
+    )
+
+
+@contextmanager
+def passing_box(purpose: str, reads: Iterable[Path], *, memory_bytes: int | None = None) -> Iterator[Box]:
+    """The same at a temporary home, which is gone at the end."""
+    with tempfile.TemporaryDirectory(prefix=f"engineroom-{purpose}-") as home:
+        yield limited_box(Path(home), reads, memory_bytes=memory_bytes)
 
 
 def memory_bytes() -> int:

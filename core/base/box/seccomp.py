@@ -47,7 +47,7 @@ _NOT_DONE = (
     *("removexattr", "lremovexattr", "fremovexattr", "removexattrat"),
     *("setsid", "setpgid"),  # who started it ends its process group
 )
-# glibc goes on without these two when they are not there.
+# glibc and runtimes go on without these when they are not there.
 _NOT_THERE = ("clone3", "io_uring_setup", "io_uring_enter", "io_uring_register")
 
 
@@ -82,9 +82,9 @@ def restrict(*, signals: bool, truncates: bool, listens: bool = False) -> None:
     """Puts the filter on this thread and on what it starts.
 
     Args:
-        listens: Let it make and listen at local sockets, as CUDA does when it starts; they cannot be connected to anything.
         signals: Refuse signals to all but this process, where Landlock does not hold them.
         truncates: Refuse truncate(2) by a path, where Landlock does not hold it.
+        listens: Let it make and listen at local sockets, as CUDA does when it starts; they cannot be connected to anything.
 
     Raises:
         OSError: The kernel refused.

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from core.base.errors import InvalidRequest, StoreFailed
+from core.base.files import CACHES
 from core.base.serialization import read_json, to_data, write_json
 from core.request.build_request import BuildRequest
-from core.stages.desk import CACHES, RECIPE, Desk, belongs, desk_for, inputs_of
+from core.stages.desk import RECIPE, Desk, belongs, desk_for, inputs_of
 from core.stages.stage import Recipe
 from core.storage.builds import BUILD_FILE, REQUEST_FILE, StageName, result_file
 from core.storage.workspace import Workspace
