@@ -10,15 +10,17 @@ from core.analysis.comparison import ComparisonRow, compare_candidates
 from core.precision.settings import settings_as_texts
 from core.stages.outcome import Outcome
 from core.storage.builds import Build
+from core.storage.duels import Duel
 
 
-def board(outcomes: Sequence[Outcome], *, baseline: str | None = None) -> list[ComparisonRow]:
+def board(outcomes: Sequence[Outcome], *, duels: Sequence[Duel] = (), baseline: str | None = None) -> list[ComparisonRow]:
     """A row for each build of one model, in the order given.
 
     Args:
+        duels: Head-to-heads of this workspace, the newest first.
         baseline: Key of the build that the others are held against; None for the default one.
     """
-    return compare_candidates(titled_candidates(outcomes), baseline=baseline)
+    return compare_candidates(titled_candidates(outcomes), duels=duels, baseline=baseline)
 
 
 def titled_candidates(outcomes: Sequence[Outcome]) -> list[Candidate]:

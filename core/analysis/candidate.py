@@ -34,6 +34,7 @@ class Candidate:
         unmeasured: Why there are no figures, in a phrase, "not run here: ..." among them; empty when there are.
         unchecked: Why nothing tells whether it is right, in a phrase; empty where something does.
         stamp: Why nobody is to deploy it, in a few words; empty where nothing speaks against it.
+        made_at: `Build.created_at`, by which head-to-heads know the engine.
         conditions: Equal for builds of the path that differ in precision alone; None when not known.
     """
 
@@ -52,6 +53,7 @@ class Candidate:
     unchecked: str = ""
     stamp: str = ""
     device: str = "cpu"
+    made_at: float = 0.0
     conditions: BuildRequest | None = None
 
     @property
@@ -139,6 +141,7 @@ def candidate_from(outcome: Outcome) -> Candidate:
         unchecked=outcome.unchecked,
         stamp=UNCALIBRATED if outcome.stamp else "",
         device=build.ran_on,
+        made_at=build.created_at,
         conditions=conditions(request, build.ran_elsewhere),
     )
 

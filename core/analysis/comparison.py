@@ -9,15 +9,19 @@ from typing import Any
 
 from core.analysis.candidate import CANCELLED, Candidate
 from core.analysis.deviation import why_wrong
-from core.analysis.payoff import Payoff, payoff_of, ratio_of
+from core.analysis.duels import ratio_text, speed_text
+from core.analysis.payoff import Payoff, payoff_of
 from core.analysis.realized import Realized, compare_precisions
+from core.analysis.versus import Versus
 from core.base.precision import Precision
 from core.base.units import listed, milliseconds
 from core.benchmark.latency import Latency
-from core.benchmark.statistics import MedianRatio, Winner
+from core.benchmark.statistics import How, MedianRatio, Winner
 from core.models.model import Format
 from core.request.paths import path_title
 from core.request.references import own_framework
+from core.stages.contestants import MOST
+from core.storage.duels import Duel
 
 
 class Standing(str, Enum):
@@ -26,6 +30,7 @@ class Standing(str, Enum):
     BASELINE = "baseline"
     FASTER = "faster"
     SAME = "no clear difference"
+    APART = "measured apart"
     SLOWER = "not worth it"
     WRONG = "wrong"
     UNCHECKED = "not checked"
@@ -43,6 +48,7 @@ class ComparisonRow:
         stands_in: Of the baseline: what it stands in for, where that was not measured ("ONNX Runtime was not built").
         speedup: How many times faster than the baseline; None for the baseline itself and for what is not comparable with it.
         payoff: Whether its precision paid; None in FP32, and where the same path was not measured in FP32.
+        rivals: Of the fastest that is right: names of others that may be as fast, for all that is known.
         realized: Which precision its layers ran in; None where it told no layers.
     """
 
@@ -53,6 +59,7 @@ class ComparisonRow:
     payoff: Payoff | None = None
     realized: Realized | None = None
     stands_in: str = ""
+    rivals: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -77,16 +84,21 @@ class ComparisonRow:
         return tuple(pair.warning for pair in self.realized.disagreements) if self.realized else ()
 
 
-def compare_candidates(candidates: Sequence[Candidate], *, baseline: str | None = None) -> list[ComparisonRow]:
+def compare_candidates(
+    candidates: Sequence[Candidate], *, duels: Sequence[Duel] = (), baseline: str | None = None
+) -> list[ComparisonRow]:
     """A row for each candidate, in the order given.
 
     Args:
+        duels: Head-to-heads, the newest first; builds that took part in none together are held against each other as they were
+            measured apart.
         baseline: Key of the build that the others are held against; None for `default_baseline`, or the slowest that is right
             in any precision where nothing was measured in FP32.
     """
     key = baseline or default_baseline(candidates) or _slowest(_best_known([one for one in candidates if one.measurement]))
     base = next((candidate for candidate in candidates if candidate.key == key and candidate.measurement), None)
-    rows = [_row(candidate, base, candidates) for candidate in candidates]
+    versus = Versus(duels)
+    rows = _with_rivals([_row(candidate, base, candidates, versus) for candidate in candidates], versus)
     if base is None or baseline or not (note := _stands_in(base, candidates)):
         return rows
     return [replace(row, stands_in=note, verdict=f"{row.verdict}, as {note}") if row.candidate is base else row for row in rows]
@@ -145,6 +157,21 @@ def fastest_first(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
     return [*(row for row, _ in by_latency(rows)), *(row for row in rows if not row.latency)]
 
 
+def contenders(rows: Sequence[ComparisonRow]) -> list[str]:
+    """Keys of the builds that a head-to-head would settle, the baseline first; empty where nothing is open.
+
+    Those are the baseline, the fastest, and what may be as fast as either; of one device, as engines of several take no turns.
+    """
+    base = next((row for row in rows if row.standing is Standing.BASELINE), None)
+    rivals = {name for row in rows for name in row.rivals}
+    open_yet = [row for row in rows if row.standing is Standing.APART or row.name in rivals or row.rivals]
+    if base is None or not open_yet:
+        return []
+    device = base.candidate.device
+    near = [row for row, _ in by_latency(open_yet) if row.candidate.device == device and row is not base]
+    return [base.key, *(row.key for row in near[: MOST - 1])] if near else []
+
+
 def summary(rows: Sequence[ComparisonRow]) -> str:
     """The whole comparison in a sentence."""
     base = next((row for row in rows if row.standing is Standing.BASELINE), None)
@@ -165,6 +192,9 @@ def summary(rows: Sequence[ComparisonRow]) -> str:
         return f"{_without_a_better(rows, base, all_measured=not unmeasured)}{besides}"
     best = _fastest(better)
     standing = "the fastest that is right" if best.candidate.on_par else "the fastest, though nothing tells whether it is right"
+    if best.rivals:
+        standing = "faster, and may be the fastest"
+        besides = f" {listed(list(best.rivals), 3)} may be as fast: a head-to-head settles it.{besides}"
     told = f"{best.name} is {standing}: {best.verdict}, held against {base.name}."
     if best.candidate.stamp:
         told = f"{best.name} is {standing}, but {best.candidate.stamp}: {best.speed}, held against {base.name}."
@@ -187,6 +217,11 @@ def _without_a_better(rows: Sequence[ComparisonRow], base: ComparisonRow, *, all
             if len(measured) == 1
             else (f"Nothing that was measured is right, {base.name}, the baseline, included.")
         )
+    if apart := [row.name for row in rows if row.standing is Standing.APART]:
+        return (
+            f"No winner yet: {listed(apart, 3)} and {base.name} were measured apart, and differ by less than repeated runs may. "
+            "A head-to-head settles it."
+        )
     if base not in right:
         return f"{base.name}, the baseline, is not right; of what is, {right[0].name} is the fastest, and no faster than it."
     if len(measured) == 1:
@@ -195,8 +230,24 @@ def _without_a_better(rows: Sequence[ComparisonRow], base: ComparisonRow, *, all
     return f"Nothing here is worth more than {base.name}: {others} is faster and right."
 
 
-def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidate]) -> ComparisonRow:
-    ratio, paid = _ratio(candidate, base), payoff_of(candidate, all_of)
+def _with_rivals(rows: list[ComparisonRow], versus: Versus) -> list[ComparisonRow]:
+    """The rows, the fastest that may be deployed with those that may be as fast."""
+    better = [row for row in rows if row.standing is Standing.FASTER]
+    if not better:
+        return rows
+    best = _fastest(better)
+    others = [row for row in rows if row.standing in (Standing.FASTER, Standing.APART) and row is not best]
+    rivals = tuple(row.name for row in others if _may_be_as_fast(versus.ratio(best.candidate, row.candidate)))
+    return [replace(row, rivals=rivals) if row is best else row for row in rows]
+
+
+def _may_be_as_fast(ratio: MedianRatio | None) -> bool:
+    return ratio is None or ratio.winner is not Winner.A
+
+
+def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidate], versus: Versus) -> ComparisonRow:
+    ratio = versus.ratio(candidate, base) if base and candidate is not base else None
+    paid = payoff_of(candidate, all_of, versus)
     standing, verdict = _judged(candidate, base, ratio, paid)
     if candidate.stamp and standing is not Standing.FAILED:
         verdict = f"{verdict}; {candidate.stamp}"
@@ -208,13 +259,6 @@ def _row(candidate: Candidate, base: Candidate | None, all_of: Sequence[Candidat
         payoff=paid,
         realized=compare_precisions(candidate.graph, candidate.precision) if candidate.graph else None,
     )
-
-
-def _ratio(candidate: Candidate, base: Candidate | None) -> MedianRatio | None:
-    """How many times faster it is than the baseline, where both were measured on the same shapes."""
-    if base is None or candidate is base or not candidate.measurement or not base.measurement:
-        return None
-    return ratio_of(candidate.measurement, base.measurement)
 
 
 def _judged(candidate: Candidate, base: Candidate | None, ratio: MedianRatio | None, paid: Payoff | None) -> tuple[Standing, str]:
@@ -244,19 +288,23 @@ def _judged_without_figures(candidate: Candidate) -> tuple[Standing, str]:
 
 def _judged_by_speed(base: Candidate, ratio: MedianRatio, paid: Payoff | None) -> tuple[Standing, str]:
     if ratio.winner is Winner.B:
-        slower = _times(1 / ratio.ratio, 1 / ratio.high, 1 / ratio.low, "slower")
-        return Standing.SLOWER, f"not worth it: {slower} than {base.title}"
+        return Standing.SLOWER, f"not worth it: {_slower(ratio)} than {base.title}{_apart(ratio)}"
+    if ratio.winner is Winner.NEITHER and ratio.how is How.APART:
+        return Standing.APART, f"measured apart, no winner: {ratio.low:.2g} to {ratio.high:.2g} times as fast"
     if ratio.winner is Winner.NEITHER:
-        return Standing.SAME, f"no clear difference ({ratio.low:.2f} to {ratio.high:.2f} times as fast)"
-    faster = _times(ratio.ratio, ratio.low, ratio.high, "faster")
-    if paid and not paid.paid:
+        return Standing.SAME, ratio_text(ratio)
+    faster = f"{speed_text(ratio.ratio, ratio.low, ratio.high, 'faster')}{_apart(ratio)}"
+    if paid and paid.paid is False:
         return Standing.SLOWER, f"not worth it: {faster}, but the same path in fp32 takes {milliseconds(paid.fp32_ms)}"
     return Standing.FASTER, faster
 
 
-def _times(ratio: float, low: float, high: float, word: str) -> str:
-    digits = 2 if ratio < 2 else 1 if ratio < 10 else 0
-    return f"{ratio:.{digits}f}x {word} ({low:.{digits}f} to {high:.{digits}f})"
+def _slower(ratio: MedianRatio) -> str:
+    return speed_text(1 / ratio.ratio, 1 / ratio.high, 1 / ratio.low, "slower")
+
+
+def _apart(ratio: MedianRatio) -> str:
+    return ", measured apart" if ratio.how is How.APART else ""
 
 
 def row_as_data(row: ComparisonRow) -> dict[str, Any]:
@@ -286,6 +334,8 @@ def row_as_data(row: ComparisonRow) -> dict[str, Any]:
         "parity": candidate.verdict,
         "unchecked": candidate.unchecked,
         "stamp": candidate.stamp,
+        "how": row.speedup.how.value if row.speedup else None,
+        "rivals": list(row.rivals),
     }
 
 

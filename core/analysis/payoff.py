@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from core.analysis.candidate import Candidate, candidate_from, conditions
+from core.analysis.versus import Versus
 from core.base.precision import Precision
 from core.base.units import digest, milliseconds, size
 from core.benchmark.measurement import Measurement
-from core.benchmark.statistics import MedianRatio, Winner, compare_medians
+from core.benchmark.statistics import How, MedianRatio, Winner
 from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome
 from core.storage.builds import Build, StageName, State
+from core.storage.duels import Duel
 
 # A smaller gain is not worth an accuracy to watch.
 WORTH = 1.05
@@ -25,8 +27,9 @@ class Payoff:
 
     Attributes:
         fp32_ms: FP32's median latency.
-        speedup: That over this one's, with its 95 % interval.
-        paid: It is certainly faster, by more than a trifle, and nothing tells that it is wrong.
+        speedup: How many times faster this one is, with its interval.
+        paid: It is certainly faster, by more than a trifle, and nothing tells that it is wrong; None while only runs that were
+            measured apart speak, and they do not settle it.
         text: A sentence with the figures.
     """
 
@@ -34,7 +37,7 @@ class Payoff:
     speedup: float
     low: float
     high: float
-    paid: bool
+    paid: bool | None
     text: str
 
 
@@ -42,20 +45,25 @@ def payoff(
     precision: Precision,
     measured: Measurement,
     fp32: Measurement,
+    ratio: MedianRatio,
     *,
     size_bytes: int | None,
     fp32_bytes: int | None,
     on_par: bool | None = True,
-) -> Payoff | None:
-    """Compares two engines of one model; None when they were measured on other shapes."""
-    ratio = ratio_of(measured, fp32)
-    if ratio is None:
-        return None
+) -> Payoff:
+    """Compares two engines of one model.
+
+    Args:
+        ratio: How many times faster the first is.
+    """
     name = precision.value.upper()
     figures = f"{milliseconds(measured.latency.median_ms)} against {milliseconds(fp32.latency.median_ms)} in FP32"
     interval = f"{ratio.low:.2f} to {ratio.high:.2f} times as fast"
     faster = ratio.winner is Winner.A and ratio.ratio >= WORTH
-    if faster and on_par is None:
+    open_yet = ratio.winner is Winner.NEITHER and ratio.how is How.APART
+    if open_yet:
+        text = f"Whether {name} paid is not settled: {figures}, measured apart. A head-to-head settles it."
+    elif faster and on_par is None:
         text = f"{name} is {ratio.ratio:.2f} times as fast, {figures}; nothing tells whether it is right."
     elif faster and on_par:
         text = f"{name} paid: {ratio.ratio:.2f} times as fast, {figures}."
@@ -67,29 +75,30 @@ def payoff(
         text = f"{name} hardly paid: {figures}, {interval}."
     else:
         text = f"{name} did not pay: no clear difference, {figures}, {interval}."
-    if not faster and size_bytes is not None and fp32_bytes and size_bytes < _SMALLER * fp32_bytes:
+    if not faster and not open_yet and size_bytes is not None and fp32_bytes and size_bytes < _SMALLER * fp32_bytes:
         text += f" It is smaller, {size(size_bytes)} against {size(fp32_bytes)}."
     return Payoff(
         fp32_ms=fp32.latency.median_ms,
         speedup=ratio.ratio,
         low=ratio.low,
         high=ratio.high,
-        paid=faster and on_par is not False,
+        paid=None if open_yet else faster and on_par is not False,
         text=text,
     )
 
 
-def payoff_of(candidate: Candidate, others: Iterable[Candidate]) -> Payoff | None:
+def payoff_of(candidate: Candidate, others: Iterable[Candidate], versus: Versus) -> Payoff | None:
     """Whether the precision paid, against the first that is the same path in FP32, measured and right."""
     if candidate.precision is Precision.FP32 or candidate.measurement is None:
         return None
     for other in others:
         alike = (other.path, other.precision, other.conditions) == (candidate.path, Precision.FP32, candidate.conditions)
-        if alike and other.measurement and other.on_par is not False:
+        if alike and other.measurement and other.on_par is not False and (ratio := versus.ratio(candidate, other)):
             return payoff(
                 candidate.precision,
                 candidate.measurement,
                 other.measurement,
+                ratio,
                 size_bytes=candidate.size_bytes,
                 fp32_bytes=other.size_bytes,
                 on_par=candidate.on_par,
@@ -97,14 +106,17 @@ def payoff_of(candidate: Candidate, others: Iterable[Candidate]) -> Payoff | Non
     return None
 
 
-def payoff_among(outcome: Outcome, builds: Iterable[Build], load: Callable[[str], Outcome]) -> Payoff | None:
+def payoff_among(
+    outcome: Outcome, builds: Iterable[Build], load: Callable[[str], Outcome], duels: Sequence[Duel] = ()
+) -> Payoff | None:
     """Whether a build's precision paid, against the first of these builds that is its measure; None without one.
 
     Args:
         load: What a build has found, by its key: only those of the same path in FP32 are read.
+        duels: Head-to-heads, the newest first.
     """
     alike = (build.key for build in builds if is_measure_for(build.request, outcome.build.request))
-    return payoff_of(candidate_from(outcome), (candidate_from(load(key)) for key in alike))
+    return payoff_of(candidate_from(outcome), (candidate_from(load(key)) for key in alike), Versus(duels))
 
 
 def no_payoff_text(outcome: Outcome, builds: Iterable[Build], load: Callable[[str], Outcome]) -> str:
@@ -131,13 +143,3 @@ def _why_unmeasured(outcome: Outcome) -> str:
 def is_measure_for(fp32: BuildRequest, narrow: BuildRequest) -> bool:
     """Whether one build is what the other's precision is held against."""
     return fp32.precision is Precision.FP32 and narrow.precision is not Precision.FP32 and conditions(fp32) == conditions(narrow)
-
-
-def ratio_of(measured: Measurement, base: Measurement) -> MedianRatio | None:
-    """How many times faster it is than the base, where both were measured on the same shapes."""
-    return compare_medians(_samples(measured), _samples(base)) if measured.shapes == base.shapes else None
-
-
-def _samples(measurement: Measurement) -> tuple[float, ...]:
-    latency = measurement.latency
-    return measurement.samples_ms or (latency.low_ms, latency.median_ms, latency.high_ms)

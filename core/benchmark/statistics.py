@@ -21,11 +21,6 @@ TAIL_SAMPLES = 10
 INTERVAL_SAMPLES = 6
 RESAMPLES = 2000
 _TOGETHER = 100
-MARGIN = 0.02
-MARGIN_TEXT = (
-    f"Faster and slower mean by more than {100 * MARGIN:g} % with 95 % confidence; "
-    "a smaller difference may be gone in a rerun, and is called no clear difference."
-)
 
 Samples = Sequence[float] | NDArray[np.float64]
 
@@ -96,20 +91,35 @@ class Winner(str, Enum):
     NEITHER = "neither"
 
 
+class How(str, Enum):
+    """How two engines were held against each other."""
+
+    APART = "measured apart"
+    HEAD_TO_HEAD = "head to head"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MedianRatio:
     """How many times faster A is than B.
 
     Attributes:
         ratio: B's median over A's; above 1, A is faster.
-        low, high: Its 95 % interval.
-        winner: The one whose advantage is real: the whole interval lies more than 2 % from 1.
+        low, high: Its 95 % interval; of two that were measured apart, with what repeated measurements of one engine differ by.
+        winner: The one whose advantage is real: 1 lies outside of the interval.
+        apart: How many times repeated measurements of one engine differ by, of two that were measured apart.
     """
 
     ratio: float
     low: float
     high: float
     winner: Winner
+    how: How = How.APART
+    apart: float = 1.0
+
+
+def winner_of(low: float, high: float) -> Winner:
+    """Whose advantage an interval of the ratio tells."""
+    return Winner.A if low > 1 else Winner.B if high < 1 else Winner.NEITHER
 
 
 def _resampled_medians(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -135,12 +145,14 @@ def _bounds(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np
     return np.array([values.min(), values.max()])
 
 
-def compare_medians(a_ms: Samples, b_ms: Samples, *, seed: int = 0) -> MedianRatio:
-    """Whether A is faster than B, from the raw samples of both in the order taken.
+def compare_medians(a_ms: Samples, b_ms: Samples, *, apart: float = 1.0, seed: int = 0) -> MedianRatio:
+    """Whether A is faster than B, from the raw samples of both in the order taken, each in a run of its own.
 
-    The interval is the bootstrap's percentile interval. Blocks of neighbours are drawn, not single samples, since samples taken
-    next to each other are alike and single draws would promise too much (Künsch, 1989). It covers what varied within the two
-    runs; that a rerun may differ by a little more is what the 2 % margin is for.
+    Within the runs, the interval is the bootstrap's percentile interval. Blocks of neighbours are drawn, not single samples,
+    since samples taken next to each other are alike and single draws would promise too much (Künsch, 1989).
+
+    Args:
+        apart: How many times one measurement of an engine may be another of the same; the interval is wider by that, both ways.
 
     Raises:
         ValueError: Either has no samples.
@@ -156,5 +168,5 @@ def compare_medians(a_ms: Samples, b_ms: Samples, *, seed: int = 0) -> MedianRat
         low, high = (float(x) for x in np.percentile(medians_b / medians_a, [2.5, 97.5]))
     else:
         low, high = float(medians_b.min() / medians_a.max()), float(medians_b.max() / medians_a.min())
-    winner = Winner.A if low > 1 + MARGIN else Winner.B if high < 1 / (1 + MARGIN) else Winner.NEITHER
-    return MedianRatio(ratio=float(np.median(b) / np.median(a)), low=low, high=high, winner=winner)
+    low, high = low / apart, high * apart
+    return MedianRatio(ratio=float(np.median(b) / np.median(a)), low=low, high=high, winner=winner_of(low, high), apart=apart)

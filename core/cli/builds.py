@@ -35,6 +35,7 @@ from core.stages.child import run_stage
 from core.stages.outcome import Outcome, load_outcome
 from core.stages.pipeline import record_done
 from core.storage.builds import StageName, all_builds, measuring_failed, result_file
+from core.storage.duels import all_duels
 from core.storage.workspace import Workspace, default_workspace
 
 
@@ -128,7 +129,7 @@ def _show_payoff(workspace: Workspace, outcome: Outcome) -> None:
     if request.precision is Precision.FP32 or outcome.measurement is None:
         return
     builds, load = all_builds(workspace), partial(load_outcome, workspace)
-    paid = payoff_among(outcome, builds, load)
+    paid = payoff_among(outcome, builds, load, all_duels(workspace))
     print_notes([paid.text if paid else no_payoff_text(outcome, builds, load)])
 
 

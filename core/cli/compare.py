@@ -7,20 +7,22 @@ from typing import Annotated
 import typer
 
 from core.analysis.board import board
-from core.analysis.comparison import ComparisonRow, row_as_data, summary
+from core.analysis.comparison import ComparisonRow, contenders, row_as_data, summary
 from core.analysis.memory import COLUMNS as MEMORY
 from core.analysis.memory import cells_of, columns_of
 from core.analysis.summary import protocol_text
+from core.analysis.versus import how_text
 from core.base.errors import EngineRoomError, Unavailable
 from core.base.precision import Precision
 from core.base.units import interval, milliseconds, percent, scientific, seconds, size
-from core.benchmark.statistics import MARGIN_TEXT
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_json, print_notes, print_table, stderr, stdout
 from core.cli.requests import Force, RequestOptions, bring_runs, exit_code, make_request, run_in_foreground
+from core.request.commands import duel_command_for
 from core.request.paths import paths_for
 from core.stages.outcome import Outcome
+from core.storage.duels import all_duels
 from core.storage.workspace import default_workspace
 
 COLUMNS = [
@@ -73,7 +75,7 @@ def compare_command(
         outcomes.append(run_in_foreground(workspace, request, force=force))
     if not outcomes:
         raise Unavailable(f"No path of {found.name} works here.", hint="`engineroom doctor` tells what to install.")
-    rows = board(outcomes)
+    rows = board(outcomes, duels=all_duels(workspace))
     if json:
         print_json([row_as_data(row) for row in rows])
     else:
@@ -82,7 +84,10 @@ def compare_command(
         cells = [_cells(row, with_memory=bool(memory)) for row in rows]
         print_table(f"{found.name}, {size(found.frozen_bytes)} of frozen weights", columns, cells, numbers=NUMBERS)
         stdout.print(summary(rows), highlight=False, markup=False)
-        stdout.print(f"{protocol_text(outcomes)} {MARGIN_TEXT}", style="dim", highlight=False, markup=False)
+        told = " ".join(filter(None, (protocol_text(outcomes), how_text(row.speedup for row in rows))))
+        stdout.print(told, style="dim", highlight=False, markup=False)
+        if command := duel_command_for(contenders(rows)):
+            stdout.print(f"To settle it: {command}", highlight=False, markup=False)
         print_notes([f"{row.name}: {row.payoff.text}" for row in rows if row.payoff])
         print_notes([f"{row.name}: {text}" for row in rows for text in row.disagreements])
         print_notes([f"{row.name}: {' '.join(row.candidate.notes)}" for row in rows if row.candidate.notes])

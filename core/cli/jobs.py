@@ -76,7 +76,7 @@ def submit_command(
     json: AsJson = False,
 ) -> None:
     """Queue builds for a worker: every path in every precision given."""
-    rank = _priority(priority)
+    rank = priority_named(priority)
     queue = _queue(database, store)
     found = stored_model(queue.workspace, model)
     requests = [
@@ -99,14 +99,14 @@ def run_command(
     json: AsJson = False,
 ) -> None:
     """Queue the run of an engine where it can, on a worker that has what it runs on: layer times, parity and latency."""
-    answer = _queue(database, store).run(build, priority=_priority(priority))
+    answer = _queue(database, store).run(build, priority=priority_named(priority))
     if json:
         print_json(answer)
     else:
         show_submitted([answer])
 
 
-def _priority(name: str) -> Priority:
+def priority_named(name: str) -> Priority:
     if name.upper() not in Priority.__members__:
         raise InvalidRequest(f"{name!r} is no priority.", hint="Choose high, normal or low.")
     return Priority[name.upper()]

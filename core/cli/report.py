@@ -13,6 +13,7 @@ from core.cli.output import stdout
 from core.cli.requests import bring_runs
 from core.report.page import report
 from core.stages.outcome import load_outcome
+from core.storage.duels import all_duels
 from core.storage.workspace import default_workspace
 
 
@@ -31,7 +32,7 @@ def report_command(
     if len({outcome.model.digest for outcome in outcomes}) > 1:
         raise InvalidRequest("These builds are of different models.", hint="Give builds of one model: `engineroom builds` tells.")
     base = load_outcome(workspace, baseline).build.key if baseline else None
-    content = report(outcomes, baseline=base)
+    content = report(outcomes, duels=all_duels(workspace), baseline=base)
     try:
         output.write_text(content, encoding="utf-8")
     except OSError as error:

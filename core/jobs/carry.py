@@ -12,18 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.base.children.call import Fetch
 from core.base.errors import Cancelled, EngineRoomError, Failure
-from core.base.progress import Progress
+from core.base.gpus import CUDA
+from core.base.progress import Progress, Report
 from core.base.serialization import to_data
 from core.jobs.database import dbos_module
 from core.jobs.device import Device, exclusive
-from core.jobs.job import LOG_STREAM, STATUS_EVENT, Ending, JobKind, Snapshot, Ticket
+from core.jobs.job import LOG_STREAM, STATUS_EVENT, DuelTicket, Ending, JobKind, Snapshot, Ticket
 from core.jobs.supervisor import Lease, StageLimits, Supervisor
 from core.stages.child import LOG_FILE, Interrupted
 from core.stages.elsewhere import run_engine
+from core.stages.head_to_head import run_duel
 from core.stages.pipeline import Plan, run_build
 from core.stages.toolchains import Toolchain
-from core.storage.builds import Build, Place, Run, StageName, State, artifact_of
+from core.storage.builds import Build, Place, Run, StageName, State, artifact_of, engine_artifact
+from core.storage.duels import Duel, duel_folder, without_starts
 from core.storage.store import Kind, Store
 from core.storage.workspace import Workspace
 
@@ -57,17 +61,19 @@ def carry_out(bench: Bench, job: str, ticket: Ticket, kind: JobKind = JobKind.BU
     started_at = time.time()
     voice = Voice(bench, job, ticket)
     voice.start()
-    build, run, error = None, None, None
+    build, run, duel, error = None, None, None, None
     try:
         if kind is JobKind.RUN:
             run = _run(bench, ticket, voice)
+        elif ticket.duel:
+            duel = _duel(bench, ticket, ticket.duel, voice)
         else:
             build = _build(bench, ticket, voice)
     except EngineRoomError as failure:
         error = Failure.of(failure)
     finally:
         voice.stop()
-    return Ending(started_at=started_at, finished_at=time.time(), build=build, run=run, error=error)
+    return Ending(started_at=started_at, finished_at=time.time(), build=build, run=run, duel=duel, error=error)
 
 
 def _fetch(bench: Bench, ticket: Ticket, voice: Voice) -> None:
@@ -110,9 +116,42 @@ def _run(bench: Bench, ticket: Ticket, voice: Voice) -> Run:
     return run
 
 
+def _duel(bench: Bench, ticket: Ticket, asked: DuelTicket, voice: Voice) -> Duel:
+    """Holds the engines of several builds head to head."""
+    workspace, store = bench.workspace, bench.store
+    if store:
+        store.pull_inputs(workspace, ticket.request)
+        for key in asked.duel.keys:
+            voice.say(progress=Progress(message=f"Fetching engine {key[:12]}"))
+            store.pull(workspace, Kind.BUILD, key)
+            if engine := engine_artifact(workspace.build_folder(key)):
+                store.pull(workspace, Kind.ARTIFACT, engine)
+    folder = duel_folder(workspace, asked.duel.key)
+    folder.mkdir(parents=True, exist_ok=True)
+    voice.read_log()
+    with _stages_on(bench, ticket, voice, folder) as supervisor:
+
+        def run(key: str, scratch: Path, report: Report, turn: Fetch) -> None:
+            holding = workspace.build_folder(key)
+            supervisor.run(StageName.DUEL, scratch, report, needs=asked.needs.get(key), turn=turn, holding=holding)
+
+        return run_duel(
+            workspace,
+            asked.duel,
+            bench.place,
+            on_change=lambda duel, progress: voice.say(duel=without_starts(duel), progress=progress),
+            runner=run,
+            cuda=bench.device.type == CUDA,
+        )
+
+
 @contextmanager
-def _stages_on(bench: Bench, ticket: Ticket, voice: Voice) -> Iterator[Supervisor]:
-    """What runs a job's stages, while the device is held for it."""
+def _stages_on(bench: Bench, ticket: Ticket, voice: Voice, folder: Path | None = None) -> Iterator[Supervisor]:
+    """What runs a job's stages, while the device is held for it.
+
+    Args:
+        folder: Of what the job is at, where that is no build.
+    """
     store = bench.store
     with exclusive(bench.device, voice.wait_for_device) as lock:
         voice.supervisor = Supervisor(
@@ -125,7 +164,7 @@ def _stages_on(bench: Bench, ticket: Ticket, voice: Voice) -> Iterator[Superviso
             environment=bench.device.environment,
             store=store,
             device=bench.device.type,
-            build=bench.workspace.build_folder(ticket.key),
+            build=folder or bench.workspace.build_folder(ticket.key),
         )
         yield voice.supervisor
 
@@ -172,15 +211,23 @@ class Voice(threading.Thread):
         self._started_at = time.time()
         self._snapshot: Snapshot | None = None
         self.say()
-        self._log_file = bench.workspace.build_folder(ticket.request.key) / LOG_FILE
+        folder = duel_folder(bench.workspace, ticket.key) if ticket.duel else bench.workspace.build_folder(ticket.request.key)
+        self._log_file = folder / LOG_FILE
         self._log: LogReader | None = None
         self._over = threading.Event()
         self._cancelled = threading.Event()
         self._lost = threading.Event()
 
-    def say(self, *, build: Build | None = None, run: Run | None = None, progress: Progress | None = None) -> None:
+    def say(
+        self,
+        *,
+        build: Build | None = None,
+        run: Run | None = None,
+        duel: Duel | None = None,
+        progress: Progress | None = None,
+    ) -> None:
         """What everyone sees of the job next."""
-        self._snapshot = Snapshot(started_at=self._started_at, build=build, run=run, progress=progress)
+        self._snapshot = Snapshot(started_at=self._started_at, build=build, run=run, duel=duel, progress=progress)
 
     def read_log(self) -> None:
         """From now on, what is added to the build's log is the job's own."""

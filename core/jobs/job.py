@@ -7,7 +7,7 @@
 
 A job is one carrying-out of a build request. The build it leaves has the request's key; several jobs can have had the same
 key one after the other (a retry, a forced rebuild), never at the same time. A run is a job of its own kind: it runs the engine
-of a build that is there, on a device where it can.
+of a build that is there, on a device where it can. So is a duel: it holds the engines of several builds head to head.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from core.request.build_request import BuildRequest
 from core.stages.stage import Needs
 from core.stages.toolchains import Toolchain
 from core.storage.builds import Build, Place, Run, StageName, StageRecord, measuring_failed
+from core.storage.duels import Duel
 
 # How the job engine knows our workflow and what it tells.
 WORKFLOW = "build"
 RUN_WORKFLOW = "run"
-WORKFLOWS = (WORKFLOW, RUN_WORKFLOW)
+DUEL_WORKFLOW = "duel"
+WORKFLOWS = (WORKFLOW, RUN_WORKFLOW, DUEL_WORKFLOW)
 STATUS_EVENT = "status"
 LOG_STREAM = "log"
 
@@ -52,6 +54,7 @@ class JobKind(str, Enum):
 
     BUILD = WORKFLOW
     RUN = RUN_WORKFLOW
+    DUEL = DUEL_WORKFLOW
 
 
 class Priority(IntEnum):
@@ -67,7 +70,7 @@ class Job:
     """One job as it stands.
 
     Attributes:
-        key: Of the build that it makes; `core.stages.outcome.load_outcome` shows what a done one found.
+        key: Of the build that it makes; `core.stages.outcome.load_outcome` shows what a done one found. Of a duel its own.
         stages: One record a stage of the plan, waiting ones included.
         progress: Of the stage that runs now.
         worker: Id of the worker that runs or ran it.
@@ -75,7 +78,8 @@ class Job:
         submitted_at, started_at, finished_at: Seconds since the epoch. `started_at` is the current attempt's.
         remaining_seconds: Estimate from earlier builds of the same kind; None when there were none.
         error: Of a failed job; also what an optional stage of a done one could not do.
-        kind: A build, or the run of a build's engine elsewhere.
+        kind: A build, the run of a build's engine elsewhere, or a head-to-head of several.
+        duel: The head-to-head, without its starts; its `request` is then the first build's.
         runs_on: What the engine runs on, where that is not where it is built.
         waits_for: The worker that a queued run needs, in words, while none is there; empty for others.
         not_run: Why a done build's engine was not run there; empty when it was.
@@ -102,10 +106,18 @@ class Job:
     waits_for: str = ""
     not_run: str = ""
     run_elsewhere: bool = False
+    duel: Duel | None = None
+
+    @property
+    def builds(self) -> tuple[str, ...]:
+        """Keys of the builds that it makes or needs."""
+        return self.duel.keys if self.duel else (self.key,)
 
     @property
     def device(self) -> str:
         """The device type that it is for."""
+        if self.duel:
+            return self.duel.device
         return " or ".join(self.runs_on.devices) if self.kind is JobKind.RUN and self.runs_on else self.request.device
 
     @property
@@ -221,6 +233,8 @@ class Ticket:
         needs: What each stage needs of a toolchain.
         not_run, runs_on: See `Plan`.
         run_elsewhere: Its engine is to be run where it can, once it is built.
+        duel: What is held head to head, with what opening each engine needs.
+        settle: Keys of the builds of a sweep that are to be held head to head once all of them are there, this one among them.
     """
 
     key: str
@@ -233,24 +247,48 @@ class Ticket:
     not_run: str = ""
     runs_on: RunsOn | None = None
     run_elsewhere: bool = False
+    duel: DuelTicket | None = None
+    settle: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuelTicket:
+    """A head-to-head that is asked for.
+
+    Attributes:
+        needs: What opening each engine needs of a toolchain, by its build's key.
+    """
+
+    duel: Duel
+    needs: dict[str, Needs]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Where a running job is, as its worker last told: the build, or the run of one."""
+    """Where a running job is, as its worker last told: the build, the run of one, or a head-to-head without its starts."""
 
     started_at: float
     build: Build | None = None
     run: Run | None = None
+    duel: Duel | None = None
     progress: Progress | None = None
+
+    @property
+    def work(self) -> Build | Run | Duel | None:
+        return self.build or self.run or self.duel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """What a finished job leaves in the queue's history; `error` is set when there is no build and no run to tell it."""
+    """What a finished job leaves in the queue's history; `error` is set when there is nothing else to tell it."""
 
     started_at: float
     finished_at: float
     build: Build | None = None
     run: Run | None = None
+    duel: Duel | None = None
     error: Failure | None = None
+
+    @property
+    def work(self) -> Build | Run | Duel | None:
+        return self.build or self.run or self.duel

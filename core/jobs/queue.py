@@ -10,9 +10,12 @@ from typing import Any
 
 from core.base.errors import InvalidRequest, NotFound, Unavailable
 from core.base.serialization import from_data, read_json
+from core.benchmark.duel import DuelProtocol
 from core.jobs.connection import Connection
 from core.jobs.database import database_url, dbos_module, is_local, is_own, told
+from core.jobs.duels import bring_duels, send_duel, settleable
 from core.jobs.job import (
+    DUEL_WORKFLOW,
     LOG_STREAM,
     RUN_WORKFLOW,
     STATUS_EVENT,
@@ -34,12 +37,14 @@ from core.jobs.runs import able, enqueue, lacking_runs, send_run, what_runs, wit
 from core.models.model import Model
 from core.request.build_request import BuildRequest, aimed_at, checked
 from core.request.paths import path_named
+from core.stages.contestants import duel_of
 from core.stages.outcome import Outcome, load_outcome
 from core.stages.pipeline import plan
 from core.stages.stage import Needs
 from core.stages.toolchains import lack_of, needs_of
 from core.storage import housekeeping
 from core.storage.builds import BUILD_FILE, Build, State, all_builds
+from core.storage.duels import stored_duel
 from core.storage.housekeeping import Collected
 from core.storage.store import Kind, Store, store_named
 from core.storage.workspace import Workspace
@@ -96,12 +101,22 @@ class Queue:
         priority: Priority = Priority.NORMAL,
         force: bool = False,
         run_elsewhere: bool = False,
+        settle: bool = False,
     ) -> list[Submitted]:
-        """Queues a sweep. All requests are checked before any is queued; raises what `submit` does."""
+        """Queues a sweep. All requests are checked before any is queued; raises what `submit` does.
+
+        Args:
+            settle: Their engines are to be held head to head once all are there.
+        """
         models = {digest: self.workspace.model(digest) for digest in {request.model for request in requests}}
         asked = [(checked(request, models[request.model], here=False), models[request.model]) for request in requests]
         workers = [worker for worker in self.workers() if worker.alive]
-        return [self._submit(request, model, workers, priority, force, run_elsewhere) for request, model in asked]
+        keys = tuple(request.key for request, _ in asked) if settle and len(asked) > 1 else ()
+        found = [self._submit(request, model, workers, priority, force, run_elsewhere, keys) for request, model in asked]
+        if keys and all(one.answer is Answer.STORED for one in found):
+            for outcomes in settleable(self.workspace, self.store, keys):
+                self.duel([outcome.build.key for outcome in outcomes], priority=priority)
+        return found
 
     def run(self, key: str, *, priority: Priority = Priority.NORMAL) -> Submitted:
         """Queues the run of a build's engine on a device where it runs, or joins the job that is at it already.
@@ -128,6 +143,41 @@ class Queue:
         note = "" if able(workers, runs_on) else f"The run waits for {runs_on.worker}."
         return Submitted(key=build.key, answer=Answer.QUEUED if new else Answer.JOINED, job=job, note=note)
 
+    def duel(
+        self,
+        keys: Sequence[str],
+        protocol: DuelProtocol | None = None,
+        *,
+        priority: Priority = Priority.NORMAL,
+        force: bool = False,
+    ) -> Submitted:
+        """Queues a head-to-head of builds' engines, joins the job that is at it already, or finds it held.
+
+        Args:
+            keys: Of the builds, or their beginnings.
+            force: Hold it again although it was held before.
+
+        Raises:
+            NotFound: There is no such build.
+            InvalidRequest: They cannot be held head to head.
+        """
+        outcomes = [self.outcome(key) for key in keys]
+        duel = duel_of(outcomes, protocol)
+        before = stored_duel(self.workspace, duel.key)
+        if before and before.state is State.DONE and not force:
+            return Submitted(key=duel.key, answer=Answer.STORED, job=self._find(duel.key))
+        if self.store:
+            for outcome in outcomes:
+                self.store.push_inputs(self.workspace, outcome.build.request)
+                if outcome.built and self.workspace.artifact(outcome.built.artifact):
+                    self.store.push_build(self.workspace, outcome.build.key)
+        workers = self.workers()
+        with told(self.url):
+            job, new = send_duel(self._connection.client, duel, outcomes, workers=workers, priority=priority, force=force)
+        listening = any(worker.alive and worker.card.device_type == duel.device for worker in workers)
+        note = "" if listening else f"No worker for {duel.device!r} is running: start one with `engineroom worker`."
+        return Submitted(key=duel.key, answer=Answer.QUEUED if new else Answer.JOINED, job=job, note=note)
+
     def _submit(
         self,
         request: BuildRequest,
@@ -136,6 +186,7 @@ class Queue:
         priority: Priority,
         force: bool,
         run_elsewhere: bool,
+        settle: tuple[str, ...],
     ) -> Submitted:
         workers = [worker for worker in alive if worker.card.device_type == request.device]
         offers = [offer for worker in workers if (offer := worker.offers(request.backend)) and offer.available]
@@ -164,6 +215,7 @@ class Queue:
             submitted_at=time.time(),
             force=force,
             run_elsewhere=run_elsewhere and planned.runs_on is not None,
+            settle=settle,
         )
         with told(self.url):
             job, new = enqueue(self._connection.client, WORKFLOW, request.device, ticket, priority)
@@ -219,6 +271,8 @@ class Queue:
             raise InvalidRequest(f"Job {found.id} is {found.state.value}.", hint="Only failed and cancelled jobs can be retried.")
         if found.kind is JobKind.RUN:
             return self.run(found.key)
+        if found.duel:
+            return self.duel(found.duel.keys, found.duel.protocol)
         return self.submit(found.request, run_elsewhere=found.run_elsewhere)
 
     def workers(self) -> list[Worker]:
@@ -237,10 +291,11 @@ class Queue:
         return load_outcome(self.workspace, key)
 
     def bring_runs(self) -> None:
-        """Brings what the newest runs elsewhere have found into the builds that are here; does nothing without a store."""
+        """Brings what the newest runs and head-to-heads elsewhere have found; does nothing without a store."""
         if self.store:
             for key in lacking_runs(self.workspace, self._rows(name=RUN_WORKFLOW, status="SUCCESS", limit=HISTORY)):
                 self.store.pull_build(self.workspace, key, artifacts=False)
+            bring_duels(self.workspace, self._rows(name=DUEL_WORKFLOW, status="SUCCESS", limit=HISTORY))
 
     def bring_artifacts(self, key: str) -> None:
         """Brings a build's engine and intermediate models from the shared store, for a download."""
@@ -278,7 +333,7 @@ class Queue:
 
     def _refuse_unfinished(self, *, key: str | None = None, model: str | None = None) -> None:
         for job in self.jobs(states=(JobState.QUEUED, JobState.RUNNING), limit=10_000):
-            if job.key == key or job.request.model == model:
+            if key in job.builds or job.request.model == model:
                 raise InvalidRequest(f"Job {job.id} needs it.", hint=f"Cancel it first: `engineroom cancel {job.id}`.")
 
     def _is_stored(self, key: str) -> bool:
@@ -323,10 +378,11 @@ class Queue:
         return made.pop() if len(made) == 1 else key
 
     def _find(self, key: str) -> str | None:
-        """The newest job that built this key."""
-        for row in self._rows(name=WORKFLOW, status="SUCCESS", limit=HISTORY, load_input=False):
+        """The newest job that made this build, or held this duel."""
+        for row in self._rows(name=(WORKFLOW, DUEL_WORKFLOW), status="SUCCESS", limit=HISTORY, load_input=False):
             ending = ending_of(row)
-            if ending and ending.build and ending.build.key == key:
+            made = ending and (ending.build or ending.duel)
+            if made and made.key == key:
                 return str(row.workflow_id)
         return None
 

@@ -11,6 +11,7 @@ from core.base.serialization import from_data
 from core.jobs.estimate import remaining_seconds
 from core.jobs.job import Ending, Job, JobKind, JobState, Priority, Snapshot, Ticket
 from core.storage.builds import Build, StageRecord, State
+from core.storage.duels import without_starts
 
 UNFINISHED = ("ENQUEUED", "DELAYED", "PENDING")
 _FINISHED = {"SUCCESS", "ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}
@@ -52,7 +53,7 @@ def job_of(row: Any, snapshot: Snapshot | None, history: Sequence[Build]) -> Job
     ending = ending_of(row)
     state = _state(row, ending)
     told = ending or snapshot
-    work = (told.build or told.run) if told else None
+    work = told.work if told else None
     stages = work.stages if work else tuple(StageRecord(stage=stage) for stage in ticket.stages)
     if state is JobState.CANCELLED:
         stages = tuple(replace(r, state=State.CANCELLED) if r.state is State.RUNNING else r for r in stages)
@@ -70,19 +71,22 @@ def job_of(row: Any, snapshot: Snapshot | None, history: Sequence[Build]) -> Job
         progress=snapshot.progress if snapshot and state is JobState.RUNNING else None,
         worker=row.executor_id,
         attempt=row.recovery_attempts or 0,
-        remaining_seconds=None if state.finished or kind is JobKind.RUN else remaining_seconds(ticket.request, stages, history),
+        remaining_seconds=None
+        if state.finished or kind is not JobKind.BUILD
+        else remaining_seconds(ticket.request, stages, history),
         error=_error(row, ending),
         kind=kind,
         runs_on=ticket.runs_on,
         not_run=ending.build.not_run if ending and ending.build and state is JobState.DONE else "",
         run_elsewhere=ticket.run_elsewhere,
+        duel=without_starts((told.duel if told else None) or ticket.duel.duel) if ticket.duel else None,
     )
 
 
 def _state(row: Any, ending: Ending | None) -> JobState:
     if row.status in _STATES:
         return _STATES[row.status]
-    if ending and (work := ending.build or ending.run):
+    if ending and (work := ending.work):
         return JobState(work.state.value)
     return JobState.FAILED
 
@@ -90,7 +94,7 @@ def _state(row: Any, ending: Ending | None) -> JobState:
 def _error(row: Any, ending: Ending | None) -> Failure | None:
     """Why a job failed, in words."""
     if ending:
-        work = ending.build or ending.run
+        work = ending.work
         return ending.error or (work.error if work else None)
     if row.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED":
         hint = "It may need more memory than the host has. Its log tells how far it came."

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from core.base.children.call import Process
+from core.base.children.call import Fetch, Process
 from core.base.children.events import Ending, EndingKind
 from core.base.progress import Report
 from core.jobs.guard import STUBBORN_SECONDS
@@ -137,12 +137,25 @@ class Supervisor:
     store: Store | None = None
 
     def __post_init__(self) -> None:
-        self._child: GuardedChild | None = None
+        self._children: set[GuardedChild] = set()  # several in a head-to-head
         self._cancelled = False
         self.lease.on_renewal = self.tick
 
-    def run(self, stage: StageName, folder: Path, report: Report) -> None:
-        """Runs one stage.
+    def run(
+        self,
+        stage: StageName,
+        folder: Path,
+        report: Report,
+        *,
+        needs: Needs | None = None,
+        turn: Fetch | None = None,
+        holding: Path | None = None,
+    ) -> None:
+        """Runs one stage; in a head-to-head several threads each run one at once.
+
+        Args:
+            needs: What it needs, where that is not what the job's stages of that name do.
+            turn, holding: See `run_stage`.
 
         Raises:
             EngineRoomError: The stage failed, or was cancelled.
@@ -150,8 +163,15 @@ class Supervisor:
         """
         if not self.lease.valid:
             raise Interrupted("The lease has run out.")
-        chain = toolchain_for(self.needs.get(stage, Needs()), self.toolchains)
+        chain = toolchain_for(needs or self.needs.get(stage, Needs()), self.toolchains)
         environment = {**self.environment, **python_path(chain.python, self.core_folder)}
+        started: list[GuardedChild] = []
+
+        def start(command: list[str], *, environment: dict[str, str], request: int, log: IO[bytes], events: int) -> Process:
+            child = self._start(command, environment=environment, request=request, log=log, events=events)
+            started.append(child)
+            return child
+
         try:
             run_stage(
                 stage,
@@ -161,15 +181,19 @@ class Supervisor:
                 build=self.build,
                 python=chain.python,
                 environment=environment,
-                start=self._start,
+                start=start,
                 store=self.store,
+                turn=turn,
+                holding=holding,
             )
         finally:
-            if self._child:
-                self._child.close()
-            self._child = None
+            for child in started:
+                child.close()
+            self._children.difference_update(started)
 
-    def _start(self, command: list[str], *, environment: dict[str, str], request: int, log: IO[bytes], events: int) -> Process:
+    def _start(
+        self, command: list[str], *, environment: dict[str, str], request: int, log: IO[bytes], events: int
+    ) -> GuardedChild:
         limits = {
             "events": events,
             "lease_seconds": self.lease.seconds,
@@ -177,25 +201,25 @@ class Supervisor:
             "memory_bytes": self.limits.memory_bytes,
         }
         fds = (events, self.device_lock)
-        self._child = GuardedChild(command, environment=environment, request=request, log=log, limits=limits, fds=fds)
+        child = GuardedChild(command, environment=environment, request=request, log=log, limits=limits, fds=fds)
+        self._children.add(child)
         if self._cancelled:
-            self._child.tell("cancel")
-        return self._child
+            child.tell("cancel")
+        return child
 
     def cancel(self) -> None:
         self._cancelled = True
-        if child := self._child:
+        for child in tuple(self._children):
             child.tell("cancel")
 
     def tick(self) -> None:
-        """Hands the lease on, and cleans up should something have killed the guard; to be called several times a second."""
-        if not (child := self._child):
-            return
-        child.tell(f"lease {self.lease.renewed_at}")
-        if child.poll():
-            end_orphans()
+        """Hands the lease on, and cleans up should something have killed a guard; to be called several times a second."""
+        for child in tuple(self._children):
+            child.tell(f"lease {self.lease.renewed_at}")
+            if child.poll():
+                end_orphans()
 
     def abandon(self) -> None:
         """Ends what runs, because this worker stops."""
-        if child := self._child:
+        for child in tuple(self._children):
             child.close()

@@ -35,6 +35,7 @@ from core.jobs.database import (
     shown,
     told,
 )
+from core.jobs.duels import forget_duel, settle_sweep
 from core.jobs.guard import become_subreaper
 from core.jobs.heap import give_memory_back, use_one_heap
 from core.jobs.heartbeats import Heartbeats
@@ -197,8 +198,18 @@ class _Worker:
             send_run(client, build, build.runs_on, model_name=ticket.model_name, needs=ticket.needs, workers=workers)
             client.destroy()
 
+    def _settle(self, bench: Bench, ticket: Ticket) -> None:
+        """Queues the head-to-head of a sweep whose last build this was; the build stands without it."""
+        workers = self._beats.workers(DEAD_AFTER_LEASES * self._lease.seconds)
+        try:
+            client = open_client(self._url)
+            settle_sweep(client, bench.workspace, bench.store, ticket, workers)
+            client.destroy()
+        except EngineRoomError as error:
+            _say(f"The sweep's head-to-head was not queued: {error}")
+
     def _launch(self, bench: Bench, card: WorkerCard) -> Any:
-        """Starts the job engine, which then calls `build` or `run` for each job."""
+        """Starts the job engine, which then calls `build`, `run` or `duel` for each job."""
         module = dbos_module()
         dbos = module.DBOS
         engine = dbos(
@@ -219,6 +230,9 @@ class _Worker:
 
         def forget(ticket: Ticket) -> dict[str, Any] | None:
             try:
+                if ticket.duel:
+                    forget_duel(bench.workspace, ticket.key)
+                    return None
                 if bench.store:
                     bench.store.forget_build(bench.workspace, ticket.request.key)
                 forget_build(bench.workspace, ticket.request.key)
@@ -235,6 +249,8 @@ class _Worker:
                 ending = carry_out(bench, job, ticket, kind)
                 if ticket.run_elsewhere and ending.build:
                     self._send_on(ending.build, ticket)
+                if ticket.settle:
+                    self._settle(bench, ticket)
                 return to_data(ending)
             finally:
                 self._jobs.remove(job)
@@ -259,6 +275,10 @@ class _Worker:
         @dbos.workflow(name=JobKind.RUN.value, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]
         def run(data: Any) -> Any:
             return work(data, JobKind.RUN)
+
+        @dbos.workflow(name=JobKind.DUEL.value, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]
+        def duel(data: Any) -> Any:
+            return work(data, JobKind.DUEL)
 
         logging.getLogger("dbos").addFilter(_tells_trouble)
         client = open_client(self._url)

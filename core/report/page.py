@@ -10,12 +10,13 @@ from core.analysis.board import board
 from core.analysis.comparison import ComparisonRow, fastest_first, summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_engines
 from core.analysis.memory import cells_of, columns_of
+from core.analysis.versus import how_text
 from core.base.units import digest, interval, milliseconds, number, percent, scientific, size
-from core.benchmark.statistics import MARGIN_TEXT
 from core.report.build import build_body
 from core.report.charts import latency_chart
 from core.report.elements import document, folded, notes, section, table, tag, text
 from core.stages.outcome import Outcome
+from core.storage.duels import Duel
 
 MOST_DIFFERENCES = 200
 BOARD = (
@@ -25,18 +26,19 @@ BOARD_NUMBERS = ("median", "95 % interval", "size", "relative error", "top-1 agr
 DIFFERENCES = ("source nodes", "A, ms", "B, ms", "B - A, ms", "layers A", "layers B", "precision A", "precision B")
 
 
-def report(outcomes: Sequence[Outcome], *, baseline: str | None = None) -> str:
+def report(outcomes: Sequence[Outcome], *, duels: Sequence[Duel] = (), baseline: str | None = None) -> str:
     """An HTML page with everything inside it.
 
     Args:
         outcomes: One build, or several of one model.
+        duels: Head-to-heads of this workspace, the newest first.
         baseline: Key of the build that several are held against.
     """
     if len(outcomes) == 1:
         outcome = outcomes[0]
         title = f"{outcome.model.name}: {outcome.build.request.full_title}"
         return document(title, _head(title, outcome) + build_body(outcome) + _foot())
-    rows = board(outcomes, baseline=baseline)
+    rows = board(outcomes, duels=duels, baseline=baseline)
     title = f"{outcomes[0].model.name}: {len(outcomes)} builds side by side"
     body = _head(title, outcomes[0]) + tag("p", text(summary(rows)), class_="verdict") + _board(rows)
     graphs = [outcome.graph for outcome in outcomes]
@@ -65,7 +67,8 @@ def _board(rows: Sequence[ComparisonRow]) -> str:
     cells = [_cells(row) for row in fastest_first(rows)]
     figure = tag("figure", latency_chart(rows))
     paid = [f"{row.name}: {row.payoff.text}" for row in rows if row.payoff]
-    told = tag("p", text(MARGIN_TEXT)) + notes([*paid, *(f"{row.name}: {note}" for row in rows for note in row.candidate.notes)])
+    weak = [f"{row.name}: {note}" for row in rows for note in row.candidate.notes]
+    told = tag("p", text(how_text(row.speedup for row in rows))) + notes([*paid, *weak])
     return section(
         "Latency, size and parity", figure, table(BOARD, cells, caption="Every build", numbers=BOARD_NUMBERS), told
     ) + _memory(rows)

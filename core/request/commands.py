@@ -52,6 +52,11 @@ def run_command_for(key: str) -> str:
     return shlex.join(["engineroom", "run", digest(key)])
 
 
+def duel_command_for(keys: Sequence[str]) -> str:
+    """The command that holds builds' engines head to head; empty for fewer than two."""
+    return shlex.join(["engineroom", "duel", *(digest(key) for key in keys)]) if len(keys) > 1 else ""
+
+
 def _head(request: BuildRequest, command: str) -> list[str]:
     return ["engineroom", command, digest(request.model)]
 

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from core.base.box.walls import standing
 from core.base.children.call import Child, Fetch, NoAnswer, Start, start_process
@@ -14,7 +15,7 @@ from core.base.children.events import EndingKind
 from core.base.errors import Cancelled, EngineRoomError, StageCrashed
 from core.base.files import WORKSPACE_VARIABLE
 from core.base.progress import Report
-from core.base.serialization import read_json, write_json
+from core.base.serialization import read_json, to_data, write_json
 from core.request.build_request import BuildRequest
 from core.stages.all_stages import stage_named
 from core.stages.desk import desk_for, inputs_of
@@ -24,6 +25,7 @@ from core.storage.store import Store, store_named
 from core.storage.workspace import Workspace
 
 LOG_FILE = "log.txt"
+TURN = "turn"  # of a question that is no recipe: what a turn of a head-to-head found
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "TF_ENABLE_ONEDNN_OPTS": "1"}
 
 
@@ -42,6 +44,8 @@ def run_stage(
     environment: Mapping[str, str] = MappingProxyType({}),
     start: Start = start_process,
     store: Store | None = None,
+    turn: Fetch | None = None,
+    holding: Path | None = None,
 ) -> None:
     """Runs a stage to its end; its result is then in `folder`, its output in the build's log.
 
@@ -51,6 +55,8 @@ def run_stage(
         python: The interpreter, of another toolchain perhaps.
         environment: Variables on top of this process's own.
         store: Where other hosts share what they made; None for what ENGINEROOM_STORE names.
+        turn: Hears what each turn of an engine in a head-to-head found, and answers when its next one comes.
+        holding: Another build's folder that may not be deleted meanwhile.
 
     Raises:
         EngineRoomError: What the stage itself reported; or it may not be run here, or left what is not kept.
@@ -71,10 +77,15 @@ def run_stage(
             box=desk.box(gpu=gpu),
             log=(build or folder) / LOG_FILE,
             start=start,
-            about=(stage.value, str(build or folder)),  # a build that runs is known by it, see housekeeping
+            # A build that runs is known by its folder, see housekeeping.
+            about=(stage.value, str(build or folder), *((str(holding),) if holding else ())),
         )
+
+        def answer(question: Any) -> Any:
+            return turn(question[TURN]) if turn and isinstance(question, dict) and TURN in question else desk.fetch(question)
+
         try:
-            child.call(carry_out, stage, desk.lay_out(folder), report, desk.fetch, device)
+            child.call(carry_out, stage, desk.lay_out(folder), report, answer, device)
         except NoAnswer as end:
             told = f"Stage {stage.value} {end.ending.words}."
             if end.ending.kind is EndingKind.CANCELLED:
@@ -104,6 +115,7 @@ def carry_out(stage: StageName, folder: Path, report: Report, fetch: Fetch, devi
             report=report,
             device=device,
             fetch=fetch,
+            next_turn=lambda told: fetch({TURN: to_data(told)}),
         )
         result = stage_named(stage).run(context)
         write_json(result_file(folder, stage), result)

@@ -159,6 +159,7 @@ class StageContext:
         folder: The build's own folder, or what a run elsewhere has in its place.
         device: Type of the device that the stage is on; "" for the one that the request names.
         fetch: Asked with each recipe that is about to be made: where it lies when it was made before, else None.
+        next_turn: Told what the last turn of a head-to-head found, it waits for the next: its seconds, or None when it is over.
     """
 
     workspace: Workspace
@@ -168,6 +169,7 @@ class StageContext:
     report: Report
     device: str = ""
     fetch: Fetch = lambda recipe: None
+    next_turn: Callable[[object], float | None] = lambda told: None
 
     def make_artifact(self, recipe: Recipe, make: Callable[[Path, str], None]) -> Artifact:
         """What the recipe makes: as it is here, as another host left it in the store, or made by `make(folder, key)`.

@@ -28,6 +28,7 @@ class StageName(str, Enum):
     REFERENCE = "reference"
     PARITY = "parity"
     MEASURE = "measure"
+    DUEL = "duel"
 
 
 def result_file(folder: Path, stage: StageName) -> Path:

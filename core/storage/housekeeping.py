@@ -14,6 +14,7 @@ from core.base.errors import InvalidRequest, StoreFailed
 from core.base.files import folder_bytes
 from core.base.serialization import read_json
 from core.storage.builds import BUILD_FILE, Build, State
+from core.storage.duels import all_duels, duel_folder
 from core.storage.store import artifacts_of
 from core.storage.workspace import Workspace
 
@@ -66,7 +67,7 @@ def unused_artifacts(workspace: Workspace) -> list[str]:
 
 
 def delete_build(workspace: Workspace, key: str) -> Collected:
-    """Deletes a build with the artifacts that only it uses.
+    """Deletes a build with the artifacts that only it uses, and the head-to-heads that it took part in.
 
     Raises:
         InvalidRequest: It runs now.
@@ -76,6 +77,8 @@ def delete_build(workspace: Workspace, key: str) -> Collected:
     _refuse_running(folder)
     names = artifacts_of(folder)
     freed = _remove(workspace, folder)
+    duels = [duel for duel in all_duels(workspace) if key in duel.keys]
+    freed += sum(_remove(workspace, duel_folder(workspace, duel.key)) for duel in duels)
     unused = set(unused_artifacts(workspace))
     freed += sum(_remove(workspace, workspace.artifacts / name) for name in names if name in unused)
     return Collected(freed_bytes=freed, deleted=(f"build {key[:12]}",))
