@@ -24,6 +24,7 @@ from core.stages.outcome import NOT_CHECKED, Outcome, stamp_of
 from core.stages.parity import STAGE as PARITY
 from core.stages.stage import Stage, preparations_in
 from core.storage.builds import BUILD_FILE, Build, result_file
+from core.storage.duels import DUEL_FILE, Duel, all_duels
 from core.storage.housekeeping import Usage, usage
 from core.storage.workspace import Workspace, default_workspace
 
@@ -80,6 +81,22 @@ def recent_builds(limit: int) -> list[Build]:
     bring_runs()
     found = (_readable(Build, path) for path in _newest_first(workspace().builds, BUILD_FILE))
     return list(islice((build for build in found if build), limit))
+
+
+def duels() -> list[Duel]:
+    """Every stored head-to-head, the newest first."""
+    return list(_duels(duels_stamp()))
+
+
+def duels_stamp() -> tuple[tuple[str, int], ...]:
+    """Changes when a head-to-head does."""
+    files = (workspace().root / "duels").glob(f"*/{DUEL_FILE}")
+    return tuple(sorted((str(file), file.stat().st_mtime_ns) for file in files))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _duels(stamp: tuple[tuple[str, int], ...]) -> tuple[Duel, ...]:
+    return tuple(all_duels(workspace()))
 
 
 def model_name(digest: str) -> str:

@@ -97,9 +97,15 @@ elsewhere = any(choice.not_run for choice, _ in chosen) and st.checkbox(
     key=f"{key}-run-elsewhere",
     help="A job of its own runs the engine on a worker that can, as soon as there is one: layer times, parity and latency.",
 )
+settle = len(requests) > 1 and st.checkbox(
+    "Settle which is fastest when all are built",
+    key=f"{key}-settle",
+    help="A job of its own then holds their engines head to head. Measured apart, only large differences are told.",
+)
 with st.expander("The same on the command line"):
     commands = sweep_command_for(requests, services.workspace().data_path)
-    lines = (f"{command} --run-elsewhere" if elsewhere else command for command in commands)
+    also = f"{' --run-elsewhere' if elsewhere else ''}{' --settle' if settle and len(commands) == 1 else ''}"
+    lines = (f"{command}{also}" for command in commands)
     st.code("\n".join(lines), language=None, wrap_lines=True)
 
 count = "1 build" if len(requests) == 1 else f"{len(requests)} builds"
@@ -108,5 +114,5 @@ force = again.checkbox("Build again although it was built before", key=f"{key}-f
 high = urgent.checkbox("Before the others in the queue", key=f"{key}-priority")
 if start.button(f"Queue {count}", type="primary", width="stretch", icon=":material/play_arrow:"):
     rank = Priority.HIGH if high else Priority.NORMAL
-    submitted = queue.submit_all(requests, priority=rank, force=force, run_elsewhere=elsewhere)
+    submitted = queue.submit_all(requests, priority=rank, force=force, run_elsewhere=elsewhere, settle=settle)
     show_submitted(submitted, requests, model)

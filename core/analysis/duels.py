@@ -98,7 +98,7 @@ def duel_text(duel: Duel) -> str:
         return f"Going on: {taken} so far{where}."
     spent = f" in {seconds(duel.stage.seconds)}" if duel.stage.seconds is not None else ""
     told = f"{'Settled' if duel.settled else 'Not settled'} after {taken}{spent}{where}."
-    return told if duel.settled else f"{told} Its time was over before every interval was narrow."
+    return told if duel.settled else f"{told} No more starts or seconds were left, and not every interval is narrow."
 
 
 def duel_conditions(duel: Duel) -> tuple[str, ...]:

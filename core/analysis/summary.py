@@ -16,6 +16,7 @@ from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
 from core.stages.outcome import NOT_CHECKED, Outcome
 from core.storage.builds import Build, StageName, State
+from core.storage.rebuilds import Rebuild, where_measured
 
 TOO_FEW = "too few samples"
 NOT_RUN = "not run here"
@@ -40,7 +41,7 @@ class Figure:
 def build_figures(outcome: Outcome) -> tuple[Figure, ...]:
     """The figures of a build, those that every build has first: not measured is said where it is so."""
     return (
-        _latency(outcome.measurement, outcome.build),
+        _latency(outcome.measurement, outcome.build, outcome.rebuilds),
         _size(outcome),
         _build_time(outcome),
         _memory(outcome.measurement, outcome.build),
@@ -108,7 +109,7 @@ def _lacking(label: str, value: str, build: Build, stage: StageName) -> Figure:
     return Figure(label=label, value=NOT_RUN if build.unrun else value, against=(why,))
 
 
-def _latency(measured: Measurement | None, build: Build) -> Figure:
+def _latency(measured: Measurement | None, build: Build, rebuilds: Sequence[Rebuild]) -> Figure:
     label = "Median latency"
     if measured is None:
         return _lacking(label, NOT_MEASURED, build, StageName.MEASURE)
@@ -122,8 +123,17 @@ def _latency(measured: Measurement | None, build: Build) -> Figure:
             f"95 % interval {interval(latency.low_ms, latency.high_ms)}",
             ", ".join(f"{name} {value}" for name, value in tails(latency).items()),
             measured.throughput_text,
+            *_spread(measured, rebuilds),
         ),
     )
+
+
+def _spread(measured: Measurement, rebuilds: Sequence[Rebuild]) -> Iterator[str]:
+    """How far builds of one request lie apart, of those that were measured where this one was."""
+    here = [one.median_ms for one in rebuilds if one.where == where_measured(measured)]
+    if here:
+        medians = [*here, measured.latency.median_ms]
+        yield f"{len(medians)} builds of this request: {interval(min(medians), max(medians))}, measured apart"
 
 
 def _size(outcome: Outcome) -> Figure:

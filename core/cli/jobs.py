@@ -71,6 +71,9 @@ def submit_command(
     priority: PriorityName = "normal",
     force: Force = False,
     run_elsewhere: RunElsewhere = False,
+    settle: Annotated[
+        bool, typer.Option("--settle", help="Hold the engines head to head once all are built, to settle which is fastest.")
+    ] = False,
     database: Database = None,
     store: Store = None,
     json: AsJson = False,
@@ -84,7 +87,7 @@ def submit_command(
         for one_path in path
         for one_precision in precision or [Precision.FP32]
     ]
-    answers = queue.submit_all(requests, priority=rank, force=force, run_elsewhere=run_elsewhere)
+    answers = queue.submit_all(requests, priority=rank, force=force, run_elsewhere=run_elsewhere, settle=settle)
     if json:
         print_json(answers)
     else:
@@ -118,7 +121,7 @@ def show_submitted(answers: Sequence[Submitted]) -> None:
         words = {
             Answer.QUEUED: f"job {answer.job} is queued",
             Answer.JOINED: f"job {answer.job} is at it already",
-            Answer.STORED: f"build {answer.key[:12]} is there already",
+            Answer.STORED: f"{answer.key[:12]} is there already",
         }
         stdout.print(words[answer.answer], highlight=False, markup=False)
     for note in dict.fromkeys(answer.note for answer in answers if answer.note):
@@ -151,6 +154,8 @@ def _row(job: Job) -> tuple[object, ...]:
     submitted = time.strftime("%d %b %H:%M", time.localtime(job.submitted_at))
     state = f"{job.state.value}, {NOT_RUN}" if job.not_run else job.state.value
     path, precision = job.request.path, job.request.precision.value
+    if job.duel:
+        path, precision = f"{len(job.duel.keys)} engines head to head", None
     return job.id, job.kind.value, job.model_name, path, precision, state, stage, left, submitted
 
 

@@ -19,6 +19,7 @@ from core.stages.measure import STAGE as MEASURE
 from core.stages.parity import STAGE as PARITY
 from core.stages.stage import Prepared, preparations_in, result_of
 from core.storage.builds import BUILD_FILE, WALLS_FILE, Build, StageName, State
+from core.storage.rebuilds import Rebuild, rebuilds_of
 from core.storage.workspace import Workspace
 
 NOT_CHECKED = "not checked"
@@ -32,6 +33,7 @@ class Outcome:
         prepared: The model as the latest preparing stage left it.
         preparations: The same of every preparing stage, in order.
         walls: What stood around the model while its stages ran.
+        rebuilds: Earlier builds of this request, oldest first.
     """
 
     build: Build
@@ -43,6 +45,7 @@ class Outcome:
     parity: Parity | None = None
     measurement: Measurement | None = None
     walls: Walls | None = None
+    rebuilds: tuple[Rebuild, ...] = ()
 
     @property
     def versions(self) -> dict[str, str]:
@@ -112,4 +115,5 @@ def load_outcome(workspace: Workspace, key: str) -> Outcome:
         parity=None if build.not_run or ended_early else result_of(folder, PARITY),
         measurement=None if build.not_run else result_of(folder, MEASURE),
         walls=read_json(Walls, walls) if walls.exists() else None,
+        rebuilds=rebuilds_of(workspace, build.key),
     )

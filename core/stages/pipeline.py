@@ -22,6 +22,7 @@ from core.stages.all_stages import all_stages
 from core.stages.child import run_stage
 from core.stages.stage import Task
 from core.storage.builds import BUILD_FILE, REQUEST_FILE, Build, Place, StageName, StageRecord, State, engine_artifact
+from core.storage.rebuilds import remember
 from core.storage.workspace import Workspace
 
 StageRunner = Callable[[StageName, Path, Report], None]
@@ -84,7 +85,8 @@ def open_build(workspace: Workspace, request: BuildRequest, *, planned: Plan | N
 
 
 def forget_build(workspace: Workspace, key: str) -> None:
-    """Deletes a build's folder and its engine; models that other builds share stay."""
+    """Deletes a build's folder and its engine; models that other builds share stay, and so does what it had measured."""
+    remember(workspace, key)
     folder = workspace.build_folder(key)
     if engine := engine_artifact(folder):
         shutil.rmtree(workspace.artifacts / engine, ignore_errors=True)

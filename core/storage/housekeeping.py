@@ -15,6 +15,7 @@ from core.base.files import folder_bytes
 from core.base.serialization import read_json
 from core.storage.builds import BUILD_FILE, Build, State
 from core.storage.duels import all_duels, duel_folder
+from core.storage.rebuilds import rebuilds_file
 from core.storage.store import artifacts_of
 from core.storage.workspace import Workspace
 
@@ -77,6 +78,7 @@ def delete_build(workspace: Workspace, key: str) -> Collected:
     _refuse_running(folder)
     names = artifacts_of(folder)
     freed = _remove(workspace, folder)
+    rebuilds_file(workspace, key).unlink(missing_ok=True)
     duels = [duel for duel in all_duels(workspace) if key in duel.keys]
     freed += sum(_remove(workspace, duel_folder(workspace, duel.key)) for duel in duels)
     unused = set(unused_artifacts(workspace))

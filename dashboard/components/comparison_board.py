@@ -10,11 +10,11 @@ import streamlit as st
 
 from core.analysis.comparison import ComparisonRow, Standing, fastest_first, summary
 from core.analysis.summary import protocol_text, state_text
+from core.analysis.versus import how_text
 from core.base.errors import EngineRoomError
 from core.base.units import digest, interval, plural
-from core.benchmark.statistics import MARGIN_TEXT
 from core.graph.memory import EngineMemory
-from core.jobs.job import JobState
+from core.jobs.job import JobKind, JobState
 from core.models.model import Model
 from core.storage.builds import Build, State
 from dashboard import links, services
@@ -23,6 +23,7 @@ from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import outcomes_of, rows_of
 from dashboard.components.comparison_memory import memory_of_builds
 from dashboard.components.csv_button import csv_button
+from dashboard.components.settle import duel_button, settle_section
 from dashboard.components.tables import table_height
 from dashboard.failures import show_error
 from dashboard.formatting import plain, visible
@@ -55,12 +56,13 @@ def comparison_board(model: Model) -> None:
     rows = rows_of(keys, None)
     rows = fastest_first(_against(rows, keys))
     st.markdown(f"**{plain(summary(rows))}**")
+    settle_section(model.digest, rows)
     _charts(rows, model)
     _table(rows, model)
     memory_of_builds(rows, model)
     _precisions(rows)
-    margin = MARGIN_TEXT if any(row.latency for row in rows) else ""
-    st.caption(f"{plain(protocol_text(outcomes_of(keys)))} Each engine's page has its own protocol. {margin}")
+    how = how_text(row.speedup for row in rows)
+    st.caption(plain(f"{protocol_text(outcomes_of(keys))} Each engine's page has its own protocol. {how}".strip()))
 
 
 def _unfinished(builds: Sequence[Build], model: Model) -> None:
@@ -71,7 +73,7 @@ def _unfinished(builds: Sequence[Build], model: Model) -> None:
     except EngineRoomError as error:
         show_error(error)
         jobs = []
-    going |= {job.key for job in jobs if job.request.model == model.digest}
+    going |= {job.key for job in jobs if job.request.model == model.digest and job.kind is not JobKind.DUEL}
     if running := len(going):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(
@@ -169,7 +171,9 @@ def _table(rows: Sequence[ComparisonRow], model: Model) -> None:
         elif len(chosen) == 1:
             links.link(links.ENGINE, f"Open {plain(chosen[0].name)}", icon=":material/memory:", build=chosen[0].key)
         else:
-            st.caption("Select one row to open its engine, two to set them side by side.")
+            st.caption("Select one row to open its engine, two to set them side by side, several to hold them head to head.")
+        if len([row for row in chosen if row.latency]) > 1:
+            duel_button([row.key for row in chosen if row.latency], "Hold them head to head")
         csv_button("CSV", lambda: frame, f"{model.name}-builds")
         keys = tuple(row.key for row in (chosen if len(chosen) > 1 else rows))
         report_button(outcomes_of(keys), f"{model.name}-comparison.html", width="content")

@@ -7,6 +7,7 @@ import streamlit as st
 from core.analysis.board import board
 from core.analysis.comparison import ComparisonRow
 from core.stages.outcome import Outcome
+from dashboard import services
 from dashboard.components.layer_view import outcome, stamp
 
 
@@ -16,9 +17,9 @@ def outcomes_of(keys: tuple[str, ...]) -> list[Outcome]:
 
 def rows_of(keys: tuple[str, ...], baseline: str | None) -> list[ComparisonRow]:
     """The board of these builds; comparing medians takes a moment."""
-    return _rows(keys, tuple(stamp(key) for key in keys), baseline)
+    return _rows(keys, (services.duels_stamp(), *(stamp(key) for key in keys)), baseline)
 
 
 @st.cache_data(max_entries=32, show_spinner="Comparing the builds")
 def _rows(keys: tuple[str, ...], stamps: tuple[object, ...], baseline: str | None) -> list[ComparisonRow]:
-    return board(outcomes_of(keys), baseline=baseline)
+    return board(outcomes_of(keys), duels=services.duels(), baseline=baseline)

@@ -23,6 +23,7 @@ from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import outcomes_of, rows_of
 from dashboard.components.csv_button import csv_button
 from dashboard.components.layer_view import figures_of, stamp
+from dashboard.components.settle import settle_section
 from dashboard.components.tables import table_height
 from dashboard.formatting import plain, sentence
 from dashboard.report import report_button
@@ -54,6 +55,7 @@ def comparison_pair(given: Sequence[str]) -> None:
             report_button(found, f"{name}.html")
             st.code(report_command_for(keys, "report.html"), language=None, wrap_lines=True)
     st.markdown(f"**{plain(_verdict(rows))}**")
+    settle_section(found[0].model.digest, rows)
     _figures(found, rows)
     st.header("Where they differ")
     graphs = [one.graph for one in found]

@@ -7,7 +7,7 @@ import streamlit as st
 from core.base import units
 from core.base.errors import EngineRoomError
 from core.jobs.job import Job, JobKind
-from core.request.commands import command_for, run_command_for
+from core.request.commands import command_for, duel_command_for, run_command_for
 from dashboard import links, services
 from dashboard.components.job_list import DETAIL, REFRESH_SECONDS, announce, show_actions, tell_retried
 from dashboard.components.job_status import share_done, show_stages, show_state, status_line, title
@@ -56,7 +56,7 @@ def _job(job_id: str) -> None:
 
 def _facts(job: Job) -> None:
     st.caption(
-        f"Job {job.id} · build {units.digest(job.key)} · device {plain(job.device)} · "
+        f"Job {job.id} · {'head-to-head' if job.duel else 'build'} {units.digest(job.key)} · device {plain(job.device)} · "
         f"attempt {max(1, job.attempt)} · worker {plain(job.worker or units.UNKNOWN)}"
     )
     if job.error and job.error.detail:
@@ -65,6 +65,8 @@ def _facts(job: Job) -> None:
     command = command_for(job.request, services.workspace().data_path)
     if job.kind is JobKind.RUN:
         command = run_command_for(job.key)
+    if job.duel:
+        command = duel_command_for(job.duel.keys)
     st.code(command, language=None, wrap_lines=True)
     if not services.has_model(job.request.model):
         st.caption("Its model is not stored here any more.")

@@ -73,7 +73,9 @@ def tell_retried() -> None:
 def show_actions(job: Job, where: str) -> None:
     """What can be done with a job in its state."""
     queue = services.queue()
-    if (job.state is JobState.DONE or job.kind is JobKind.RUN) and services.may_have_build(job.key):
+    if job.duel:
+        links.link(links.COMPARE, "Compare", icon=":material/bar_chart:", model=job.duel.model)
+    elif (job.state is JobState.DONE or job.kind is JobKind.RUN) and services.may_have_build(job.key):
         links.link(links.ENGINE, "Engine", icon=":material/memory:", build=job.key)
     if job.can_retry:
         if st.button("Retry", icon=":material/replay:", key=f"{where}-retry-{job.id}"):

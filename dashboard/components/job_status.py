@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.analysis.summary import NOT_RUN
 from core.base import units
+from core.base.units import listed
 from core.jobs.job import Job, JobKind, JobState
 from core.storage.builds import StageRecord, State
 from dashboard.formatting import plain, sentence
@@ -48,6 +49,9 @@ def title(job: Job, *, settings: bool = True) -> str:
     Args:
         settings: Those that are no defaults too.
     """
+    if job.duel:
+        names = listed([one.title for one in job.duel.contestants], 3)
+        return f"{plain(job.model_name)}: head to head, {plain(names)}"
     told = f"{plain(job.model_name)}: {plain(job.request.full_title if settings else job.request.title)}"
     return f"{told}, run where it can" if job.kind is JobKind.RUN else told
 

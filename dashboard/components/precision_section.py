@@ -15,7 +15,6 @@ from core.base.precision import Precision
 from core.base.units import UNKNOWN, percent, plural
 from core.precision.record import AccuracyCost, PrecisionRecord, RemedyRecord
 from core.stages.outcome import Outcome
-from core.storage.duels import all_duels
 from dashboard import services
 from dashboard.formatting import plain
 
@@ -44,7 +43,7 @@ def precision_section(outcome: Outcome) -> None:
 def _payoff(outcome: Outcome) -> None:
     """Whether the build's precision paid, against the newest build of the same path in FP32, or why nothing tells that."""
     builds = services.builds_of(outcome.build.request.model)
-    found = payoff_among(outcome, builds, services.outcome, all_duels(services.workspace()))
+    found = payoff_among(outcome, builds, services.outcome, services.duels())
     if found is None:
         st.info(plain(no_payoff_text(outcome, builds, services.outcome)), icon=":material/balance:")
     elif found.paid:

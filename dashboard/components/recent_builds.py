@@ -52,11 +52,14 @@ def _order(entry: Job | Build) -> tuple[bool, bool, float]:
 def _job_row(job: Job) -> None:
     name, state = st.columns([1, 1], vertical_alignment="center")
     with name:
-        if (job.state is JobState.DONE or job.kind is JobKind.RUN) and services.may_have_build(job.key):
+        if job.duel and job.state is JobState.DONE:
+            links.link(links.COMPARE, title(job, settings=False), icon=":material/bar_chart:", model=job.duel.model)
+        elif (job.state is JobState.DONE or job.kind is JobKind.RUN) and services.may_have_build(job.key):
             links.link(links.ENGINE, title(job, settings=False), icon=":material/memory:", build=job.key)
         else:
             links.link(links.JOBS, title(job, settings=False), icon=":material/list:", job=job.id)
-        settings_line(job.request)
+        if not job.duel:
+            settings_line(job.request)
     with state, st.container(horizontal=True, vertical_alignment="center"):
         show_state(job)
         st.caption(plain(status_line(job)))
