@@ -217,13 +217,15 @@ def _without_a_better(rows: Sequence[ComparisonRow], base: ComparisonRow, *, all
             if len(measured) == 1
             else (f"Nothing that was measured is right, {base.name}, the baseline, included.")
         )
-    if apart := [row.name for row in rows if row.standing is Standing.APART]:
+    apart = [row.name for row in rows if row.standing is Standing.APART]
+    if base not in right:
+        than = "which of the two is faster is not settled" if right[0].name in apart else "no faster than it"
+        return f"{base.name}, the baseline, is not right; of what is, {right[0].name} is the fastest, and {than}."
+    if apart:
         return (
             f"No winner yet: {listed(apart, 3)} and {base.name} were measured apart, and differ by less than repeated runs may. "
             "A head-to-head settles it."
         )
-    if base not in right:
-        return f"{base.name}, the baseline, is not right; of what is, {right[0].name} is the fastest, and no faster than it."
     if len(measured) == 1:
         return f"{base.name} alone was measured, so there is nothing to hold it against."
     others = "no other path" if all_measured else "no other that was measured"

@@ -82,7 +82,7 @@ def ratio_text(ratio: MedianRatio | None) -> str:
 
 def speed_text(ratio: float, low: float, high: float, word: str) -> str:
     """`2.10x faster (2.05 to 2.15)`; with digits enough that the interval shows on which side of 1 it lies."""
-    digits = 3 if low < 1.02 else 2 if ratio < 2 else 1 if ratio < 10 else 0
+    digits = 3 if ratio < 1.1 else 2 if ratio < 2 else 1 if ratio < 10 else 0
     return f"{ratio:.{digits}f}x {word} ({low:.{digits}f} to {high:.{digits}f})"
 
 

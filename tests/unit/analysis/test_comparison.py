@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from core.analysis.candidate import Candidate
-from core.analysis.comparison import ComparisonRow, Standing, by_latency, compare_candidates, fastest_first, row_as_data, summary
+from core.analysis.comparison import (
+    ComparisonRow,
+    Standing,
+    by_latency,
+    compare_candidates,
+    contenders,
+    fastest_first,
+    row_as_data,
+    summary,
+)
+from core.analysis.versus import how_text
 from core.base.precision import Precision
 from core.benchmark.measurement import Measurement, Protocol
 from core.benchmark.statistics import latency, thinned, throughput
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LooseNode, SourceNode
 from core.parity.compare import compare
 from core.parity.result import Parity
+from core.storage.duels import Duel
+from tests.duels import HOST, QUIET, duel
 
 
 def measured(median_ms: float, seed: int = 0, batch: int = 1) -> Measurement:
@@ -32,6 +45,7 @@ def measured(median_ms: float, seed: int = 0, batch: int = 1) -> Measurement:
         protocol=Protocol(),
         samples_ms=thinned(samples),
         warnings=("Noisy.",),
+        machine={"host": HOST},
     )
 
 
@@ -52,8 +66,9 @@ def candidate(key: str, median_ms: float | None = None, **changes: object) -> Ca
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
-def rows(*candidates: Candidate, baseline: str | None = None) -> list[ComparisonRow]:
-    return compare_candidates(candidates, baseline=baseline)
+def rows(*candidates: Candidate, baseline: str | None = None, duels: Sequence[Duel] = (QUIET,)) -> list[ComparisonRow]:
+    """On a machine where repeats differ by little, as a head-to-head of others has told."""
+    return compare_candidates(candidates, baseline=baseline, duels=duels)
 
 
 def test_faster_with_its_interval() -> None:
@@ -64,7 +79,7 @@ def test_faster_with_its_interval() -> None:
     assert fast.speedup is not None
     assert fast.speedup.ratio == pytest.approx(2.1, rel=0.02)
     assert fast.speedup.low < fast.speedup.ratio < fast.speedup.high
-    assert fast.verdict == f"2.1x faster ({fast.speedup.low:.1f} to {fast.speedup.high:.1f})"
+    assert fast.verdict == f"2.1x faster ({fast.speedup.low:.1f} to {fast.speedup.high:.1f}), measured apart"
 
 
 def test_slower_is_not_worth_it() -> None:
@@ -72,13 +87,54 @@ def test_slower_is_not_worth_it() -> None:
     assert found.standing is Standing.SLOWER
     assert found.verdict.startswith("not worth it: 1.4")
     assert "slower (" in found.verdict
-    assert found.verdict.endswith("than Tensorflow")
+    assert found.verdict.endswith("than Tensorflow, measured apart")
 
 
-def test_the_same_is_no_clear_difference() -> None:
-    found = rows(candidate("tensorflow", 10.0), candidate("frozen", 10.05))[1]
-    assert found.standing is Standing.SAME
-    assert found.verdict.startswith("no clear difference (")
+def test_measured_apart_there_is_no_winner_within_what_repeats_differ_by() -> None:
+    found = rows(candidate("tensorflow", 10.0), candidate("frozen", 10.05))
+    assert found[1].standing is Standing.APART
+    assert found[1].verdict.startswith("measured apart, no winner: 0.9")
+    assert summary(found).startswith("No winner yet: Frozen and Tensorflow were measured apart")
+    assert contenders(found) == ["tensorflow", "frozen"]
+
+
+def test_on_a_machine_that_nothing_is_known_of_only_a_large_difference_is_a_win() -> None:
+    base, near, far = candidate("tensorflow", 10.0), candidate("near", 6.0), candidate("far", 2.0)
+    found = rows(base, near, far, duels=())
+    assert [row.standing for row in found] == [Standing.BASELINE, Standing.APART, Standing.FASTER]
+    assert found[1].speedup is not None
+    assert found[1].speedup.apart == 2.0
+    assert "up to 2x is assumed" in how_text(row.speedup for row in found)
+    elsewhere = replace(far, measurement=replace(measured(7.0), machine={"host": "another"}))
+    assert rows(base, elsewhere)[1].standing is Standing.APART
+
+
+def test_a_head_to_head_comes_before_what_was_measured_apart() -> None:
+    base, other = candidate("tensorflow", 10.0), candidate("frozen", 9.0)
+    found = rows(base, other, duels=(duel({"tensorflow": 10.3, "frozen": 10.0}), QUIET))
+    assert found[1].standing is Standing.FASTER
+    assert found[1].verdict.startswith("1.030x faster (1.02")
+    assert found[1].verdict.endswith(")")
+    assert row_as_data(found[1])["how"] == "head to head"
+    same = rows(base, other, duels=(duel({"tensorflow": 10.0, "frozen": 10.0}), QUIET))[1]
+    assert same.standing is Standing.SAME
+    assert same.verdict.startswith("as fast: the difference is below 0.")
+    anew = rows(base, replace(other, made_at=1.0), duels=(duel({"tensorflow": 10.3, "frozen": 10.0}), QUIET))[1]
+    assert anew.verdict.endswith("measured apart")  # of the engine that was there before
+
+
+def test_the_fastest_is_named_alone_only_where_it_beats_the_others_too() -> None:
+    base, a, b = candidate("tensorflow", 20.0), candidate("openvino", 5.0), candidate("litert", 5.1)
+    found = rows(base, a, b)
+    best = max(found, key=lambda row: row.speedup.ratio if row.speedup else 0.0)
+    assert len(best.rivals) == 1
+    told = summary(found)
+    assert "is faster, and may be the fastest" in told
+    assert f"{best.rivals[0]} may be as fast: a head-to-head settles it." in told
+    assert set(contenders(found)) == {"tensorflow", "openvino", "litert"}
+    settled = rows(base, a, b, duels=(duel({"tensorflow": 20.0, "openvino": 5.0, "litert": 5.1}), QUIET))
+    assert summary(settled).startswith("Openvino is the fastest that is right: 4.0x faster")
+    assert contenders(settled) == []
 
 
 def test_wrong_comes_before_fast() -> None:
@@ -142,7 +198,7 @@ def test_nan_on_both_sides_is_uncompared() -> None:
 def test_a_stamp_goes_with_the_verdict_and_the_headline() -> None:
     stamped = candidate("openvino", 5.0, precision=Precision.INT8, stamp="uncalibrated, do not deploy")
     found = rows(candidate("tensorflow", 20.0), stamped, candidate("litert", 10.0))
-    assert found[1].verdict.endswith("); uncalibrated, do not deploy")
+    assert found[1].verdict.endswith("), measured apart; uncalibrated, do not deploy")
     told = summary(found)
     assert told.startswith("Openvino in int8 is the fastest that is right, but uncalibrated, do not deploy: 4.0x faster (")
     assert " Of the others Litert is: 2.0" in told
@@ -179,15 +235,20 @@ def test_a_lower_precision_must_beat_fp32_on_its_own_path() -> None:
     base, wide = candidate("tensorflow", 20.0), candidate("openvino", 10.0)
     idle = candidate("half", 10.0, path=wide.path, precision=Precision.FP16)
     useful = candidate("int8", 5.0, path=wide.path, precision=Precision.INT8)
-    found = rows(base, wide, idle, useful)
+    settled = duel({"tensorflow": 20.0, "openvino": 10.0, "half": 10.0, "int8": 5.0})
+    found = rows(base, wide, idle, useful, duels=(settled,))
     assert [row.standing for row in found] == [Standing.BASELINE, Standing.FASTER, Standing.SLOWER, Standing.FASTER]
-    assert found[2].verdict.startswith("not worth it: 1.98x faster (")
+    assert found[2].verdict.startswith("not worth it: 2.0x faster (")
     assert found[2].verdict.endswith("but the same path in fp32 takes 9.88 ms")
     assert found[2].payoff is not None
     assert not found[2].payoff.paid
     assert found[3].payoff is not None
     assert found[3].payoff.paid
     assert found[1].payoff is None
+    apart = rows(base, wide, idle, useful)
+    assert apart[2].payoff is not None
+    assert apart[2].payoff.paid is None
+    assert apart[2].standing is Standing.FASTER  # than the baseline; against fp32 it is not settled
     # Where fp32 is wrong or missing there is nothing to prefer it for.
     assert rows(base, replace(wide, parity=parity(0.5)), idle)[2].standing is Standing.FASTER
     assert rows(base, idle)[1].standing is Standing.FASTER
@@ -249,7 +310,7 @@ SCRIPTS_READ = """
     key title path precision standing verdict median_ms low_ms high_ms p90_ms p99_ms throughput load_ms first_ms memory_bytes
     size_bytes size_ratio build_seconds parity_passed worst_output max_rel cosine top1 layers fused_layers source_nodes unmapped
     speedup speedup_low speedup_high notes device accuracy reference_accuracy payoff disagreements unmeasured
-    weights_bytes activation_bytes context_bytes gpu_memory_bytes parity unchecked stamp
+    weights_bytes activation_bytes context_bytes gpu_memory_bytes parity unchecked stamp how rivals
 """
 
 

@@ -12,7 +12,7 @@ from core.analysis.payoff import Payoff, is_measure_for, payoff
 from core.base.precision import Precision
 from core.base.units import milliseconds
 from core.benchmark.measurement import Measurement, Protocol
-from core.benchmark.statistics import latency, thinned, throughput
+from core.benchmark.statistics import How, compare_medians, latency, thinned, throughput
 from core.precision.settings import PrecisionSettings
 from core.request.build_request import BuildRequest
 
@@ -34,17 +34,17 @@ def measured(median_ms: float, seed: int = 0, batch: int = 1) -> Measurement:
     )
 
 
-def judged(median_ms: float, *, bytes_now: int = 25_000_000, on_par: bool = True) -> Payoff:
-    found = payoff(
+def judged(median_ms: float, *, bytes_now: int = 25_000_000, on_par: bool = True, how: How = How.HEAD_TO_HEAD) -> Payoff:
+    one, other = measured(median_ms, seed=1), measured(10.0)
+    return payoff(
         Precision.INT8,
-        measured(median_ms, seed=1),
-        measured(10.0),
+        one,
+        other,
+        replace(compare_medians(one.samples_ms, other.samples_ms), how=how),
         size_bytes=bytes_now,
         fp32_bytes=100_000_000,
         on_par=on_par,
     )
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,11 @@ def test_fast_and_wrong_did_not_pay() -> None:
     assert found.text.endswith("and its outputs are not on par.")
 
 
-def test_other_shapes_are_no_measure() -> None:
-    found = payoff(Precision.FP16, measured(5.0, batch=8), measured(10.0), size_bytes=None, fp32_bytes=None)
-    assert found is None
+def test_measured_apart_it_is_not_settled_within_what_repeats_differ_by() -> None:
+    found = judged(10.0, how=How.APART)
+    assert found.paid is None
+    assert found.text.startswith("Whether INT8 paid is not settled: ")
+    assert judged(5.0, how=How.APART).paid
 
 
 def test_conditions_are_what_precision_does_not_touch() -> None:
