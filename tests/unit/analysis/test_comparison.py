@@ -238,7 +238,7 @@ def test_a_lower_precision_must_beat_fp32_on_its_own_path() -> None:
     settled = duel({"tensorflow": 20.0, "openvino": 10.0, "half": 10.0, "int8": 5.0})
     found = rows(base, wide, idle, useful, duels=(settled,))
     assert [row.standing for row in found] == [Standing.BASELINE, Standing.FASTER, Standing.SLOWER, Standing.FASTER]
-    assert found[2].verdict.startswith("not worth it: 2.0x faster (")
+    assert found[2].verdict.startswith("not worth it: 2.00x faster (")
     assert found[2].verdict.endswith("but the same path in fp32 takes 9.88 ms")
     assert found[2].payoff is not None
     assert not found[2].payoff.paid
