@@ -139,8 +139,8 @@ def rest_never(cpus: Sequence[int]) -> None:
         field /= np.abs(field).max()
 
 
-def lanes(count: int, cpus: int, load: int, runs: int, budget: float) -> list[dict[str, Any]]:
-    """What all lanes found."""
+def lanes(count: int, cpus: int, load: int, runs: int, budget: float, kept: Path | None) -> list[dict[str, Any]]:
+    """What all lanes found; a line of each at once in the file `kept`."""
     usable = usable_cpus()
     parts = [usable[index * cpus : (index + 1) * cpus] for index in range(count)]
     tasks = [task for _ in range(runs) for task in ("A/A", "3 %", "apart")]
@@ -154,7 +154,10 @@ def lanes(count: int, cpus: int, load: int, runs: int, budget: float) -> list[di
     told: list[dict[str, Any]] = []
     for _ in workers:
         while (one := found.get()) is not None:
-            told.append(one)
+            told.append({"load": load, **one})
+            if kept:
+                with kept.open("a") as file:
+                    file.write(json.dumps(told[-1]) + "\n")
     for process in burners:
         process.kill()
     for process in workers:
@@ -201,17 +204,13 @@ def main() -> None:
     parser.add_argument("--cpus", type=int, default=2)
     parser.add_argument("--loads", type=int, nargs="+", default=[0, 3])
     parser.add_argument("--budget", type=float, default=1e9)
-    parser.add_argument("--json", type=Path, help="Keep everything that was found here.")
+    parser.add_argument("--json", type=Path, help="Keep a line of each thing that was found here.")
     asked = parser.parse_args()
     if asked.lanes * asked.cpus > len(usable_cpus()):
         sys.exit(f"{asked.lanes} lanes of {asked.cpus} processors were asked for; {len(usable_cpus())} are here.")
     print(f"{processor()}, {asked.lanes} lanes of {asked.cpus} processors, load average {os.getloadavg()[0]:.1f} before")
-    everything = {}
     for load in asked.loads:
-        everything[str(load)] = told = lanes(asked.lanes, asked.cpus, load, asked.runs, asked.budget)
-        table(load, told)
-        if asked.json:
-            asked.json.write_text(json.dumps(everything))
+        table(load, lanes(asked.lanes, asked.cpus, load, asked.runs, asked.budget, asked.json))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """A head-to-head: engines take turns in short blocks, each in a process of its own, with fresh processes several times.
 
 Where a process lands stays with it for life (cores, memory, luck of its start), and load comes and goes. So blocks of all engines
-lie close together in random order, which load cannot favour, and processes are started anew, each start being one observation.
-Many short blocks tell more than few long ones: on a busy machine the ratio of one start scattered by 5.1 % with 24 of 25 ms, by
-3.5 % with 72 of 8 ms and by 2.3 % with 140 of 4 ms. Kalibera and Jones, Rigorous benchmarking in reasonable time (ISMM 2013), repeat at the highest level that varies. How many starts
-it takes is `sequential`'s rule.
+lie close together in random order, which load cannot favour, and many short ones tell more than few long ones; and processes are
+started anew, each start being one observation: Kalibera and Jones, Rigorous benchmarking in reasonable time (ISMM 2013), repeat at
+the highest level that varies. How many starts it takes is `sequential`'s rule. See docs/measurements/verdicts.md.
 """
 
 from __future__ import annotations
