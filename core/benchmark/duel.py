@@ -2,8 +2,8 @@
 
 Where a process lands stays with it for life (cores, memory, luck of its start), and load comes and goes. So blocks of all engines
 lie close together in random order, which load cannot favour, and many short ones tell more than few long ones; and processes are
-started anew, each start being one observation: Kalibera and Jones, Rigorous benchmarking in reasonable time (ISMM 2013), repeat at
-the highest level that varies. How many starts it takes is `sequential`'s rule. See docs/measurements/verdicts.md.
+started anew, each start being one observation: Kalibera and Jones, Rigorous benchmarking in reasonable time (ISMM 2013), repeat
+at the highest level that varies. How many starts it takes is `sequential`'s rule. See docs/measurements/verdicts.md.
 """
 
 from __future__ import annotations
