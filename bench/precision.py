@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from bench.networks import inputs_file, onnx_of
 from bench.overflow import overflow_rows
+from core.base.lean import import_tensorflow
 from core.base.precision import Precision
 from core.benchmark.machine import describe_machine
 from sample_models.make_models import sample
@@ -136,7 +137,7 @@ def child(what: str, *words: str) -> Row:
 
 def reference(network: str, compared: str, out: str) -> None:
     """TensorFlow's own outputs."""
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     function = tf.saved_model.load(str(sample(network))).signatures["serving_default"]
     found = [function(**{name: tf.constant(array) for name, array in one.items()}) for one in samples_of(network, compared)]

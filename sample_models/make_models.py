@@ -27,6 +27,8 @@ from typing import Any
 
 import numpy as np
 
+from core.base.lean import import_keras, import_tensorflow
+
 HERE = Path(__file__).resolve().parent
 CACHE = HERE / "cache"
 SEED = 7
@@ -118,7 +120,7 @@ def save(path: Path, variables: list[Any], **signatures: Any) -> None:
 
     Keras's own `export` stores every variable twice; here only the TensorFlow variables are tracked.
     """
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     module = tf.Module()
     module.weights = variables
@@ -129,7 +131,7 @@ def save(path: Path, variables: list[Any], **signatures: Any) -> None:
 
 def save_keras(path: Path, model: Any, input_name: str, output_name: str) -> None:
     """Saves a Keras model of one input and one output, under these names and with a dynamic batch."""
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=input_name)])
     def serve(image: Any) -> dict[str, Any]:
@@ -154,7 +156,7 @@ def spread(model: Any, low: float, high: float) -> None:
         low: The darkest value its input takes.
         high: The brightest.
     """
-    import keras
+    keras = import_keras()
 
     rng = np.random.default_rng(SEED)
     images = _pictures(rng, 12, model.input_shape[1:], low, high)
@@ -187,7 +189,7 @@ def _pictures(rng: np.random.Generator, count: int, shape: tuple[int, ...], low:
 
 
 def _application(path: Path, name: str, low: float, high: float) -> None:
-    import keras
+    keras = import_keras()
 
     keras.utils.set_random_seed(SEED)
     model = getattr(keras.applications, name)(weights=None)
@@ -212,8 +214,8 @@ def make_efficientnetb0(path: Path) -> None:
 
 def make_bert(path: Path) -> None:
     """A BERT-like encoder: token ids and an attention mask, both (batch, sequence) and dynamic; exact GELU."""
-    import keras
-    import tensorflow as tf
+    keras = import_keras()
+    tf = import_tensorflow()
 
     vocabulary, longest, width, heads, depth = 4096, 512, 256, 4, 6
     keras.utils.set_random_seed(SEED)
@@ -261,7 +263,7 @@ def make_bert(path: Path) -> None:
 
 def make_two_signatures(path: Path) -> None:
     """An autoencoder with `encode` and `decode`, which share nothing but the file."""
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     rng = np.random.default_rng(SEED)
 
@@ -297,7 +299,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 def make_digits(path: Path) -> None:
     """A small CNN trained on the digits."""
-    import keras
+    keras = import_keras()
 
     keras.utils.set_random_seed(SEED)
     train, labels, test, test_labels = _digits()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.base.errors import ConversionFailed
+from core.base.lean import import_tensorflow
 from core.models.model import Source
 from core.models.tf_loadable import loadable
 
@@ -15,7 +16,7 @@ def load_signature(source: Source) -> tuple[Any, Any]:
     Raises:
         ConversionFailed: It has no such signature.
     """
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     with loadable(source.path) as found:
         loaded = tf.saved_model.load(str(found.folder), tags=list(found.tags))

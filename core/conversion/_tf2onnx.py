@@ -14,6 +14,7 @@ from typing import Any
 
 from core.base.availability import Availability, from_packages, installed_versions
 from core.base.errors import ConversionFailed
+from core.base.lean import import_tensorflow
 from core.base.progress import Progress, Report
 from core.base.tensors import Signature
 from core.conversion._failures import ConverterLog, last_words, unsupported
@@ -78,7 +79,7 @@ class Frozen:
 
 def folded(graph: Any, inputs: list[str], outputs: list[str]) -> Any:
     """A frozen graph after TensorFlow's own constant folding, which merges batch normalization into convolutions."""
-    import tensorflow as tf
+    tf = import_tensorflow()
     from tf2onnx import tf_loader
 
     with tf.Graph().as_default():
@@ -143,7 +144,7 @@ def to_onnx(frozen: Frozen, signature: Signature, folder: Path, *, what: str, lo
 
 def _translated(frozen: Frozen) -> Any:
     """tf2onnx's own graph, in ONNX's ops where it has them."""
-    import tensorflow as tf
+    tf = import_tensorflow()
     from tf2onnx.tfonnx import process_tf_graph
 
     from core.conversion._tf2onnx_handlers import handlers

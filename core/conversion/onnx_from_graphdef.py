@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.base.errors import ConversionFailed
+from core.base.lean import import_tensorflow
 from core.base.progress import Progress, Report
 from core.base.tensors import Signature
 from core.conversion import _tf2onnx
@@ -29,7 +30,7 @@ class OnnxFromGraphDef(_tf2onnx.FromTensorFlow):
             return _tf2onnx.to_onnx(frozen, source.signature, folder, what=source.path.name, log=log, report=report)
 
     def _frozen(self, source: Source) -> _tf2onnx.Frozen:
-        import tensorflow as tf
+        tf = import_tensorflow()
 
         with tf.device("/cpu:0"):
             graph, feeds = _cut(source.path, source.signature)
@@ -51,7 +52,7 @@ def _cut(path: Path, signature: Signature) -> tuple[Any, list[str]]:
     Raises:
         ConversionFailed: The graph has no tensor of one of those names.
     """
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
     with tf.Graph().as_default() as graph:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.base.errors import ConversionFailed
+from core.base.lean import import_tensorflow
 from core.base.progress import Progress, Report
 from core.conversion import _tf2onnx
 from core.conversion._failures import explained
@@ -30,7 +31,7 @@ class OnnxFromSavedModel(_tf2onnx.FromTensorFlow):
             return _tf2onnx.to_onnx(frozen, source.signature, folder, what=what, log=log, report=report)
 
     def _frozen(self, source: Source, what: str, report: Report) -> _tf2onnx.Frozen:
-        import tensorflow as tf
+        tf = import_tensorflow()
         from tf2onnx import tf_loader
 
         with tf.device("/cpu:0"):

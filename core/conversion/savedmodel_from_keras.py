@@ -9,6 +9,7 @@ from typing import Any
 
 from core.base.availability import Availability, from_packages, installed_versions
 from core.base.errors import ConversionFailed
+from core.base.lean import import_keras, import_tensorflow
 from core.base.progress import Progress, Report
 from core.base.tensors import Signature
 from core.conversion._failures import explained
@@ -45,7 +46,7 @@ def _load(path: Path) -> Any:
     Raises:
         ConversionFailed: It needs classes or code of its own.
     """
-    import keras
+    keras = import_keras()
 
     with tempfile.TemporaryDirectory() as folder:  # Keras goes by the suffix, and the file may have come under any
         link = Path(folder) / ("model.keras" if zipfile.is_zipfile(path) else "model.h5")
@@ -70,8 +71,8 @@ def _save(model: Any, signature: Signature, folder: Path) -> None:
     Raises:
         ConversionFailed: The model does not have the signature's inputs and outputs.
     """
-    import keras
-    import tensorflow as tf
+    keras = import_keras()
+    tf = import_tensorflow()
 
     inputs, outputs = [keras.tree.flatten(ends) for ends in (model.inputs, model.outputs)]
     if (len(inputs), len(outputs)) != (len(signature.inputs), len(signature.outputs)):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.base.availability import Availability, from_packages, installed_versions
+from core.base.lean import import_tensorflow
 from core.base.progress import Progress, Report
 from core.conversion._failures import explained, unsupported
 from core.conversion.base import Converted
@@ -37,7 +38,7 @@ class TfliteFromSavedModel:
         notes = []
         with explained(TOOL, what, logger="tensorflow"):
             report(Progress(message="Loading TensorFlow", fraction=0.0))
-            import tensorflow as tf
+            tf = import_tensorflow()
 
             report(Progress(message="Converting to TensorFlow Lite", fraction=0.3))
             try:
@@ -66,7 +67,7 @@ class TfliteFromSavedModel:
 
 
 def _converted(source: Source, ops: list[Any]) -> bytes:
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     with loadable(source.path) as found:
         converter = tf.lite.TFLiteConverter.from_saved_model(

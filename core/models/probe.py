@@ -16,6 +16,7 @@ from core.base.box.limits import memory_bytes, passing_box
 from core.base.children.call import Child, NoAnswer
 from core.base.children.events import EndingKind
 from core.base.errors import Unavailable
+from core.base.lean import import_keras, import_tensorflow
 from core.models.axes import RawTensor
 from core.models.tf_graph import tensor_name
 
@@ -57,7 +58,7 @@ def _probe(path: Path, function: Callable[P, T], *args: P.args, **kwargs: P.kwar
 
 def keras_tensors(path: Path) -> tuple[list[RawTensor], list[RawTensor]]:
     """What `probe_keras` tells, in this process."""
-    import keras
+    keras = import_keras()
 
     # Keras goes by the suffix, and the file may have come under any.
     with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +75,7 @@ def keras_tensors(path: Path) -> tuple[list[RawTensor], list[RawTensor]]:
 
 def graphdef_tensors(path: Path, names: Sequence[str]) -> list[RawTensor]:
     """What `probe_graphdef` tells, in this process."""
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
     with tf.Graph().as_default() as graph:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.base.errors import BuildFailed, InvalidRequest
+from core.base.lean import import_keras
 from core.base.tensors import Signature
 from core.models.model import Format, Source
 from core.models.tf_graph import tensor_name
@@ -85,7 +86,7 @@ def _without_references(tf: Any, signature: Signature, function: Any, definition
 
 
 def _keras(tf: Any, source: Source) -> Flat:
-    import keras
+    keras = import_keras()
 
     model = keras.models.load_model(str(source.path), compile=False)
     names = [tensor.name.split(":")[0] for tensor in model.inputs]

@@ -13,6 +13,7 @@ from typing import Any
 from core.backends import _errors
 from core.base.availability import Availability, from_packages, installed_version, installed_versions
 from core.base.errors import BuildFailed, RunFailed, Unavailable
+from core.base.lean import import_tensorflow
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def _imported() -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import tensorflow as tf
+            tf = import_tensorflow()
     except ImportError as error:
         raise Unavailable(f"TensorFlow cannot be imported: {error}", hint="pip install tensorflow-cpu") from error
     tf.get_logger().setLevel(logging.ERROR)

@@ -15,6 +15,7 @@ import numpy as np
 from core.backends.base import BuildConfig, OptionValue
 from core.backends.tf_trt._segments import engine_graph, read_report, segments, source_nodes
 from core.base.errors import BuildFailed, Unavailable
+from core.base.lean import import_tensorflow
 from core.base.precision import Precision
 from core.base.profile import Point, ShapeProfile
 from core.base.progress import Progress, Report
@@ -52,7 +53,7 @@ def start(config: BuildConfig) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an old TensorFlow warns of newer packages beside it, from C++, where none may raise
-            import tensorflow as tf
+            tf = import_tensorflow()
             from tensorflow.python.compiler.tensorrt import trt_convert  # noqa: F401
     except ImportError as error:
         raise Unavailable(f"TF-TRT cannot be imported: {error}", hint="It needs TensorFlow before 2.18.") from error

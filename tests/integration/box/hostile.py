@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.base.lean import import_tensorflow
 from core.base.progress import Progress, Report
 
 DEEDS = ("read_users", "read_secret", "list_processes", "write_file", "append_by_print", "read_rows", "insert_row")
@@ -25,7 +26,7 @@ class Victims:
 
 def save(folder: Path, victims: Victims) -> None:
     """Writes the SavedModel; every signature takes x (float32, [n, 4])."""
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     def after(y: Any, *operations: Any) -> Any:
         with tf.control_dependencies([one for one in operations if one is not None]):
@@ -65,7 +66,8 @@ def save(folder: Path, victims: Victims) -> None:
 def run(folder: Path, names: list[str], report: Report) -> None:
     """Loads it as every path does and calls the signatures; a line of the log tells each that came to its end."""
     import numpy as np
-    import tensorflow as tf
+
+    tf = import_tensorflow()
 
     loaded = tf.saved_model.load(str(folder))
     for name in names:

@@ -11,11 +11,10 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from core.base.errors import EngineRoomError, Failure
+from core.base.lean import import_keras, import_tensorflow
 from core.base.progress import silent
 from core.base.serialization import write_json
 from core.base.tensors import Signature
@@ -32,6 +31,7 @@ from core.models.savedmodel import read_savedmodel
 from core.models.tflite import read_tflite
 from sample_models.make_models import sample
 
+keras, tf = import_keras(), import_tensorflow()
 Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 Feeds = list[dict[str, np.ndarray]]
 RNG = np.random.default_rng(0)

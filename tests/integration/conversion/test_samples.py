@@ -30,8 +30,9 @@ converted = CONVERSION.convert(Source(path=path, format=Format.SAVEDMODEL, signa
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 import numpy as np
-import tensorflow as tf
+from core.base.lean import import_tensorflow
 
+tf = import_tensorflow()
 function = tf.saved_model.load(str(path)).signatures["serving_default"]
 images = np.random.default_rng(0).uniform(-1, 1, (3, 224, 224, 3)).astype(np.float32)
 np.savez(out / "run.npz", images=images, probabilities=function(image=tf.constant(images))["probabilities"].numpy())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
+
+from core.base.lean import import_keras, import_tensorflow
+
+keras, tf = import_keras(), import_tensorflow()
 
 
 def two_signatures(folder: Path) -> None:
