@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import top_k_accuracy_score
 
 from core.base.errors import InvalidRequest
 from core.parity.accuracy import accuracy, load_labels
 
 
 def test_top1_and_top5_match_scikit_learn() -> None:
+    from sklearn.metrics import top_k_accuracy_score  # takes a second, which not every process of a run is to spend
+
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 10, size=500)
     scores = rng.normal(size=(500, 10))
