@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.documented import ROOT, additions, copy_of_the_tree
+from tests.forking import fork_server, forking
 
 PAGE = """
 import streamlit as st
@@ -25,16 +27,21 @@ print([title.value for title in shown.title], len(shown.get("plotly_chart")))
 
 
 class Copy:
-    """A copy of the tree with one kind of addition."""
+    """A copy of the tree with one kind of addition; its commands are forks if it is given what ends their server."""
 
-    def __init__(self, root: Path, *kinds: str) -> None:
+    def __init__(self, root: Path, *kinds: str, forks: ExitStack | None) -> None:
         self.root = copy_of_the_tree(root)
         for kind in kinds:
             for addition in additions()[kind]:
                 addition.apply(self.root)
+        self.forks = forks
         self.environment = {**os.environ, "PYTHONPATH": str(root), "ENGINEROOM_WORKSPACE": str(root / "workspace")}
 
     def python(self, *arguments: str) -> str:
+        if self.forks:
+            server = self.forks.enter_context(fork_server(self.root))
+            self.forks.enter_context(forking(server, self.root))
+            self.forks = None
         command = [sys.executable, *arguments]
         done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode in (0, 11), done.stderr[-4000:]  # 11: built, and not on par
@@ -49,8 +56,9 @@ class Copy:
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Callable[..., Copy]:
-    return lambda *kinds: Copy(tmp_path / "tree", *kinds)
+def copy(tmp_path: Path) -> Iterator[Callable[..., Copy]]:
+    with ExitStack() as stack:
+        yield lambda *kinds, forked=True: Copy(tmp_path / "tree", *kinds, forks=stack if forked else None)
 
 
 def test_the_guide_names_one_of_each() -> None:
@@ -58,7 +66,7 @@ def test_the_guide_names_one_of_each() -> None:
 
 
 def test_a_backend_is_found_and_builds(copy: Callable[..., Copy]) -> None:
-    found = copy("backend").build("--path", "onnx.reference")
+    found = copy("backend", forked=False).build("--path", "onnx.reference")
     assert found["build"]["state"] == "done"
     assert found["built"]["engine"]["backend"] == "reference"
     assert all(record["error"] is None for record in found["build"]["stages"])

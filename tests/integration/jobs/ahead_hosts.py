@@ -21,6 +21,7 @@ from core.jobs.job import Job, JobState, Submitted
 from core.jobs.queue import Queue
 from core.request.build_request import BuildRequest
 from core.storage.workspace import Workspace
+from tests.forking import fork_server, forking
 from tests.integration.jobs.ahead import ahead_of, mood_of, pretend_gpu, tree_with_ahead
 
 
@@ -109,7 +110,7 @@ def hosts_with_ahead(folder: Path) -> Iterator[Hosts]:
     model = add_model(tiny_model(folder / "tiny.onnx"), desk)
     queue = Queue(desk, f"sqlite:///{folder / 'jobs.sqlite'}", str(folder / "store"))
     made = Hosts(folder=folder, tree=tree, model=model.digest, queue=queue)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, fork_server(tree) as server, forking(server, tree):
         patch.setitem(all_backends(), "ahead", ahead_of(tree).BACKEND)  # type: ignore[arg-type]
         try:
             made.start("cpu-host", "cpu")

@@ -14,6 +14,8 @@ from bench.shop import Shop, make_shop, wait_until
 from core.base.errors import StoreFailed
 from core.jobs.job import JobState
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 SIZE_MB = 24
 
 

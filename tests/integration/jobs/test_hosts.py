@@ -21,6 +21,8 @@ from core.stages.toolchains import link_core, probe
 from core.stages.tools import ML_DTYPES, ONNXRUNTIME, ONNXSLIM
 from core.storage.builds import State
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 REQUIREMENTS = ROOT / "requirements/worker.txt"
 
 
@@ -48,9 +50,17 @@ def python310() -> str:
         found = next((path for path in candidates if path.exists()), None)
         if found is None:
             pytest.skip("no CPython 3.10 is installed here (pyenv install 3.10)")
-        pip = [str(venv / "bin/python"), "-m", "pip", "install", "--quiet"]
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(venv / "bin/python"),
+            "install",
+            "--quiet",
+        ]  # it needs none of its own
         pinned = ["--no-deps", "--no-compile", "--require-hashes", "-r", str(REQUIREMENTS)]
-        for command in ([str(found), "-m", "venv", str(venv)], [*pip, *pinned]):
+        for command in ([str(found), "-m", "venv", "--without-pip", str(venv)], [*pip, *pinned]):
             made = subprocess.run(command, capture_output=True, text=True, check=False)
             if made.returncode:
                 pytest.skip(f"CPython 3.10's environment could not be made: {made.stderr[-300:]}")
@@ -66,6 +76,7 @@ def hosts(tmp_path: Path, postgres: str) -> Iterator[Shop]:
     made.close()
 
 
+@pytest.mark.usefixtures("real_processes")
 def test_jobs_go_to_workers_of_their_device_type_and_results_come_back(hosts: Shop, python310: str) -> None:
     gpu_host, cpu_host = hosts.folder / "gpu-host", hosts.folder / "cpu-host"
     hosts.start_worker("cuda", interpreter=python310, workspace=gpu_host)

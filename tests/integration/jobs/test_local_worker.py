@@ -18,6 +18,8 @@ from core.jobs.job import JobState
 from core.jobs.local import ensure_local_worker, is_running, worker_log
 from core.jobs.start import worker_lock_file
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 START = """
 import sys
 from pathlib import Path
@@ -27,6 +29,7 @@ print(ensure_local_worker(Workspace(Path(sys.argv[1]))))
 """
 
 
+@pytest.mark.usefixtures("real_processes")
 def test_many_dashboards_start_one_worker_that_outlives_them(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(shop.folder))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

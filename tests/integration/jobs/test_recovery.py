@@ -21,6 +21,8 @@ from core.jobs.local import is_outdated, is_running, retire_outdated, worker_log
 from core.jobs.start import worker_lock_file
 from dashboard import local_workers
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 def alive(shop: Shop) -> list[int]:
     with suppress(StoreFailed):

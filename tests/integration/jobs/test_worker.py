@@ -19,7 +19,10 @@ from core.jobs.job import Answer, JobState, Priority
 from core.storage.builds import State
 from core.storage.workspace import Workspace
 
+pytestmark = pytest.mark.usefixtures("forked")
 
+
+@pytest.mark.usefixtures("real_processes")
 def test_a_job_runs_all_stages_and_tells_times_and_log(shop: Shop) -> None:
     shop.start_worker()
     submitted = shop.queue.submit(shop.request())

@@ -19,8 +19,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def inspected(models: Path) -> dict[str, Model]:
+@pytest.fixture(scope="module")
+def inspected(models: Path, forked: None) -> dict[str, Model]:
     """What is told of those that a child process must load, which takes seconds each."""
     return {name: inspect_model(models / name) for name in ("functional.keras", "functional.h5", "sequential.keras", "frozen.pb")}
 

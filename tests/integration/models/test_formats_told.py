@@ -10,6 +10,8 @@ from core.base.tensors import TensorSpec
 from core.models.model import Format, Model
 from tests.integration.models.inspecting import inspect_model
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx"))
 # From the papers and torchvision or Caffe's model zoo.
 LIGHT_PARAMETERS = {"light_vgg19": 143_667_240, "light_squeezenet": 1_235_496, "light_bvlc_alexnet": 60_965_224}
@@ -75,6 +77,7 @@ def test_sequential_keras(inspected: dict[str, Model]) -> None:
     assert model.parameters == 4 * 3 * (5 + 3 + 1) + 3 * 2 + 2
 
 
+@pytest.mark.usefixtures("real_processes")
 def test_keras_with_a_custom_layer_is_told_from_its_config(models: Path) -> None:
     model = inspect_model(models / "custom.keras")
     assert rows(model.signatures[0].inputs) == [("x", "float32", ("batch", 5))]
@@ -91,6 +94,7 @@ def test_frozen_graph_guesses_and_says_so(inspected: dict[str, Model]) -> None:
     assert [note.split(";")[0] for note in model.notes] == ["No outputs were named", "No inputs were named"]
 
 
+@pytest.mark.usefixtures("real_processes")
 def test_frozen_graph_with_named_tensors(models: Path, inspected: dict[str, Model]) -> None:
     model = inspect_model(models / "frozen.pb", inputs=["x:0"], outputs=["Softmax"])
     assert rows(model.signatures[0].outputs) == [("Softmax", "float32", ("batch", 7))]
