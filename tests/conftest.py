@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -16,20 +16,37 @@ from core.storage.workspace import Workspace
 from tests.digits import make_once
 from tests.forking import Server, fork_server, forking, start_process
 
-ROOT = Path(__file__).parents[1]
-# Folders whose tests share what is made once a session: one process runs all of each.
-TOGETHER = ("tests/browser", "tests/integration/jobs", "tests/integration/conversion", "tests/integration/models")
+# What takes long comes first, for nobody is to wait for it at the end. Files of one pattern share what is made once a session:
+# one process runs all of them. Two have a browser.
+FIRST = (
+    "tests/browser/test_[l-z]*.py",
+    "tests/browser/test_[a-k]*.py",
+    "tests/integration/jobs/*.py",
+    "tests/integration/backends/test_onnx_networks.py",
+    "tests/integration/conversion/*.py",
+    "tests/integration/models/*.py",
+    "tests/contract/test_adding.py",
+)
+
+
+def _place(nodeid: str) -> int:
+    """Which of `FIRST` holds a test's file; their number when none does."""
+    file = nodeid.partition("::")[0]
+    return next((place for place, pattern in enumerate(FIRST) if fnmatchcase(file, pattern)), len(FIRST))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _place(item.nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Shares out whole files, or whole folders, in the order in which they stand: the long ones come first."""
+    """Shares out whole files, or all files of a pattern, in their order."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            return next((folder for folder in TOGETHER if file.startswith(f"{folder}/")), file)
+            return dict(enumerate(FIRST)).get(_place(nodeid), nodeid.partition("::")[0])
 
     config.option.loadscopereorder = False
     return Scheduling(config, log)
@@ -53,7 +70,7 @@ def own_temporary_folder() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _fork_server() -> Iterator[Server]:
-    with fork_server(ROOT) as server:
+    with fork_server() as server:
         yield server
 
 

@@ -56,9 +56,9 @@ def _blocks(text: str) -> Iterator[Addition]:
 
 
 def copy_of_the_tree(root: Path) -> Path:
-    """What the program runs from, in a folder of its own."""
+    """What the program runs from, in a folder of its own, as compiled so far; a compiler may just be writing."""
     for name in ("core", "dashboard", "pages", "sample_models"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "cache"))
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("cache", "*.pyc.*"))
     return root
 
 
