@@ -20,7 +20,7 @@ from dashboard.components.layer_view import outcome as load
 from dashboard.components.mend_trial import mend_trial, trials_of
 from dashboard.components.selection import select
 from dashboard.components.tables import table_height
-from dashboard.formatting import plain
+from dashboard.formatting import plain, visible
 
 LINKED = 6
 NODES_HEIGHT = 250
@@ -59,7 +59,7 @@ def _finding(finding: Finding, view: LayerView, outcome: Outcome, job: Job | Non
                 st.badge(title, icon=":material/error:", color="red")
             else:
                 st.markdown(f"**{title}**" + (f" · {percent(finding.share)} of the time" if finding.share else ""))
-        st.text(finding.message)
+        st.text(visible(finding.message))
         st.caption(plain(finding.hint))
         _layers(finding, view, number)
         _nodes(finding, view)
@@ -71,7 +71,7 @@ def _alone(finding: Finding) -> None:
     """One that is about no layers."""
     with st.container(border=True):
         st.badge(finding.kind.value.capitalize(), icon=":material/error:", color="red")
-        st.text(finding.message)
+        st.text(visible(finding.message))
         st.caption(plain(finding.hint))
 
 

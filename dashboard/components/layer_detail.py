@@ -11,13 +11,13 @@ from core.graph.engine_graph import Layer
 from dashboard.components.layer_table import tensor_frame
 from dashboard.components.layer_view import LayerView
 from dashboard.components.tables import table_height
-from dashboard.formatting import plain
+from dashboard.formatting import plain, visible
 
 
 def layer_detail(view: LayerView, position: int) -> None:
     row, layer = view.rows[position - 1], view.graph.layers[position - 1]
     st.markdown(f"**Layer {position} of {len(view.rows):,}**")
-    st.text(layer.name)
+    st.text(visible(layer.name))
     facts = {
         "Kind": layer.kind,
         "Kernel": layer.kernel or "not told by the runtime",

@@ -20,7 +20,7 @@ from core.storage.builds import State
 from core.storage.workspace import Workspace
 from dashboard import links, services
 from tests.pages.conftest import SECONDS, text_of
-from tests.stored_builds import store_build, store_lowered
+from tests.stored_builds import resnet, store_build, store_lowered
 from tests.unit.analysis.engines import listed
 from tests.unit.analysis.test_attention import FUSED, MERGED, engine
 
@@ -69,6 +69,15 @@ def test_findings_come_with_bytes_nodes_and_what_to_try(shelf: Workspace) -> Non
     assert [button.label for button in app.button if button.key.startswith("try-")] == ["Try it"] * 3
     assert any("From 68 source nodes" in expander.label for expander in app.expander)
     assert any(len(frame.value) == 68 for frame in app.dataframe)
+
+
+def test_a_name_that_turns_the_letters_around_it_is_shown_by_its_numbers(shelf: Workspace) -> None:
+    graph = resnet("fp32")
+    slow = replace(graph.layers[0], name="\u202egnp.elbissop\u202c", time_ms=10.0)
+    build = store_lowered(shelf, replace(graph, layers=(slow, *graph.layers[1:])))
+    messages = [one.value for one in opened(build).text]
+    assert messages[0] == "One layer takes 96% of the time: ‹202E›gnp.elbissop‹202C› (96%)."
+    assert not [message for message in messages if "\u202e" in message]
 
 
 def test_what_was_tried_before_is_shown_at_once(shelf: Workspace) -> None:
