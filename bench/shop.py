@@ -42,7 +42,7 @@ def wait_until(found: Callable[[], T | None], *, seconds: float = 40.0, why: Cal
     while time.monotonic() < deadline:
         if value := found():
             return value
-        time.sleep(0.02)
+        time.sleep(0.05)  # a look at the queue or at all processes takes some milliseconds itself
     raise AssertionError(f"not within {seconds} s: {why()}")
 
 
