@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +48,10 @@ def test_a_backend_never_imports_another() -> None:
     for backend in backends:
         for other in backends - {backend}:
             assert not graph.find_shortest_chains(importer=backend, imported=other), f"{backend} imports {other}"
+
+
+def test_only_one_module_imports_tensorflow_and_keras_whole() -> None:
+    """The others ask it, for it leaves out what they would take along."""
+    whole = re.compile(r"^ +import (tensorflow|keras)\b", re.MULTILINE)
+    found = [path.relative_to(ROOT).as_posix() for path in (ROOT / "core").rglob("*.py") if whole.search(path.read_text())]
+    assert found == ["core/base/lean.py"]
