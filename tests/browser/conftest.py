@@ -10,9 +10,10 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, ViewportSize, expect, sync_playwright
 
 from core.intake.add_model import add_model
 from core.models.model import Model
@@ -20,6 +21,7 @@ from core.stages.outcome import Outcome
 from core.storage.workspace import Workspace
 from sample_models.make_models import sample
 from tests.browser.driver import CHROMIUM, PAGE_MILLISECONDS, Dashboard, is_local, start_server, start_worker, stop
+from tests.browser.visitors import VIEWPORT, Visitors
 from tests.digits import copy_into
 
 
@@ -54,23 +56,31 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     running.close()
 
 
+@pytest.fixture(scope="session")
+def visitors(browser: Browser, dashboard: Dashboard) -> Visitors:
+    return Visitors(browser=browser, url=dashboard.url)
+
+
 @pytest.fixture
-def new_page(browser: Browser, dashboard: Dashboard) -> Iterator[Callable[..., Page]]:
-    """Opens a tab of a browser of its own (another user); takes what `Browser.new_context` takes."""
-    contexts = []
+def new_page(visitors: Visitors) -> Iterator[Callable[..., Page]]:
+    """Opens a tab of a browser of its own (another user), with a color scheme, a viewport or without a network."""
+    lent: list[Page] = []
     asked: list[str] = []
 
-    def open_page(**options: object) -> Page:
-        context = browser.new_context(base_url=dashboard.url, **{"viewport": {"width": 1440, "height": 900}, **options})  # type: ignore[arg-type]
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(PAGE_MILLISECONDS)
+    def open_page(
+        *, color_scheme: Literal["light", "dark"] = "light", viewport: ViewportSize = VIEWPORT, offline: bool = False
+    ) -> Page:
+        page = visitors.lend()
+        lent.append(page)
+        page.context.set_offline(offline)
+        page.emulate_media(color_scheme=color_scheme)
+        page.set_viewport_size(viewport)
         page.on("request", lambda request: asked.append(request.url))
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in lent:
+        visitors.take_back(page)
     assert not [url for url in asked if not is_local(url)], "the page asked for something outside this machine"
 
 

@@ -15,8 +15,9 @@ from playwright.sync_api import Browser, Page, expect
 from core.intake.add_model import add_model
 from core.storage.workspace import Workspace
 from sample_models.make_models import sample
-from tests.browser.driver import PAGE_MILLISECONDS, environment, free_port, start_server, stop
+from tests.browser.driver import environment, free_port, start_server, stop
 from tests.browser.identity_provider import CLIENT, CLIENT_SECRET, USER, running
+from tests.browser.visitors import Visitors
 
 pytestmark = pytest.mark.browser
 
@@ -47,13 +48,16 @@ server_metadata_url = "{provider.url}/.well-known/openid-configuration"
         stop(server)
 
 
+@pytest.fixture(scope="module")
+def guests(browser: Browser, guarded: str) -> Visitors:
+    return Visitors(browser=browser, url=guarded)
+
+
 @pytest.fixture
-def visitor(browser: Browser, guarded: str) -> Iterator[Page]:
-    context = browser.new_context(base_url=guarded)
-    page = context.new_page()
-    page.set_default_timeout(PAGE_MILLISECONDS)
+def visitor(guests: Visitors) -> Iterator[Page]:
+    page = guests.lend()
     yield page
-    context.close()
+    guests.take_back(page)
 
 
 def log_in(page: Page) -> None:

@@ -23,7 +23,8 @@ from core.request.build_request import BuildRequest, checked
 from core.stages.pipeline import run_build
 from core.storage.builds import State
 from core.storage.workspace import Workspace
-from tests.browser.driver import PAGE_MILLISECONDS, is_local, start_server, stop, visit
+from tests.browser.driver import is_local, start_server, stop, visit
+from tests.browser.visitors import Visitors
 from tests.hostile_names import ELSEWHERE, NAMES, hostile_model
 
 pytestmark = pytest.mark.browser
@@ -83,15 +84,19 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stored]:
     stop(server)
 
 
+@pytest.fixture(scope="module")
+def readers(browser: Browser, stored: Stored) -> Visitors:
+    return Visitors(browser=browser, url=stored.url, options={"bypass_csp": True})
+
+
 @pytest.fixture
-def page(browser: Browser, stored: Stored) -> Iterator[Page]:
-    context = browser.new_context(base_url=stored.url, bypass_csp=True, viewport={"width": 1440, "height": 1200})
-    opened = context.new_page()
-    opened.set_default_timeout(PAGE_MILLISECONDS)
+def page(readers: Visitors) -> Iterator[Page]:
+    opened = readers.lend()
+    opened.set_viewport_size({"width": 1440, "height": 1200})
     asked: list[str] = []
     opened.on("request", lambda request: asked.append(request.url))
     yield opened
-    context.close()
+    readers.take_back(opened)
     assert [url for url in asked if url.startswith(ELSEWHERE) or (not url.startswith("file:") and not is_local(url))] == []
 
 
