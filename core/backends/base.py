@@ -20,6 +20,7 @@ from typing import Protocol, runtime_checkable
 import core.backends
 from core.base.availability import Availability
 from core.base.errors import InvalidRequest
+from core.base.names import check_below
 from core.base.precision import Precision
 from core.base.profile import ShapeProfile
 from core.base.progress import Report
@@ -107,6 +108,9 @@ class Engine:
     size_bytes: int
     versions: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_below(self.artifact)
 
 
 class Backend(Protocol):

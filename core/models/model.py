@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 from core.base.errors import InvalidRequest
+from core.base.names import check_below
 from core.base.tensors import Signature
 
 
@@ -56,6 +57,9 @@ class Model:
     frozen_bytes: int | None = None
     ops: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_below(self.entry)
 
     def signature(self, name: str | None = None) -> Signature:
         """The signature of that name, the default one for None.

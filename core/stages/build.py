@@ -9,6 +9,7 @@ from pathlib import Path
 from core.backends.base import Engine, backend_named
 from core.base.availability import installed_versions
 from core.base.errors import NotFound
+from core.base.names import check_key
 from core.base.serialization import read_json, write_json
 from core.benchmark.machine import gpu_name
 from core.benchmark.memory import peak_bytes
@@ -33,6 +34,9 @@ class Built:
     build_seconds: float
     peak_memory_bytes: int
     reused: bool = False
+
+    def __post_init__(self) -> None:
+        check_key(self.artifact)
 
 
 def run(context: StageContext) -> Built:

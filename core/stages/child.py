@@ -12,7 +12,7 @@ from typing import Any
 from core.base.box.walls import standing
 from core.base.children.call import Child, Fetch, NoAnswer, Start, start_process
 from core.base.children.events import EndingKind
-from core.base.errors import Cancelled, EngineRoomError, StageCrashed
+from core.base.errors import Cancelled, EngineRoomError, StageCrashed, StoreFailed
 from core.base.files import WORKSPACE_VARIABLE
 from core.base.progress import Report
 from core.base.serialization import read_json, to_data, write_json
@@ -71,11 +71,12 @@ def run_stage(
     gpu = (device or request.device) == "cuda"
     with desk_for(workspace, request.model, inputs, store or store_named(), caches=gpu) as desk:
         write_json((build or folder) / WALLS_FILE, walls)
+        log = (build or folder) / LOG_FILE
         child = Child(
             python=python,
             environment={**QUIET, **environment, WORKSPACE_VARIABLE: str(desk.workspace.root)},
             box=desk.box(gpu=gpu),
-            log=(build or folder) / LOG_FILE,
+            log=log,
             start=start,
             # A build that runs is known by its folder, see housekeeping.
             about=(stage.value, str(build or folder), *((str(holding),) if holding else ())),
@@ -87,15 +88,39 @@ def run_stage(
         try:
             child.call(carry_out, stage, desk.lay_out(folder), report, answer, device)
         except NoAnswer as end:
-            told = f"Stage {stage.value} {end.ending.words}."
-            if end.ending.kind is EndingKind.CANCELLED:
-                raise Cancelled(told) from None
-            if end.ending.kind in (EndingKind.LEASE, EndingKind.ORPHANED):
-                raise Interrupted(told) from None
-            raise StageCrashed(told, hint="The log's end may tell why.", detail=end.log) from None
-        finally:  # what it left before it crashed, too
+            failure: EngineRoomError = _crashed(stage, end)
+        except Cancelled:
+            raise
+        except EngineRoomError as error:
+            failure = error
+        else:
             desk.take_artifacts()
-            desk.take_result(stage, folder)
+            if not desk.take_result(stage, folder):
+                raise StageCrashed(f"Stage {stage.value} ended without a result.", hint="The log's end may tell why.")
+            return
+        try:
+            desk.take_artifacts()
+            if stage_named(stage).leaves_early:
+                desk.take_result(stage, folder)
+        except StoreFailed as trouble:  # how the stage ended is what matters
+            with log.open("a", encoding="utf-8") as lines:
+                lines.write(f"What the stage left was not kept: {trouble}\n")
+        raise failure
+
+
+def _crashed(stage: StageName, end: NoAnswer) -> StageCrashed:
+    """What it means that a stage ended without a word, of those ends that are the stage's own.
+
+    Raises:
+        Cancelled: It was told to end, and nothing of it is taken.
+        Interrupted: See there.
+    """
+    told = f"Stage {stage.value} {end.ending.words}."
+    if end.ending.kind is EndingKind.CANCELLED:
+        raise Cancelled(told) from None
+    if end.ending.kind in (EndingKind.LEASE, EndingKind.ORPHANED):
+        raise Interrupted(told) from None
+    return StageCrashed(told, hint="The log's end may tell why.", detail=end.log)
 
 
 def carry_out(stage: StageName, folder: Path, report: Report, fetch: Fetch, device: str) -> None:

@@ -21,19 +21,23 @@ from pathlib import Path
 from typing import Any
 
 from core.base.box.box import Box
-from core.base.box.limits import limited_box, memory_bytes
+from core.base.box.limits import disk_bytes, limited_box, memory_bytes
 from core.base.box.plain import check_plain, is_own_folder, make_plain
 from core.base.errors import InvalidRequest, StoreFailed
 from core.base.files import CACHES, link_or_copy
 from core.base.serialization import from_data, read_json, write_json
 from core.request.build_request import BuildRequest
+from core.stages.all_stages import stage_named
 from core.stages.stage import Recipe
 from core.storage.builds import BUILD_FILE, StageName, result_file
 from core.storage.store import Kind, Store, artifacts_of
 from core.storage.workspace import Workspace
 
 RECIPE = "recipe.json"  # in an artifact: what made it
-RESULT_BYTES = 256_000_000
+RESULT_BYTES = 128_000_000  # a graph of 100,000 nodes takes half
+MOST_MADE = 200  # things that one stage makes
+CACHE_SUFFIXES = (".timing", ".cache")
+CACHE_FILES, CACHE_BYTES = 2_000, 4_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,7 @@ class Desk:
         model: Digest of what the stage works on.
         reads: What the stage may read of the real workspace.
         made: Recipes of what the stage said that it makes, by their keys.
+        caches: Whether it was given what GPUs' builders and runtimes keep, and what it adds to that is taken.
     """
 
     real: Workspace
@@ -53,6 +58,7 @@ class Desk:
     model: str
     reads: tuple[Path, ...]
     store: Store | None = None
+    caches: bool = False
     made: dict[str, Recipe] = field(default_factory=dict)
 
     @property
@@ -90,16 +96,22 @@ class Desk:
         """Answers a stage that is about to make something, by its recipe: where it lies if it was made before.
 
         Raises:
-            InvalidRequest: It is made of something else than this model.
+            InvalidRequest: It is made of something else than this model, or the question is none.
             StoreFailed: The store failed.
         """
-        recipe = from_data(Recipe, question)
+        try:
+            recipe = from_data(Recipe, question)
+            key = recipe.key
+        except (ValueError, RecursionError):
+            raise InvalidRequest("A stage asked for something that is no recipe.") from None
+        if len(self.made) >= MOST_MADE:
+            raise InvalidRequest(f"A stage asked for more than {MOST_MADE} things.")
         if not belongs(self.real, recipe.origin, self.model):
             raise InvalidRequest(f"A stage of model {self.model[:12]} made something of {recipe.origin[:12]}, which is not its.")
-        self.made[recipe.key] = recipe
-        if self.store and not self.real.artifact(recipe.key):
-            self.store.pull(self.real, Kind.ARTIFACT, recipe.key)
-        return self._handed(recipe.key)
+        self.made[key] = recipe
+        if self.store and not self.real.artifact(key):
+            self.store.pull(self.real, Kind.ARTIFACT, key)
+        return self._handed(key)
 
     def _handed(self, key: str) -> str | None:
         """Where the stage can read an artifact; None when there is none."""
@@ -118,32 +130,62 @@ class Desk:
         """Puts what the stage made into the workspace; its process is gone by now.
 
         Raises:
-            StoreFailed: It left something that is not a plain file.
+            StoreFailed: It left something that is not kept: a link, folders without end, more than it may write.
         """
-        for key, recipe in self.made.items():
-            artifact = self.workspace.artifacts / key
-            if is_own_folder(artifact, self.home):
-                make_plain(artifact)
-                write_json(artifact / RECIPE, recipe)
-                self.real.settle(artifact, self.real.artifacts / key)
-        caches = self.workspace.root / CACHES
-        if is_own_folder(caches, self.home):
-            make_plain(caches)
-            for file in (path for path in caches.rglob("*") if path.is_file()):
-                target = self.real.root / CACHES / file.relative_to(caches)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(target)
+        with _taking():
+            for key, recipe in self.made.items():
+                artifact = self.workspace.artifacts / key
+                if is_own_folder(artifact, self.home):
+                    make_plain(artifact, most_bytes=disk_bytes(self.folder))
+                    write_json(self.folder / RECIPE, recipe)  # out of the stage's own folder, whatever it left there
+                    os.replace(self.folder / RECIPE, artifact / RECIPE)
+                    self.real.settle(artifact, self.real.artifacts / key)
+            if self.caches:
+                self._take_caches()
 
-    def take_result(self, stage: StageName, folder: Path) -> None:
-        """Puts the stage's result into the folder that was laid out.
+    def _take_caches(self) -> None:
+        caches = self.workspace.root / CACHES
+        if not is_own_folder(caches, self.home):
+            return
+        make_plain(caches, most_bytes=CACHE_BYTES)
+        files = [path for path in caches.rglob("*") if path.is_file() and path.suffix in CACHE_SUFFIXES]
+        if len(files) > CACHE_FILES:
+            raise StoreFailed(f"The model's process left more than {CACHE_FILES:,} timings of kernels.", hint="None is kept.")
+        for file in files:
+            target = self.real.root / CACHES / file.relative_to(caches)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(target)
+
+    def take_result(self, stage: StageName, folder: Path) -> bool:
+        """Puts the stage's result into the folder that was laid out, as it was read and no more; False when it left none.
 
         Raises:
-            StoreFailed: It is not a plain file, or too large.
+            StoreFailed: It is not a plain file, or too large, or not of the stage's type, or names what is not this model's.
         """
         result = result_file(self.workspace.builds / folder.name, stage)
-        if is_own_folder(result.parent, self.home) and os.path.lexists(result):
+        with _taking():
+            if not (is_own_folder(result.parent, self.home) and os.path.lexists(result)):
+                return False
             check_plain(result, os.lstat(result), RESULT_BYTES)
-            result.replace(result_file(folder, stage))
+            found = read_json(stage_named(stage).result, result)
+            artifact = getattr(found, "artifact", None)
+            if artifact is not None and not belongs(self.real, artifact, self.model):
+                hint = "Nothing of it is kept."
+                raise StoreFailed(
+                    f"Stage {stage.value} left a result about {artifact[:12]}, which is not its model's.", hint=hint
+                )
+            write_json(result_file(folder, stage), found)
+            return True
+
+
+@contextmanager
+def _taking() -> Iterator[None]:
+    """Whatever lies where something is to be put, the user gets a sentence."""
+    try:
+        yield
+    except OSError as error:
+        hint = "Free some disk space; if there is enough, the model left something odd on purpose."
+        raise StoreFailed(f"What the stage left could not be taken: {error.strerror}.", hint=hint) from error
 
 
 @contextmanager
@@ -158,7 +200,7 @@ def desk_for(
         caches: Whether what GPUs' builders and runtimes keep is needed.
     """
     with workspace.partial_folder("desk-") as place:
-        desk = Desk(real=workspace, folder=place.absolute(), model=model, reads=tuple(reads), store=store)
+        desk = Desk(real=workspace, folder=place.absolute(), model=model, reads=tuple(reads), store=store, caches=caches)
         own = desk.workspace
         for path in (desk.given, own.models, own.data, own.artifacts, own.root / "tmp"):
             path.mkdir(parents=True)
@@ -182,7 +224,7 @@ def belongs(workspace: Workspace, key: str, model: str) -> bool:
     for _ in range(20):
         if key == model:
             return True
-        folder = workspace.artifact(key) if key.isalnum() else None
+        folder = workspace.artifact(key)
         if folder is None:
             return False
         try:

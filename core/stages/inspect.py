@@ -71,4 +71,4 @@ def _with_types(context: StageContext, graph: EngineGraph) -> tuple[SourceNode, 
     return tuple(replace(node, own=own.get(node.name, "")) for node in graph.source_nodes)
 
 
-STAGE = Stage(name=StageName.INSPECT, result=EngineGraph, run=run, optional=True, needs=needs_backend)
+STAGE = Stage(name=StageName.INSPECT, result=EngineGraph, run=run, optional=True, leaves_early=True, needs=needs_backend)

@@ -16,6 +16,7 @@ import numpy as np
 from core.backends.base import Backend, BuildConfig, Engine, OptionValue, backend_named
 from core.base.dtypes import is_float, numpy_dtype
 from core.base.errors import EngineRoomError
+from core.base.names import check_key
 from core.base.progress import Progress, silent
 from core.base.serialization import read_json, write_json
 from core.base.tensorfile import write_tensors
@@ -65,6 +66,9 @@ class Reference:
     reused: bool = False
     judging: dict[str, Judging] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_key(self.artifact)
 
 
 def source_of(context: StageContext) -> Source:

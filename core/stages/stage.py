@@ -21,6 +21,7 @@ import core
 from core.backends.base import Backend, backend_named
 from core.base.children.call import Fetch
 from core.base.errors import NotFound
+from core.base.names import check_below, check_key
 from core.base.progress import Report
 from core.base.serialization import content_key, read_json, to_data
 from core.base.tensors import Signature
@@ -67,6 +68,11 @@ class Prepared:
     changed: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     precision: PrecisionRecord | None = None
+
+    def __post_init__(self) -> None:
+        check_below(self.entry)
+        if self.artifact is not None:
+            check_key(self.artifact)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,6 +236,7 @@ class Stage(Generic[T]):
 
     Attributes:
         result: The type of what `run` returns and `<stage>.json` holds.
+        leaves_early: It writes its result before what may crash; that is taken then, where other stages' is not.
         optional: A build without it still is an engine: when it fails, the build goes on and says so.
         when: Whether a build has this stage.
         needs: What the stage needs of its interpreter.
@@ -239,6 +246,7 @@ class Stage(Generic[T]):
     result: type[T]
     run: Callable[[StageContext], T]
     optional: bool = False
+    leaves_early: bool = False
     when: Callable[[Task], bool] = lambda task: True
     needs: Callable[[Task], Needs] = lambda task: Needs()
 

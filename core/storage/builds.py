@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.base.errors import Failure
 from core.base.gpus import RunsOn
+from core.base.names import is_key
 from core.base.serialization import read_json
 from core.request.build_request import BuildRequest
 from core.storage.workspace import Workspace
@@ -193,9 +194,9 @@ def artifact_of(folder: Path, stage: StageName) -> str | None:
     """Key of the artifact that a stage has left; None without one, or with one of another release."""
     try:
         key = json.loads(result_file(folder, stage).read_text(encoding="utf-8")).get("artifact")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
-    return key if isinstance(key, str) else None
+    return key if isinstance(key, str) and is_key(key) else None
 
 
 def all_builds(workspace: Workspace) -> list[Build]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from core.base.errors import EngineRoomError, InvalidRequest, NotFound, StoreFailed, Unavailable, first_line
+from core.base.names import is_key
 from core.base.serialization import from_data, to_data
 from core.request.build_request import BuildRequest
 from core.storage.builds import engine_artifact
@@ -256,9 +257,9 @@ def artifacts_of(build_folder: Path) -> list[str]:
     for path in build_folder.glob("*.json"):
         try:
             data: Any = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             continue  # torn by a crash: that stage runs again
-        if isinstance(data, dict) and isinstance(key := data.get("artifact"), str):
+        if isinstance(data, dict) and isinstance(key := data.get("artifact"), str) and is_key(key):
             found[key] = path.stat().st_mtime
     return sorted(found, key=lambda key: found[key])
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from core.base.errors import NotFound, StoreFailed
 from core.base.files import WORKSPACE_VARIABLE, workspace_root
+from core.base.names import is_key
 from core.base.ownership import open_to_group
 from core.base.serialization import read_json
 from core.models.model import Model
@@ -80,9 +81,9 @@ class Workspace:
         return self.builds / key
 
     def artifact(self, key: str) -> Path | None:
-        """The artifact's folder, if it was made."""
+        """The artifact's folder, if it was made; there is none where the key is no key."""
         folder = self.artifacts / key
-        return folder if folder.is_dir() else None
+        return folder if is_key(key) and folder.is_dir() else None
 
     def make_artifact(self, key: str, make: Callable[[Path], None]) -> Path:
         """The artifact's folder, made by `make` in a temporary folder if it is not there yet.

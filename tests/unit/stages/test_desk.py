@@ -13,9 +13,11 @@ from core.base.errors import InvalidRequest, StoreFailed
 from core.base.files import CACHES
 from core.base.serialization import read_json, to_data, write_json
 from core.request.build_request import BuildRequest
-from core.stages.desk import RECIPE, Desk, belongs, desk_for, inputs_of
+from core.stages.desk import MOST_MADE, RECIPE, Desk, belongs, desk_for, inputs_of
+from core.stages.pipeline import forget_build
 from core.stages.stage import Recipe
-from core.storage.builds import BUILD_FILE, REQUEST_FILE, StageName, result_file
+from core.storage.builds import BUILD_FILE, REQUEST_FILE, StageName, engine_artifact, result_file
+from core.storage.store import artifacts_of
 from core.storage.workspace import Workspace
 
 MODEL, OTHER = "a" * 64, "b" * 64
@@ -135,17 +137,76 @@ def a_link_below(folder: Path) -> None:
     (folder / "variables" / "more").symlink_to("/etc")
 
 
+def a_deep_folder(folder: Path) -> None:
+    deep = folder
+    for _ in range(150):
+        deep /= "d"
+        deep.mkdir()
+
+
+def long_files(folder: Path) -> None:
+    for name in "ab":
+        with (folder / name).open("wb") as file:
+            file.truncate(40_000_000_000)
+
+
+def a_recipe_of_its_own(folder: Path) -> None:
+    (folder / RECIPE / "in the way").mkdir(parents=True)
+
+
 def a_pipe(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
 
 
-@pytest.mark.parametrize("leave", [a_link, a_link_below, a_pipe])
-def test_an_artifact_with_links_or_pipes_is_refused(workspace: Workspace, leave: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    ("leave", "words"),
+    [
+        *((leave, "is not a plain file") for leave in (a_link, a_link_below, a_pipe)),
+        (a_deep_folder, "more than 100 deep"),
+        (long_files, "files of 80,000 MB"),
+        (a_recipe_of_its_own, "Is a directory"),
+    ],
+)
+def test_an_artifact_that_is_not_plain_is_refused(workspace: Workspace, leave: Callable[[Path], None], words: str) -> None:
     with desk_for(workspace, MODEL, []) as desk:
         leave(make(desk, recipe(MODEL)))
-        with pytest.raises(StoreFailed, match="is not a plain file"):
+        with pytest.raises(StoreFailed, match=words):
             desk.take_artifacts()
     assert workspace.artifact(recipe(MODEL).key) is None
+
+
+def test_a_folder_that_nobody_may_look_into_is_looked_into(workspace: Workspace) -> None:
+    """Its owner may make links in it all the same. The check is of the rights that it has then: root sees everything."""
+    with desk_for(workspace, MODEL, []) as desk:
+        below = make(desk, recipe(MODEL)) / "below"
+        below.mkdir(mode=0o300)
+        (below / "weights").write_text("w")
+        desk.take_artifacts()
+    kept = workspace.artifacts / recipe(MODEL).key / "below"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+    with desk_for(workspace, MODEL, []) as desk:
+        below = make(desk, recipe(MODEL, "other")) / "below"
+        below.mkdir(mode=0o300)
+        (below / "weights").symlink_to("/etc/passwd")
+        with pytest.raises(StoreFailed, match="is not a plain file"):
+            desk.take_artifacts()
+
+
+def test_questions_that_are_none(workspace: Workspace) -> None:
+    deep: object = []
+    for _ in range(5000):
+        deep = [deep]
+    with desk_for(workspace, MODEL, []) as desk:
+        asked = [7, None, {}, {"origin": 1}, {"origin": "x", "step": [], "versions": {}}]
+        asked += [{"origin": MODEL, "step": {"a": value}, "versions": {}} for value in (deep, "\ud800")]
+        asked += [{"origin": origin, "step": {}, "versions": {}} for origin in ("a" * 5000, "\ud800", "a\0")]
+        for question in asked:
+            with pytest.raises(InvalidRequest):
+                desk.fetch(question)
+        for number in range(MOST_MADE):
+            desk.fetch(to_data(recipe(MODEL, str(number))))
+        with pytest.raises(InvalidRequest, match="more than 200 things"):
+            desk.fetch(to_data(recipe(MODEL, "last")))
 
 
 def test_rights_for_others_are_taken(workspace: Workspace) -> None:
@@ -182,17 +243,54 @@ def test_results_are_plain_and_of_bounded_size(workspace: Workspace, tmp_path: P
     secret.write_text("{}")
     with desk_for(workspace, MODEL, []) as desk:
         place = desk.lay_out(folder)
-        desk.take_result(StageName.MEASURE, folder)  # it left none
+        assert not desk.take_result(StageName.MEASURE, folder)
         (place / "measure.json").symlink_to(secret)
-        with pytest.raises(StoreFailed, match=r"measure\.json, which is not a plain file"):
+        with pytest.raises(StoreFailed, match=r"measure\.json', which is not a plain file"):
             desk.take_result(StageName.MEASURE, folder)
         with (place / "inspect.json").open("wb") as large:
             large.truncate(300_000_000)
         with pytest.raises(StoreFailed, match="a result of 300 MB"):
             desk.take_result(StageName.INSPECT, folder)
         write_json(place / "parity.json", {"fine": 1})
-        desk.take_result(StageName.PARITY, folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["parity.json", REQUEST_FILE]
+        with pytest.raises(StoreFailed, match=r"Could not read .*parity\.json"):
+            desk.take_result(StageName.PARITY, folder)
+        write_json(place / "inspect.json", {"layers": [], "source_nodes": [], "artifact": "../../models"})
+        assert desk.take_result(StageName.INSPECT, folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["inspect.json", REQUEST_FILE]
+    assert "models" not in (folder / "inspect.json").read_text()
+
+
+@pytest.mark.parametrize("artifact", ["../../models", "/etc", "f" * 64, ".", "a/b", "a\0b"])
+def test_a_result_that_names_what_is_not_the_models(workspace: Workspace, artifact: str) -> None:
+    """Whoever believed it would delete, share or hand out what lies there."""
+    others, own = put(workspace, recipe(OTHER)), put(workspace, recipe(MODEL))
+    folder = workspace.builds / "build"
+    write_json(folder / REQUEST_FILE, {})
+    made = {"entry": "made.onnx", "format": "onnx", "signature": {"name": "x", "inputs": [], "outputs": []}}
+    with desk_for(workspace, MODEL, []) as desk:
+        place = desk.lay_out(folder)
+        for named, entry in ((artifact, "m"), (others, "m"), (own, "../../x"), (own, "/etc/passwd"), (own, "")):
+            write_json(place / "convert.json", {**made, "artifact": named, "entry": entry})
+            with pytest.raises(StoreFailed):
+                desk.take_result(StageName.CONVERT, folder)
+        assert not result_file(folder, StageName.CONVERT).exists()
+        write_json(place / "convert.json", {**made, "artifact": own})
+        assert desk.take_result(StageName.CONVERT, folder)
+
+
+@pytest.mark.parametrize("artifact", ["../../victim", "{victim}", "../models"])
+def test_files_of_older_releases_that_lead_elsewhere(workspace: Workspace, tmp_path: Path, artifact: str) -> None:
+    """Nothing is deleted, shared or counted that a result names and that is no artifact."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    named = artifact.format(victim=victim)
+    folder = workspace.builds / "build"
+    write_json(result_file(folder, StageName.BUILD), {"artifact": named})
+    assert (engine_artifact(folder), artifacts_of(folder), workspace.artifact(named)) == (None, [], None)
+    forget_build(workspace, "build")
+    assert victim.is_dir()
+    assert workspace.model_folder(MODEL).is_dir()
+    assert not folder.exists()
 
 
 def test_kernel_timings_go_in_and_out(workspace: Workspace) -> None:
@@ -201,11 +299,17 @@ def test_kernel_timings_go_in_and_out(workspace: Workspace) -> None:
     timings.write_text("old")
     with desk_for(workspace, MODEL, []) as desk:
         assert not (desk.workspace.root / CACHES).exists()
+        (desk.workspace.root / CACHES / "tensorrt").mkdir(parents=True)
+        (desk.workspace.root / CACHES / "tensorrt" / "gpu.timing").write_text("of a stage without a GPU")
+        desk.take_artifacts()
+    assert timings.read_text() == "old"
     with desk_for(workspace, MODEL, [], caches=True) as desk:
         own = desk.workspace.root / CACHES / "tensorrt"
         assert (own / "gpu.timing").read_text() == "old"
         (own / "gpu.timing").write_text("new")
         (own / "another.timing").write_text("first")
+        (own / "program.py").write_text("no timing")
         assert timings.read_text() == "old"
         desk.take_artifacts()
     assert (timings.read_text(), (timings.parent / "another.timing").read_text()) == ("new", "first")
+    assert not (timings.parent / "program.py").exists()
