@@ -30,7 +30,7 @@ def take_in_data(path: Path, report: Report) -> str:
         raise InvalidRequest(f"{path.name} is a folder and no .npz file.", hint=HINT)
     with passing_box("data", [path.parent], memory_bytes=2 * GIGABYTE) as box:
         try:
-            Child(box=box, seconds=SECONDS).call(check_arrays, path.absolute())
+            Child(box=box, seconds=SECONDS, answer_bytes=100_000).call(check_arrays, path.absolute())
         except NoAnswer as end:
             raise InvalidRequest(f"{path.name} could not be read: the process {end.ending.words}.", hint=HINT) from end
     report(Progress(message="Storing the data"))

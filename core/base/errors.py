@@ -35,6 +35,12 @@ def _together(message: str, hint: str) -> str:
     return f"{message}{end} {hint}".strip()
 
 
+def plain_text(text: str, most_letters: int) -> str:
+    """Text as every store and page takes it: no half of a surrogate pair, no NUL, no more than so many letters."""
+    cut = text if len(text) <= most_letters else f"{text[: most_letters - 1]}…"
+    return cut.encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{SYMBOL FOR NULL}")
+
+
 def first_line(error: Exception) -> str:
     """The first line of what a library raised; its class where it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -135,6 +141,15 @@ class Failure:
     @classmethod
     def of(cls, error: EngineRoomError) -> Failure:
         return cls(kind=type(error).__name__, message=error.message, hint=error.hint, detail=error.detail)
+
+    def shown(self) -> Failure:
+        """As it can be stored and shown, whoever told it."""
+        return Failure(
+            kind=plain_text(self.kind, 100),
+            message=plain_text(self.message, 10_000),
+            hint=plain_text(self.hint, 2_000),
+            detail=plain_text(self.detail, 100_000),
+        )
 
     def to_error(self) -> EngineRoomError:
         """The error again; a kind that is not known here becomes an EngineRoomError."""

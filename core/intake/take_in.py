@@ -21,6 +21,7 @@ from core.storage.workspace import Workspace
 
 LEAST_SECONDS, SECONDS_A_MEGABYTE = 120.0, 0.5
 MOST_LINKS = 50_000
+ANSWER_BYTES = 32_000_000  # it is parsed in the server; a model of 200,000 files is told in less
 
 
 def take_in(
@@ -57,7 +58,8 @@ def take_in(
             return to_data(shelf.keep(told, [str(line) for line in question["also"]], owned=owned or owns))
 
         box = limited_box(home, (*reads, partial / "shelf"), memory_bytes=memory_bytes() // 2)
-        child = Child(box=box, seconds=LEAST_SECONDS + SECONDS_A_MEGABYTE * _megabytes(path))
+        seconds = LEAST_SECONDS + SECONDS_A_MEGABYTE * _megabytes(path)
+        child = Child(box=box, seconds=seconds, answer_bytes=ANSWER_BYTES)
         try:
             model = child.call(read_boxed, path, home / "unpacked", name, list(inputs), list(outputs), report, keep)
         except NoAnswer as end:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.base.children.events import Ending, EndingKind, die_with_parent, event_line
+from core.base.children.events import Ending, EndingKind, die_with_parent
 from core.base.children.kills import out_of_memory_kills
 from core.jobs.processes import GUARD_VARIABLE, boot_seconds, descendants, end, identity, reap, resident_bytes
 
@@ -42,13 +42,13 @@ class Limits:
 
     Attributes:
         control: File descriptor on which the worker writes `lease <boot seconds>` and `cancel`, a line each.
-        events: File descriptor of the stage's events, where the ending is told too.
+        ending: File descriptor on which the guard tells how the stage ended; the stage does not have it.
         lease_seconds: The stage is ended so long after the time that the last `lease` line names.
         memory_bytes: Resident memory of all processes together.
     """
 
     control: int
-    events: int
+    ending: int
     lease_seconds: float
     time_seconds: float
     memory_bytes: int
@@ -65,7 +65,8 @@ def main(limits: Limits, command: list[str]) -> int:
     signal.set_wakeup_fd(wake_write)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: None)  # the worker ends a stage through the control pipe, whatever a terminal sends
-    os.set_inheritable(limits.control, False)
+    for own in (limits.control, limits.ending):
+        os.set_inheritable(own, False)
     os.set_blocking(limits.control, False)
     kernel_kills = out_of_memory_kills()
     child = _start(command)
@@ -79,10 +80,8 @@ def main(limits: Limits, command: list[str]) -> int:
             print(f"{left} processes that the stage left behind were ended.", file=sys.stderr, flush=True)
     if ending.kind is not EndingKind.EXITED:
         print(f"The stage {ending.words}.", file=sys.stderr, flush=True)
-    os.set_blocking(limits.events, False)
-    with suppress(BrokenPipeError, BlockingIOError):  # the worker is gone, or frozen with a full pipe
-        told = event_line("ending", {"kind": ending.kind.value, "words": ending.words})
-        os.write(limits.events, b"\n" + told)  # the stage may have been cut off in the middle of a line
+    with suppress(BrokenPipeError):  # the worker is gone
+        os.write(limits.ending, json.dumps({"kind": ending.kind.value, "words": ending.words}).encode())
     return 0
 
 

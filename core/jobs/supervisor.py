@@ -16,6 +16,7 @@ from typing import IO
 from core.base.children.call import Fetch, Process
 from core.base.children.events import Ending, EndingKind
 from core.base.progress import Report
+from core.base.serialization import from_data
 from core.jobs.guard import STUBBORN_SECONDS
 from core.jobs.processes import boot_seconds, end_orphans
 from core.stages.child import Interrupted, run_stage
@@ -52,7 +53,10 @@ class Lease:
 
 
 class GuardedChild:
-    """A stage under its guard; `kill` ends the whole tree."""
+    """A stage under its guard; `kill` ends the whole tree.
+
+    The guard tells how the stage ended by a pipe of its own: what comes over the stage's may be a model's invention.
+    """
 
     def __init__(
         self,
@@ -66,8 +70,11 @@ class GuardedChild:
     ) -> None:
         self._writing = threading.Lock()  # nobody may write to a number that was closed and given to another file
         control_read, self._control = os.pipe()
+        ending_read, ending_write = os.pipe()
+        self._ending, self._told = os.fdopen(ending_read, "rb"), b""
         os.set_blocking(self._control, False)
-        guard = [sys.executable, "-m", "core.jobs.guard", json.dumps({**limits, "control": control_read}), *command]
+        told = {**limits, "control": control_read, "ending": ending_write}
+        guard = [sys.executable, "-m", "core.jobs.guard", json.dumps(told), *command]
         try:
             self._guard = subprocess.Popen(
                 guard,
@@ -75,14 +82,16 @@ class GuardedChild:
                 stderr=log,
                 stdin=request,
                 env=environment,
-                pass_fds=(control_read, *fds),
+                pass_fds=(control_read, ending_write, *fds),
                 start_new_session=True,
             )
         except OSError:
             os.close(self._control)
+            self._ending.close()
             raise
         finally:
             os.close(control_read)
+            os.close(ending_write)
 
     def tell(self, word: str) -> None:
         with self._writing, suppress(BrokenPipeError, BlockingIOError):  # the guard has ended, or is frozen
@@ -93,10 +102,16 @@ class GuardedChild:
         return self._guard.poll()
 
     def wait(self) -> int:
-        return self._guard.wait()
+        code = self._guard.wait()
+        if not self._ending.closed:
+            with self._ending as pipe:
+                self._told = pipe.read()
+        return code
 
     def ending(self, code: int) -> Ending:
         """A guard tells how its stage ended, unless something ended the guard."""
+        if self._told:
+            return from_data(Ending, json.loads(self._told))
         how = Ending.of(code).words if code else "ended without a word"
         return Ending(kind=EndingKind.SIGNALLED, words=f"was ended with the guard around it, which {how}")
 
@@ -189,13 +204,13 @@ class Supervisor:
         finally:
             for child in started:
                 child.close()
+                child.wait()
             self._children.difference_update(started)
 
     def _start(
         self, command: list[str], *, environment: dict[str, str], request: int, log: IO[bytes], events: int
     ) -> GuardedChild:
         limits = {
-            "events": events,
             "lease_seconds": self.lease.seconds,
             "time_seconds": self.limits.time_seconds,
             "memory_bytes": self.limits.memory_bytes,

@@ -21,6 +21,7 @@ from core.models.axes import RawTensor
 from core.models.tf_graph import tensor_name
 
 _TIMEOUT_SECONDS = 900
+_ANSWER_BYTES = 4_000_000
 _QUIET = {"CUDA_VISIBLE_DEVICES": "-1", "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
 
 P = ParamSpec("P")
@@ -48,7 +49,9 @@ def probe_graphdef(path: Path, tensors: Sequence[str]) -> list[RawTensor]:
 def _probe(path: Path, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         with passing_box("probe", [path], memory_bytes=memory_bytes() // 2) as box:
-            return Child(environment=_QUIET, box=box, seconds=_TIMEOUT_SECONDS).call(function, *args, **kwargs)
+            return Child(environment=_QUIET, box=box, seconds=_TIMEOUT_SECONDS, answer_bytes=_ANSWER_BYTES).call(
+                function, *args, **kwargs
+            )
     except NoAnswer as end:
         if end.ending.kind is EndingKind.TIME:
             raise Unavailable(f"Loading {path.name} took more than {_TIMEOUT_SECONDS // 60} minutes.") from end

@@ -125,6 +125,7 @@ class Child:
         seconds: It is ended after so long; None for no limit.
         log: Where its output is appended; when None, it is kept for as long as the child lives.
         start: What starts it; a queued job's starts a guard around it.
+        answer_bytes: Of one answer or question, which are parsed in this process.
         about: Words on the command line of a called function that say what it is at, for those who list processes.
     """
 
@@ -134,6 +135,7 @@ class Child:
     seconds: float | None = None
     log: Path | None = None
     start: Start = start_process
+    answer_bytes: int = MOST_BYTES
     about: Sequence[str] = ()
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -184,7 +186,7 @@ class Child:
             if "answer" in told:
                 return told["answer"]
             if "error" in told:
-                raise told["error"].to_error()
+                raise told["error"].shown().to_error()
             raise NoAnswer(told["ending"], _tail(log))
 
     def _environment(self, events: int) -> dict[str, str]:
@@ -215,20 +217,22 @@ class Child:
             with stoppable(process), Watch(self._limits, log, process.kill) as watch:
                 _write_line(requests, request)
                 try:
-                    for kind, value in read_events(events):
+                    for kind, value in read_events(events, self.answer_bytes):
+                        if kind not in _KINDS:
+                            continue
                         try:
-                            told[kind] = from_data(_KINDS.get(kind, object), value)
+                            told[kind] = from_data(_KINDS[kind], value)
                         except ValidationError:
                             continue
                         if kind == "progress":
-                            report(told[kind])
+                            report(told[kind].shown())
                         elif kind == "fetch":
                             _write_line(requests, _answered(fetch, value))
                         elif kind in ("answer", "error"):
                             break  # a process that it left behind may hold the events open
                 except OverflowError:
                     process.kill()
-                    told["ending"] = Ending.beyond("in one answer", MOST_BYTES)
+                    told["ending"] = Ending.beyond("in one answer", self.answer_bytes)
                 code = process.wait()
         finally:
             if process.poll() is None:
@@ -254,7 +258,7 @@ def _write_line(pipe: int, value: Any) -> None:
             left = left[os.write(pipe, left) :]
 
 
-_KINDS: dict[str, Any] = {"progress": Progress, "error": Failure, "ending": Ending}
+_KINDS: dict[str, Any] = {"progress": Progress, "fetch": object, "answer": object, "error": Failure}
 
 
 def _tail(log: IO[bytes]) -> str:

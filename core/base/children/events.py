@@ -4,7 +4,6 @@
     {"fetch": ...}                                         a question; {"answer": ...} or {"error": a Failure} comes back as a
                                                            line on its standard input
     {"answer": ...} or {"error": a Failure}                once, at the end
-    {"ending": {"kind", "words"}}                          from a guard around it, when it has ended
 
 With the standard library alone, for the guard imports nothing else.
 """
@@ -22,7 +21,7 @@ from typing import IO, Any
 
 EVENTS_VARIABLE = "ENGINEROOM_EVENTS"
 BOX_VARIABLE = "ENGINEROOM_BOX"  # a Box, as JSON: the child closes it around itself
-MOST_BYTES = 512 * 1024 * 1024  # of one event: graphs of 100,000 nodes take a tenth of it
+MOST_BYTES = 128 * 1024 * 1024  # of one event: graphs of 100,000 nodes take half of it
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _EXPLAINED = {"SIGSEGV": "a fault in native code", "SIGABRT": "native code gave up", "SIGILL": "an instruction this CPU lacks"}
 
@@ -83,14 +82,17 @@ def event_line(kind: str, value: Any) -> bytes:
     return json.dumps({kind: value}).encode() + b"\n"
 
 
-def read_events(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
+def read_events(stream: IO[bytes], most_bytes: int = MOST_BYTES) -> Iterator[tuple[str, Any]]:
     """The kind and the value of each event; a line that a dying process left torn is none.
+
+    Args:
+        most_bytes: Of one event; it is parsed in the caller's process.
 
     Raises:
         OverflowError: One has no end.
     """
-    while line := stream.readline(MOST_BYTES):
-        if len(line) == MOST_BYTES:
+    while line := stream.readline(most_bytes):
+        if len(line) == most_bytes:
             raise OverflowError
         try:
             event = json.loads(line)

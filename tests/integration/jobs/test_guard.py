@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -15,6 +14,7 @@ import psutil
 import pytest
 
 from core.base.children.events import EndingKind
+from core.base.serialization import to_data
 from core.jobs.processes import boot_seconds
 from core.jobs.supervisor import GuardedChild
 
@@ -34,15 +34,13 @@ class Guarded:
     ) -> None:
         self.pids = folder / "pids.txt"
         self.log = folder / "log.txt"
-        self._read, events = os.pipe()
-        environment = {**os.environ, "PIDS": str(self.pids), "EVENTS": str(events)}
+        environment = {**os.environ, "PIDS": str(self.pids)}
         header = "import os, sys\ndef here(): open(os.environ['PIDS'], 'a').write(f'{os.getpid()}\\n')\nhere()\n"
-        limits = {"events": events, "lease_seconds": lease, "time_seconds": seconds, "memory_bytes": memory}
+        limits = {"lease_seconds": lease, "time_seconds": seconds, "memory_bytes": memory}
         with self.log.open("ab") as log:
             self.child = GuardedChild(
-                [sys.executable, "-c", header + script], environment=environment, log=log, limits=limits, fds=(events, *fds)
+                [sys.executable, "-c", header + script], environment=environment, log=log, limits=limits, fds=fds
             )
-        os.close(events)
 
     def wait_for_processes(self, count: int) -> list[psutil.Process]:
         deadline = time.monotonic() + 20
@@ -54,11 +52,9 @@ class Guarded:
         raise AssertionError(self.log.read_text())
 
     def ending(self) -> dict[str, str]:
-        self.child.wait()
+        code = self.child.wait()
         self.child.close()
-        with os.fdopen(self._read) as events:
-            told: list[dict[str, Any]] = [json.loads(line) for line in events if line.strip()]
-        return dict(told[-1]["ending"])
+        return dict(to_data(self.child.ending(code)))
 
 
 @pytest.fixture
@@ -96,14 +92,11 @@ def test_a_crash_in_native_code_is_named(guarded: Callable[..., Guarded], name: 
 
 
 def test_a_program_that_cannot_start_says_so_in_the_log(tmp_path: Path) -> None:
-    read, events = os.pipe()
     with (tmp_path / "log.txt").open("ab") as log:
-        limits = {"events": events, "lease_seconds": 9, "time_seconds": 9, "memory_bytes": 10**9}
-        child = GuardedChild(["/nowhere/python"], environment=dict(os.environ), log=log, limits=limits, fds=(events,))
-    os.close(events)
+        limits = {"lease_seconds": 9, "time_seconds": 9, "memory_bytes": 10**9}
+        child = GuardedChild(["/nowhere/python"], environment=dict(os.environ), log=log, limits=limits, fds=())
     child.wait()
     child.close()
-    os.close(read)
     assert "Could not start /nowhere/python: No such file" in (tmp_path / "log.txt").read_text()
 
 

@@ -21,7 +21,7 @@ import pytest
 from core.base.children.call import Child, NoAnswer
 from core.base.children.events import Ending, EndingKind, event_line, read_events
 from core.base.children.stop import Stop, stopped_by
-from core.base.errors import BrokenModel
+from core.base.errors import BrokenModel, EngineRoomError
 from core.base.progress import Progress, Report, silent
 
 
@@ -73,6 +73,20 @@ def write_nonsense_events() -> int:
     events = int(next(name for name in os.listdir("/proc/self/fd") if "pipe" in _target(name) and int(name) > 2))
     for line in (b"torn", b"[]\n", event_line("error", 7), event_line("progress", {"message": 3}), event_line("x", 1)):
         os.write(events, line)
+    return 7
+
+
+def tell_what_no_store_takes(report: Report) -> int:
+    """As code in a model may, that has the pipe of the events."""
+    events = int(next(name for name in os.listdir("/proc/self/fd") if "pipe" in _target(name) and int(name) > 2))
+    text = "a\ud800\0b"
+    for number in range(30):
+        os.write(events, event_line(f"kind {number}", 1))
+    for fraction in (float("nan"), float("inf"), -1, 7, 0.5):
+        os.write(events, event_line("progress", {"message": text, "fraction": fraction}))
+    os.write(events, event_line("ending", {"kind": "cancelled", "words": "lies"}))
+    error = {"kind": text, "message": text + "x" * 20_000, "hint": text * 2_000, "detail": text}
+    os.write(events, event_line("error", error))
     return 7
 
 
@@ -152,6 +166,28 @@ def test_an_answer_of_another_type_is_none() -> None:
 def test_lines_that_are_no_events_are_passed_over() -> None:
     assert Child().call(write_nonsense_events) == 7
     assert list(read_events(io.BytesIO(b'{torn\n[1]\n{"answer": null}\n'))) == [("answer", None)]
+
+
+def test_what_is_told_can_be_stored_and_shown() -> None:
+    told: list[Progress] = []
+
+    with pytest.raises(EngineRoomError) as raised:
+        Child().call(tell_what_no_store_takes, told.append)
+    error = raised.value
+    assert [step.fraction for step in told] == [None, None, 0.0, 1.0, 0.5]
+    assert {step.message for step in told} == {"a?␀b"}
+    assert (len(error.message), error.message[:4], error.detail) == (10_000, "a?␀b", "a?␀b")
+    assert len(error.hint) == 2_000
+
+
+def test_an_answer_is_no_longer_than_its_caller_reads() -> None:
+    assert Child(answer_bytes=10_000).call(repeated, 5_000) == "x" * 5_000
+    with pytest.raises(NoAnswer, match="more than 0 MB in one answer"):
+        Child(answer_bytes=10_000).call(repeated, 20_000)
+
+
+def repeated(times: int) -> str:
+    return "x" * times
 
 
 def test_a_time_limit_ends_it() -> None:

@@ -128,3 +128,11 @@ def test_a_result_that_is_none_or_missing_fails_the_stage(folder: Path) -> None:
         run(StageName.MEASURE, folder, playing(DONE))
     with pytest.raises(StageCrashed, match="Stage parity ended without a result"):
         run(StageName.PARITY, folder, playing(DONE))
+
+
+def test_a_model_cannot_tell_that_its_guard_ended_it(folder: Path) -> None:
+    """Whoever could would have the worker start over, again and again."""
+    for kind in EndingKind:
+        told = f'ask({{"ending": {{"kind": "{kind.value}", "words": "lies"}}}})\n'
+        with pytest.raises(StageCrashed, match="SIGSEGV"):
+            run(StageName.CONVERT, folder, playing(told + KILLED))
