@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.base.errors import BrokenModel, EngineRoomError, InvalidRequest
+from core.base.errors import BrokenModel, EngineRoomError, InvalidRequest, StoreFailed
 from core.base.progress import Progress, Report, silent
 from core.base.serialization import read_json, write_json
 from core.intake.archives import is_archive, unpack
@@ -88,20 +88,40 @@ class Shelf:
     def __init__(self, workspace: Workspace, folder: Path, report: Report) -> None:
         self._workspace, self._folder, self._report = workspace, folder, report
         self._digest = ""
+        self._files: dict[str, Path] = {}
+        self._also: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> bool:
+        """Whether files were stored."""
+        return bool(self._digest)
 
     def keep(self, files: Mapping[str, Path], also: Sequence[str], *, owned: bool) -> Kept:
         """Stores files by their relative names; see `core.storage.digest.digest_of`."""
         content = self._folder / "content"
         content.mkdir(parents=True)
+        self._files, self._also = {name: content / name for name in files}, tuple(also)
         self._digest = digest_of(files, store_in=content, owned=owned, also=also, report=self._report)
         known = self._workspace.model_folder(self._digest) / "model.json"
         model = read_json(Model, known) if known.is_file() else None
         return Kept(digest=self._digest, content=content, known=model)
 
+    def confirm(self) -> None:
+        """Makes sure that the files still are what their digest says.
+
+        Raises:
+            StoreFailed: They are not.
+        """
+        if digest_of(self._files, also=self._also, report=self._report) != self._digest:
+            hint = "It is made to deceive its reader."
+            raise StoreFailed("The model's files were changed while it was read; it is not kept.", hint=hint)
+
     def settle(self, model: Model) -> Model:
         """Puts the model beside its files, and both where they stay; one that is there already is left as it is."""
         final = self._workspace.model_folder(self._digest)
         if not (final / "model.json").is_file():
+            if not (self._folder / "content" / model.entry).exists():
+                raise BrokenModel(f"{model.name} has no {model.entry!r}, which is to be its main file.", hint="Export it again.")
             write_json(self._folder / "model.json", replace(model, digest=self._digest))
             self._workspace.settle(self._folder, final)
         return read_json(Model, final / "model.json")
@@ -131,7 +151,7 @@ def read_model(
             return kept.known
         report(Progress(message=f"Reading the {located.format.value} model"))
         reading = _read(located.format, kept.content / located.entry, inputs, outputs)
-        return _model(located, reading, digest=kept.digest, size_bytes=size_bytes, name=name or _name(path))
+        return _model(located, reading, digest=kept.digest, size_bytes=size_bytes, name=name or name_of(path))
 
 
 @contextmanager
@@ -205,7 +225,7 @@ def _model(located: Located, reading: Reading, *, digest: str, size_bytes: int, 
     )
 
 
-def _name(path: Path) -> str:
-    """The file's or folder's name; a saved_model.pb is known by its folder."""
+def name_of(path: Path) -> str:
+    """What a model is called that has no other name: the file's or folder's; a saved_model.pb is known by its folder."""
     full = path.absolute()
     return full.parent.name if full.name == "saved_model.pb" else Path(os.path.normpath(full)).name

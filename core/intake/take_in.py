@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.base.box.limits import limited_box, memory_bytes
+from core.base.box.limits import disk_bytes, limited_box, memory_bytes
 from core.base.box.plain import is_own_folder, make_plain
 from core.base.box.walls import standing
 from core.base.children.call import Child, Fetch, NoAnswer
@@ -15,12 +16,13 @@ from core.base.children.events import EndingKind
 from core.base.errors import InvalidRequest, StageCrashed
 from core.base.progress import Report, silent
 from core.base.serialization import from_data, to_data
-from core.intake.add_model import Kept, Shelf, read_model
+from core.intake.add_model import Kept, Shelf, name_of, read_model
 from core.models.model import Model
 from core.storage.workspace import Workspace
 
 LEAST_SECONDS, SECONDS_A_MEGABYTE = 120.0, 0.5
 MOST_LINKS = 50_000
+ODD = "It is made to deceive its reader, or very unusual: export it again."
 ANSWER_BYTES = 32_000_000  # it is parsed in the server; a model of 200,000 files is told in less
 
 
@@ -51,11 +53,13 @@ def take_in(
         home.mkdir()
         (partial / "shelf").mkdir()
         reads = _reads(path, within)
-        files = _Files(home / "unpacked", partial / "unpacked", reads)
+        files = _Files(home / "unpacked", partial / "unpacked", reads, disk_bytes(home))
 
         def keep(question: Any) -> Any:
-            told, owns = files.checked(question["files"])
-            return to_data(shelf.keep(told, [str(line) for line in question["also"]], owned=owned or owns))
+            if shelf.kept:
+                raise InvalidRequest(f"Reading {name or path.name} asked for a second model.", hint=ODD)
+            told, also = files.checked(question)
+            return to_data(shelf.keep(told, also, owned=owned or files.unpacked))
 
         box = limited_box(home, (*reads, partial / "shelf"), memory_bytes=memory_bytes() // 2)
         seconds = LEAST_SECONDS + SECONDS_A_MEGABYTE * _megabytes(path)
@@ -64,7 +68,11 @@ def take_in(
             model = child.call(read_boxed, path, home / "unpacked", name, list(inputs), list(outputs), report, keep)
         except NoAnswer as end:
             raise _crashed(name or path.name, end) from end
-        return shelf.settle(model)
+        if not shelf.kept:
+            raise StageCrashed(f"Reading {name or path.name} told of a model that it had not found.", hint=ODD)
+        if files.unpacked:  # by a process that could have changed them since: it is gone now
+            shelf.confirm()
+        return shelf.settle(replace(model, name=name or name_of(path)))
 
 
 def read_boxed(
@@ -78,28 +86,43 @@ def read_boxed(
     return read_model(path, unpacked, keep, name=name, inputs=inputs, outputs=outputs, report=report)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """What the process asks: to store these files, by their relative names, and lines for the digest."""
+
+    files: dict[str, str]
+    also: list[str]
+
+
 class _Files:
     """What the process found, made sure of: it is no more than it may read, or what it unpacked.
 
     Args:
         unpacked: Where it unpacks; `taken` is where that is put, out of its reach, before anything is read.
+        most_bytes: That it may have unpacked to.
     """
 
-    def __init__(self, unpacked: Path, taken: Path, reads: Sequence[Path]) -> None:
+    def __init__(self, unpacked: Path, taken: Path, reads: Sequence[Path], most_bytes: int) -> None:
         self._unpacked, self._taken, self._reads = unpacked.absolute(), taken.absolute(), reads
+        self._most_bytes = most_bytes
+        self.unpacked = False
 
-    def checked(self, told: Any) -> tuple[dict[str, Path], bool]:
-        """The files by their relative names, and whether they were unpacked.
+    def checked(self, question: Any) -> tuple[dict[str, Path], list[str]]:
+        """The files by their relative names, and the further lines for the digest; `unpacked` then says whether they were.
 
         Raises:
-            InvalidRequest: One lies elsewhere.
-            StoreFailed: Among what was unpacked is a link or a device.
+            InvalidRequest: One lies elsewhere, or the question is none.
+            StoreFailed: Among what was unpacked is a link or a device, or there is too much of it.
         """
-        owns = is_own_folder(self._unpacked, self._unpacked.parent)
-        if owns:
+        try:
+            asked = from_data(_Question, question)
+        except (ValueError, RecursionError):
+            raise InvalidRequest("The process that read the model asked for what is none.", hint=ODD) from None
+        self.unpacked = is_own_folder(self._unpacked, self._unpacked.parent)
+        if self.unpacked:
             self._unpacked.rename(self._taken)
-            make_plain(self._taken)
-        return {name: self._found(name, Path(path)) for name, path in from_data(dict[str, str], told).items()}, owns
+            make_plain(self._taken, most_bytes=self._most_bytes)
+        return {name: self._found(name, Path(path)) for name, path in asked.files.items()}, asked.also
 
     def _found(self, name: str, path: Path) -> Path:
         parts = Path(name).parts

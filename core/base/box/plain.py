@@ -12,12 +12,11 @@ MOST_DEEP = 100  # folders in folders; what walks through them later may call it
 NOT_KEPT = "It is not kept."
 
 
-def make_plain(folder: Path, *, most_bytes: int | None = None, single: bool = False) -> None:
+def make_plain(folder: Path, *, most_bytes: int | None = None) -> None:
     """Sees to it that a folder holds folders and plain files alone, which we can read and nobody else can change.
 
     Args:
         most_bytes: Of all files, by their length: a file with holes takes little of the disk, and for ever to read.
-        single: Refuse files that have a second name, by which a process that still runs could go on to change them.
 
     Raises:
         StoreFailed: It does not.
@@ -36,8 +35,6 @@ def make_plain(folder: Path, *, most_bytes: int | None = None, single: bool = Fa
                     continue
                 _own_rights(entry.path, told)
                 size += told.st_size
-                if single and told.st_nlink > 1:
-                    raise StoreFailed(f"The model's process left {entry.name!r} under two names.", hint=NOT_KEPT)
             if depth > MOST_DEEP:
                 raise StoreFailed(f"The model's process left folders more than {MOST_DEEP} deep.", hint=NOT_KEPT)
     except OSError as error:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from core.base.errors import BrokenModel, InvalidRequest, StageCrashed, UnsupportedModel
-from core.base.progress import Progress
+from core.base.box.limits import DISK_VARIABLE
+from core.base.children.call import Fetch
+from core.base.errors import BrokenModel, EngineRoomError, InvalidRequest, StageCrashed, UnsupportedModel
+from core.base.progress import Progress, Report
 from core.intake import take_in as module
 from core.intake.add_model import add_model
 from core.intake.take_in import take_in
+from core.models.model import Model
 from core.storage.workspace import Workspace
 from tests.integration.tiny import write_tiny_onnx
 
@@ -100,9 +106,9 @@ def test_a_reader_cannot_claim_files_that_are_not_the_models(tmp_path: Path) -> 
     (given / "link").symlink_to(secret)
 
     def found(name: str, path: Path) -> dict[str, Path]:
-        files = module._Files(unpacked, tmp_path / "taken", [given])
+        files = module._Files(unpacked, tmp_path / "taken", [given], 10**9)
         (tmp_path / "taken").exists() and (tmp_path / "taken").rename(unpacked)
-        return files.checked({name: str(path)})[0]
+        return files.checked({"files": {name: str(path)}, "also": []})[0]
 
     assert found("model.onnx", given / "model.onnx") == {"model.onnx": given / "model.onnx"}
     assert found("model.onnx", unpacked / "model.onnx") == {"model.onnx": tmp_path / "taken" / "model.onnx"}
@@ -153,3 +159,142 @@ def test_external_data_beside_a_file(workspace: Workspace, tmp_path: Path) -> No
     onnx.save(made, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
     taken = take_in(path, workspace)
     assert sorted(file.name for file in workspace.model_path(taken).parent.iterdir()) == ["model.onnx", "weights.bin"]
+
+
+def told(entry: str = "model.onnx", signatures: int = 1) -> dict[str, object]:
+    """A model as a reader may tell of it, whatever is true."""
+    signature = {"name": "x", "inputs": [], "outputs": []}
+    return {
+        "digest": "f" * 64,
+        "name": "x" * 1000,
+        "format": "onnx",
+        "entry": entry,
+        "signatures": [signature] * signatures,
+        "size_bytes": 1,
+    }
+
+
+def ask(fetch: Fetch, *files: Path) -> None:
+    fetch({"files": {"model.onnx" if file.suffix == ".onnx" else file.name: str(file) for file in files}, "also": []})
+
+
+def unpacked_copy(path: Path, unpacked: Path) -> Path:
+    unpacked.mkdir()
+    return Path(shutil.copyfile(path, unpacked / "model.onnx"))
+
+
+def without_asking(path: Path, unpacked: Path, fetch: Fetch) -> object:
+    return told()
+
+
+def twice(path: Path, unpacked: Path, fetch: Fetch) -> object:
+    for _ in range(2):
+        ask(fetch, path)
+    return told()
+
+
+def nonsense(path: Path, unpacked: Path, fetch: Fetch) -> object:
+    fetch({"files": [1], "also": 7})
+    return told()
+
+
+def elsewhere(path: Path, unpacked: Path, fetch: Fetch) -> object:
+    ask(fetch, path)
+    return told(entry="../../../../etc/passwd")
+
+
+def nowhere(path: Path, unpacked: Path, fetch: Fetch) -> object:
+    ask(fetch, path)
+    return told(entry="other.onnx")
+
+
+def speechless(path: Path, unpacked: Path, fetch: Fetch) -> object:
+    ask(fetch, path)
+    return told(signatures=0)
+
+
+def through_a_link(path: Path, unpacked: Path, fetch: Fetch) -> object:
+    """In a folder that its owner cannot list: whoever only walked through it would not see the link."""
+    (unpacked / "below").mkdir(parents=True)
+    (unpacked / "below").chmod(0o300)
+    os.mkdir(unpacked / "hidden", mode=0o300)
+    (unpacked / "hidden" / "model.onnx").symlink_to(path.parent.parent / "secret")
+    ask(fetch, unpacked / "hidden" / "model.onnx")
+    return told()
+
+
+def holding_on(path: Path, unpacked: Path, fetch: Fetch) -> object:
+    """Changes what was stored by a file that it had opened before."""
+    with unpacked_copy(path, unpacked).open("r+b") as file:
+        ask(fetch, Path(file.name))
+        file.write(b"other")
+    return told()
+
+
+def by_another_name(path: Path, unpacked: Path, fetch: Fetch) -> object:
+    os.link(unpacked_copy(path, unpacked), "another")
+    ask(fetch, unpacked / "model.onnx")
+    Path("another").write_bytes(b"other")
+    return told()
+
+
+def without_end(path: Path, unpacked: Path, fetch: Fetch) -> object:
+    unpacked.mkdir()
+    for number in range(20):
+        with (unpacked / str(number)).open("wb") as file:
+            file.truncate(10_000_000_000)
+    ask(fetch, unpacked / "1")
+    return told()
+
+
+def deceive(
+    path: Path, unpacked: Path, name: str | None, inputs: list[str], outputs: list[str], report: Report, fetch: Fetch
+) -> Model:
+    """In the place of a reader that was taken over: it does what the file's name says."""
+    deed: Callable[[Path, Path, Fetch], Any] = globals()[path.stem]
+    return cast(Model, deed(path, unpacked, fetch))
+
+
+@pytest.mark.parametrize(
+    ("deed", "words"),
+    [
+        (without_asking, "told of a model that it had not found"),
+        (twice, "asked for a second model"),
+        (nonsense, "asked for what is none"),
+        (elsewhere, "gave an answer that is none"),
+        (nowhere, "has no 'other.onnx'"),
+        (speechless, "gave an answer that is none"),
+        (through_a_link, "is not a plain file"),
+        (holding_on, "were changed while it was read"),
+        (by_another_name, "were changed while it was read"),
+        (without_end, "left files of 200,000 MB"),
+    ],
+)
+def test_a_reader_that_was_taken_over(
+    deed: Callable[[Path, Path, Fetch], object],
+    words: str,
+    model: Path,
+    workspace: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has nothing stored that is not the model, and nothing kept that its digest does not tell."""
+    monkeypatch.setattr(module, "read_boxed", deceive)
+    monkeypatch.setenv(DISK_VARIABLE, "15")
+    (tmp_path / "secret").write_text("swordfish")
+    given = model.rename(model.with_name(f"{deed.__name__}.onnx"))
+    with pytest.raises(EngineRoomError, match=words):
+        take_in(given, workspace)
+    assert not list(workspace.models.glob("*"))
+    assert not list((workspace.root / "tmp").iterdir())
+
+
+def test_a_model_is_called_as_it_was_given(model: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "read_boxed", deceive)
+    taken = take_in(model.rename(model.with_name("honest.onnx")), workspace)
+    assert (taken.name, len(taken.digest), taken.digest == "f" * 64) == ("honest.onnx", 64, False)
+
+
+def honest(path: Path, unpacked: Path, fetch: Fetch) -> object:
+    ask(fetch, path)
+    return told()
