@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,13 +24,21 @@ def most_unpacked(path: Path, *, ratio: int = UNPACKED_RATIO, free_bytes: int = 
 
 
 def folder_bytes(folder: Path, names: Sequence[str] = ("",)) -> int:
-    """Bytes of the files below each of `names` in `folder`; what is deleted meanwhile counts no more."""
-    files = (file for name in names for file in ([folder / name] if (folder / name).is_file() else (folder / name).rglob("*")))
+    """Bytes of the files below each of `names` in `folder`; what is deleted meanwhile, or too deep for a path, counts not."""
     total = 0
-    with suppress(FileNotFoundError):  # the folder itself
-        for file in files:
-            with suppress(FileNotFoundError):
-                total += file.stat().st_size if file.is_file() else 0
+    left = [str(folder / name) for name in names]
+    while left:
+        path = left.pop()
+        with suppress(OSError):
+            if os.path.isfile(path):  # of `names` alone
+                total += os.stat(path).st_size
+                continue
+            for entry in list(os.scandir(path)):
+                with suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(entry.path)
+                    elif entry.is_file():
+                        total += entry.stat().st_size
     return total
 
 
@@ -46,6 +55,16 @@ def link_or_copy(file: Path | str, target: Path | str) -> None:
     """A second name for the file where that can be, else a copy; fits `shutil.copytree`."""
     if not linked(Path(file), Path(target)):
         shutil.copyfile(file, target)
+
+
+def clear_away(folder: Path) -> None:
+    """Deletes a folder that a model's process could write to, as far as that can be: folders without end, and closed ones too."""
+    with suppress(RecursionError):
+        shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(folder):
+        for command in (("chmod", "-R", "u+rwx"), ("rm", "-rf")):
+            with suppress(OSError):
+                subprocess.run([*command, "--", str(folder)], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def workspace_root() -> Path:

@@ -9,7 +9,6 @@ tmp/                                      partial work, named by host and proces
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.base.errors import NotFound, StoreFailed
-from core.base.files import WORKSPACE_VARIABLE, workspace_root
+from core.base.files import WORKSPACE_VARIABLE, clear_away, workspace_root
 from core.base.names import is_key
 from core.base.ownership import open_to_group
 from core.base.serialization import read_json
@@ -119,7 +118,7 @@ class Workspace:
                 ) from error
             raise
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            clear_away(folder)
 
     def settle(self, partial: Path, final: Path) -> Path:
         """Moves a finished folder to its place; if somebody was faster, theirs stays."""

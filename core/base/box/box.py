@@ -19,6 +19,7 @@ class Box:
         memory_bytes: Of private memory that it may allocate; None for what the host has.
         file_bytes: Size of the largest file that it may write; None for no limit but its folder's.
         home_bytes: Of all files in `home` together; who started it looks, and ends it beyond that. None for no limit.
+        free_bytes: That must be left on the disk of `home`; looked at where `home_bytes` is given.
     """
 
     home: Path
@@ -27,3 +28,4 @@ class Box:
     memory_bytes: int | None = None
     file_bytes: int | None = None
     home_bytes: int | None = None
+    free_bytes: int | None = None

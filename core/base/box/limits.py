@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.base.box.box import GIGABYTE, Box
 from core.base.errors import InvalidRequest
+from core.base.files import clear_away
 
 DISK_VARIABLE = "ENGINEROOM_STAGE_DISK_GB"
 DISK_GB = 50.0
@@ -45,14 +46,18 @@ def limited_box(home: Path, reads: Iterable[Path], *, memory_bytes: int | None =
         memory_bytes=memory_bytes,
         file_bytes=most,
         home_bytes=most,
+        free_bytes=max(0, min(LEFT_FREE_BYTES, shutil.disk_usage(home.parent).free - LEAST_BYTES)) // 2,
     )
 
 
 @contextmanager
 def passing_box(purpose: str, reads: Iterable[Path], *, memory_bytes: int | None = None) -> Iterator[Box]:
     """The same at a temporary home, which is gone at the end."""
-    with tempfile.TemporaryDirectory(prefix=f"engineroom-{purpose}-") as home:
-        yield limited_box(Path(home), reads, memory_bytes=memory_bytes)
+    home = Path(tempfile.mkdtemp(prefix=f"engineroom-{purpose}-"))
+    try:
+        yield limited_box(home, reads, memory_bytes=memory_bytes)
+    finally:
+        clear_away(home)
 
 
 def memory_bytes() -> int:

@@ -198,8 +198,10 @@ class Child:
 
     @property
     def _limits(self) -> Limits:
-        home = self.box.home if self.box else None
-        return Limits(seconds=self.seconds, folder=home, folder_bytes=self.box.home_bytes if self.box else None)
+        if self.box is None:
+            return Limits(seconds=self.seconds)
+        box = self.box
+        return Limits(seconds=self.seconds, folder=box.home, folder_bytes=box.home_bytes, free_bytes=box.free_bytes)
 
     def _hear(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import socket
 import sqlite3
 import stat
@@ -18,10 +19,12 @@ import pytest
 from core.base.box import landlock, seccomp
 from core.base.box.box import Box
 from core.base.box.environment import allowed
+from core.base.box.limits import limited_box
 from core.base.box.walls import SANDBOX_VARIABLE, of_host, standing
 from core.base.children.call import Child, Fetch, NoAnswer
 from core.base.children.events import EndingKind
 from core.base.errors import EngineRoomError, InvalidRequest, StoreFailed, Unavailable
+from core.base.files import clear_away
 from tests import deeds
 
 pytestmark = pytest.mark.skipif(not of_host().complete, reason=f"not all walls stand on this host: {of_host().words}")
@@ -232,6 +235,23 @@ def test_a_flooded_log_and_a_filled_disk_end_it(home: Path) -> None:
     assert ending_of("flood_the_log", Box(home=home)) is EndingKind.OUTPUT
     assert ending_of("fill_the_disk", Box(home=home, home_bytes=20_000_000)) is EndingKind.OUTPUT
     assert ending_of("make_many_files", Box(home=home, home_bytes=20_000_000)) is EndingKind.OUTPUT
+
+
+@pytest.mark.parametrize("deed", ["hide_files_deep", "hide_files_in_a_closed_folder", "take_space_without_length"])
+def test_what_is_hidden_from_the_limits_ends_it_too(deed: str, home: Path) -> None:
+    if deed == "hide_files_in_a_closed_folder" and os.getuid() == 0:
+        pytest.skip("root looks into every folder")
+    assert ending_of(deed, Box(home=home, home_bytes=20_000_000)) is EndingKind.OUTPUT
+    clear_away(home)
+
+
+def test_a_disk_that_runs_full_ends_it(home: Path) -> None:
+    """As by files that were deleted and are still open."""
+    free = shutil.disk_usage(home).free
+    with pytest.raises(NoAnswer, match="was ended when its disk had") as end:
+        Child(box=Box(home=home, home_bytes=free, free_bytes=free - 50_000_000)).call(deeds.told, "fill_deleted_files", str(home))
+    assert end.value.ending.kind is EndingKind.OUTPUT
+    assert limited_box(home, []).free_bytes == 500_000_000
 
 
 def test_limits_of_memory_and_of_a_file(home: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from core.base import files
-from core.base.files import link_or_copy, linked
+from core.base.files import clear_away, folder_bytes, link_or_copy, linked
 
 
 def test_a_file_gets_a_second_name_and_a_link_is_followed(tmp_path: Path) -> None:
@@ -28,3 +29,30 @@ def test_where_there_are_no_links_it_is_copied(tmp_path: Path, monkeypatch: pyte
     link_or_copy(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_text() == "x"
     assert not (tmp_path / "b").samefile(tmp_path / "a")
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Path:
+    """Folders in folders, deeper than a path can be long and than a function may call itself; 10 bytes at the top."""
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "file").write_text("x" * 10)
+    (top / "link").symlink_to("file")
+    place = os.open(top, os.O_RDONLY)
+    for _ in range(3_000):
+        os.mkdir("d", dir_fd=place)
+        below = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.mkdir("closed", mode=0o300, dir_fd=place)
+    os.close(place)
+    return top
+
+
+def test_folders_without_end_are_counted_and_cleared_away(deep: Path, tmp_path: Path) -> None:
+    (tmp_path / "beside").write_text("x")
+    assert folder_bytes(deep) == 20
+    assert folder_bytes(deep, ["file", "gone"]) == 10
+    clear_away(deep)
+    assert [path.name for path in tmp_path.iterdir()] == ["beside"]
+    clear_away(deep)
