@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import core
-from core.base.box import landlock, seccomp
+from core.base.box import kernel_files, landlock, privileges, seccomp
 from core.base.box.box import Box
 from core.base.box.landlock import DEVICE, OWN, READ, RUN, Access
 from core.base.box.walls import standing
@@ -20,7 +20,7 @@ _SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/opt
 _SETTINGS = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/timezone", "/etc/OpenCL")
 _TOLD_BY_KERNEL = (
     *("/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/version", "/proc/filesystems", "/proc/sys/kernel", "/proc/sys/vm"),
-    *("/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm"),
+    *("/sys/devices/system", "/sys/kernel/mm"),
 )
 _GPU_TOLD = ("/proc/driver/nvidia", "/proc/devices", "/proc/modules", "/sys")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
@@ -39,11 +39,13 @@ def enter(box: Box, *, keep: Iterable[int] = (), package: str = "core") -> None:
         EngineRoomError: All walls are required, and not all can stand.
         OSError: The kernel refused what it had offered; nothing may be opened then.
     """
-    libraries = _libraries(package)
+    libraries = _libraries(package, box.home)
     _settle_in(box.home)
     _close_all_but({0, 1, 2, *keep})
     _limit(box)
     walls = {wall.name: wall.stands for wall in standing().walls}
+    if any(walls.values()):
+        privileges.drop(gpu=box.gpu)
     if walls["files"]:
         landlock.restrict(_grants(box, libraries))
     if walls["network"]:
@@ -74,7 +76,9 @@ def _close_all_but(kept: set[int]) -> None:
 
 
 def _limit(box: Box) -> None:
-    _at_most(resource.RLIMIT_CORE, 0)
+    _at_most(resource.RLIMIT_CORE, 1)  # which asks no program to take the core, as 0 would
+    _at_most(resource.RLIMIT_RTPRIO, 0)
+    _at_most(resource.RLIMIT_MSGQUEUE, 0)
     if box.memory_bytes:
         _at_most(resource.RLIMIT_DATA, box.memory_bytes)
     if box.file_bytes:
@@ -102,9 +106,11 @@ def _grants(box: Box, libraries: Iterable[str]) -> Iterator[tuple[Path, Access]]
         yield Path(path), RUN
     for path in (*_SETTINGS, *_TOLD_BY_KERNEL, *_RANDOM):
         yield Path(path), READ
+    for path in (*kernel_files.own_files(), *kernel_files.group_files()):
+        yield path, READ
     own = Path("/proc/self").resolve()
-    yield own, READ
     yield own / "clear_refs", Access.WRITE_FILE | Access.TRUNCATE  # peak memory is counted from where a stage says
+    yield kernel_files.threads(), Access.READ_DIR
     for path in _DEVICES:
         yield Path(path), DEVICE
     if box.gpu:
@@ -118,14 +124,19 @@ def _grants(box: Box, libraries: Iterable[str]) -> Iterator[tuple[Path, Access]]
     yield box.home, OWN
 
 
-def _libraries(package: str) -> set[str]:
+def _holds(folder: Path, home: Path) -> bool:
+    """Whether what the process works on lies below a folder that it would be given whole, the models of others beside it."""
+    return folder.resolve() in home.resolve().parents
+
+
+def _libraries(package: str, home: Path) -> set[str]:
     """The interpreter and what it imports from; of the folder that `core` lies in, `core` and the package alone."""
     place = Path(core.__file__).parent.parent
     found = {sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(sys.executable).resolve().parent)}
     found |= {str((place / name).resolve()) for name in ("core", package)}
     apart = (place.resolve(), Path.cwd().resolve(), Path.home().resolve(), Path("/"))
-    found |= {entry for entry in sys.path if entry and Path(entry).resolve() not in apart}
-    found |= {folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder.startswith("/")}
+    named = [*sys.path, *(one for one in os.environ.get("LD_LIBRARY_PATH", "").split(":") if one.startswith("/"))]
+    found |= {entry for entry in named if entry and Path(entry).resolve() not in apart and not _holds(Path(entry), home)}
     if modelopt := os.environ.get("ENGINEROOM_MODELOPT_PYTHON"):
         found |= {str(folder.parent.parent) for folder in (Path(modelopt), Path(modelopt).resolve())}
     return found

@@ -13,16 +13,21 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.base.box.calls import ARM64, X86_64
+from core.base.box.calls import ARM64, NEWEST, X86_64
 from core.base.box.landlock import no_new_privileges
 
 _SET_FILTER, _SPEC_ALLOW = 1, 4  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW: a box must not slow an engine down
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _LOAD, _AND, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_ALU|AND, BPF_JMP|JEQ, |JGE, BPF_RET
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
-_X32 = 0x40000000
 
 _NAMESPACES = 0x7E020000  # CLONE_NEWNS, _NEWCGROUP, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET
+_SIBLING = 0x8000  # CLONE_PARENT: a child of whoever started the box, who does not know of it
+_OWNERS = (8, 15)  # F_SETOWN, F_SETOWN_EX: whom a file signals
+_DIES_WITH_PARENT, _KILLED = 1, 9  # PR_SET_PDEATHSIG, SIGKILL
+# FS_IOC_SETFLAGS (and of 32 bits), FS_IOC_SETVERSION, FS_IOC_FSSETXATTR, FS_IOC_ENABLE_VERITY: for which reading is enough;
+# TIOCSTI, TIOCLINUX, TIOCSCTTY: a terminal's; FIOSETOWN, SIOCSPGRP: as F_SETOWN.
+_CONTROLS = (0x40086602, 0x40046602, 0x40087602, 0x401C5820, 0x40806685, 0x5412, 0x541C, 0x540E, 0x8901, 0x8902)
 _LOCAL, _KIND_OF_SOCKET, _STREAM, _STREAM_OR_PACKETS = 1, 0xF, 1, 0xB  # AF_UNIX; SOCK_STREAM is 1, SOCK_SEQPACKET 5
 
 
@@ -61,12 +66,21 @@ class _Only:
 
 
 @dataclass(frozen=True, slots=True)
+class _Among:
+    """Concerns the calls alone whose argument's lower half is one of these."""
+
+    argument: int
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Rule:
     """A call is refused by this action, unless all of `only` hold; always where there is none."""
 
     name: str
     action: int
     only: tuple[_Only, ...] = ()
+    among: _Among | None = None
 
 
 def available() -> bool:
@@ -107,8 +121,11 @@ def _rules(*, signals: bool, truncates: bool, listens: bool = False) -> list[_Ru
     itself = (_Only(0, 0),)
     rules = [
         # A pair of streams is two pipes; a pair of datagrams can be sent anywhere.
-        _Rule("socketpair", refused, (_Only(1, _STREAM, mask=_KIND_OF_SOCKET),)),
-        _Rule("clone", refused, (_Only(0, 0, mask=_NAMESPACES),)),
+        _Rule("socketpair", refused, (_Only(0, _LOCAL), _Only(1, _STREAM, mask=_KIND_OF_SOCKET))),
+        _Rule("clone", refused, (_Only(0, 0, mask=_NAMESPACES | _SIBLING),)),
+        _Rule("fcntl", refused, among=_Among(1, _OWNERS)),
+        _Rule("ioctl", refused, among=_Among(1, _CONTROLS)),
+        _Rule("prctl", refused, (_Only(1, _KILLED),), among=_Among(0, (_DIES_WITH_PARENT,))),
         _Rule("setpriority", refused, (_Only(0, 0), _Only(1, 0))),  # PRIO_PROCESS
         _Rule("ioprio_set", refused, (_Only(0, 1), _Only(1, 0))),  # IOPRIO_WHO_PROCESS
         *(_Rule(name, refused, itself) for name in ("prlimit64", "sched_setparam", "sched_setscheduler", "sched_setattr")),
@@ -132,14 +149,23 @@ def _program(machine: Machine, rules: Sequence[_Rule]) -> bytes:
         _instruction(_EQUAL, machine.audit, 1, 0),
         _instruction(_RETURN, _KILL),
         _instruction(_LOAD, _NUMBER),
+        _instruction(_AT_LEAST, NEWEST + 1, 0, 1),  # those of x32 too
+        _instruction(_RETURN, _ERRNO | errno.ENOSYS),
     ]
-    if machine is _X86:
-        code += [_instruction(_AT_LEAST, _X32, 0, 1), _instruction(_RETURN, _ERRNO | errno.ENOSYS)]
     for rule in rules:
         if rule.name in machine.numbers:
-            block = [*_checks(rule.only), _instruction(_RETURN, rule.action)]
+            block = [*_concerned(rule.among), *_checks(rule.only), _instruction(_RETURN, rule.action)]
             code += [_instruction(_EQUAL, machine.numbers[rule.name], 0, len(block)), *block]
     return b"".join([*code, _instruction(_RETURN, _ALLOW)])
+
+
+def _concerned(among: _Among | None) -> list[bytes]:
+    """Lets the call through where its argument is none of these, else goes on behind."""
+    if among is None:
+        return []
+    last = len(among.values) - 1
+    tests = [_instruction(_EQUAL, value, last + 1 - place, 0) for place, value in enumerate(among.values)]
+    return [_instruction(_LOAD, _ARGUMENTS + 8 * among.argument), *tests, _instruction(_RETURN, _ALLOW)]
 
 
 def _checks(only: Sequence[_Only]) -> list[bytes]:
