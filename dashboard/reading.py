@@ -6,8 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
@@ -15,6 +14,7 @@ from functools import lru_cache
 from core.base.children.stop import Stop, stopped_by
 from core.base.errors import Cancelled, EngineRoomError, Failure, InvalidRequest, StoreFailed
 from core.base.progress import Progress, Report
+from dashboard.reading_turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,8 @@ def check_readers() -> int:
 
 
 @lru_cache(maxsize=1)
-def _turns() -> threading.Semaphore:
-    return threading.Semaphore(check_readers())
+def _turns() -> Turns:
+    return Turns(check_readers())
 
 
 def reading_of(upload_id: str) -> Reading | None:
@@ -108,8 +108,11 @@ def _read(upload_id: str, take: Callable[[Report], str], on_done: Callable[[], N
             raise Cancelled("The upload was cancelled.")
         _put(upload_id, stop, message=step.message, fraction=step.fraction)
 
+    def wait(words: str) -> None:
+        tell(Progress(message=words))
+
     try:
-        with _turn(stop), stopped_by(stop):
+        with _turns().one(wait), stopped_by(stop):
             tell(Progress(message="Reading it"))
             digest = take(tell)
         on_done()
@@ -128,22 +131,6 @@ def _read(upload_id: str, take: Callable[[Report], str], on_done: Callable[[], N
         with _lock:
             if (work := _works.get(upload_id)) and work.stop is stop:
                 del _works[upload_id]
-
-
-@contextmanager
-def _turn(stop: Stop) -> Iterator[None]:
-    """One of the turns to read.
-
-    Raises:
-        Cancelled: The reading was ended before its turn came.
-    """
-    while not _turns().acquire(timeout=0.2):
-        if stop.ended:
-            raise Cancelled("The upload was cancelled.")
-    try:
-        yield
-    finally:
-        _turns().release()
 
 
 def forget_reading(upload_id: str) -> None:
