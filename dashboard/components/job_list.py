@@ -11,7 +11,7 @@ from core.jobs.job import Answer, Job, JobKind, JobState
 from dashboard import links, services
 from dashboard.components.job_status import share_done, show_state, status_line, title
 from dashboard.failures import show_error
-from dashboard.formatting import plain
+from dashboard.formatting import plain, sentence
 
 SEEN = "jobs-seen"
 RETRIED = "jobs-retried"  # session state: what to tell of a retry once the page is drawn anew
@@ -92,7 +92,7 @@ def _retry(job: Job, where: str) -> None:
         show_error(error)
         return
     told = f"{title(job)} {WORDS[answer.answer]}."
-    st.session_state[RETRIED] = f"{told} {answer.note}".strip()
+    st.session_state[RETRIED] = f"{told} {sentence(answer.note)}".strip()
     if answer.answer is Answer.STORED:
         links.go(links.ENGINE, build=answer.key)
     if where == DETAIL:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.intake.add_model import add_model
+from core.jobs.job import Submitted
 from core.models.model import Model
 from core.request.build_request import BuildRequest
 from core.storage.workspace import Workspace
@@ -36,6 +41,18 @@ def test_a_retry_shows_the_new_job(open_page: OpenPage, digits: Model) -> None:
     assert shown != job
     assert f"Job {shown}" in text_of(app)
     assert "is queued" in app.toast[0].value
+
+
+def test_the_note_of_a_retry_is_shown_as_text(open_page: OpenPage, digits: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may name what a worker or a runtime tells."""
+    job, kind = cancelled(digits, 51), type(services.queue())
+    retry: Callable[[object, str], Submitted] = kind.retry
+    note = "No worker has ![x](http://127.0.0.1:9/x.png): start one with `engineroom worker`."
+    monkeypatch.setattr(kind, "retry", lambda queue, number: replace(retry(queue, number), note=note))
+    told = press(open_page(links.JOBS, job=job), "Retry").toast[0].value
+    assert "`engineroom worker`" in told
+    assert "![x]" not in told
+    assert r"\!\[x\]" in told
 
 
 def test_a_retry_of_what_was_built_since_says_so_and_shows_it(open_page: OpenPage, workspace: Workspace, digits: Model) -> None:
