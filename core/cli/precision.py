@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -9,38 +11,34 @@ from typing import Annotated
 import typer
 
 from core.analysis.deviation import deviation
-from core.base.errors import InvalidRequest
+from core.base.box.limits import disk_bytes
+from core.base.box.plain import check_plain, make_plain
+from core.base.errors import InvalidRequest, StoreFailed
 from core.base.precision import Precision
 from core.base.profile import parse_profile
-from core.base.serialization import write_json
+from core.base.serialization import read_json, write_json
 from core.base.units import number, seconds
 from core.cli.accuracy import first_bad_text, print_layer_errors, print_rounds
+from core.cli.boxed import boxed
 from core.cli.models import AsJson
 from core.cli.options import with_options
 from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar
-from core.cli.requests import PARITY_FAILED
-from core.models.onnx_graph import graph_signature
-from core.onnxio.file import read_onnx
-from core.onnxio.walk import name_nodes
+from core.cli.requests import PARITY_FAILED, require
 from core.parity.inputs import parse_ranges
-from core.precision.calibration.check import check_data
-from core.precision.calibration.labelled import open_labelled
-from core.precision.calibration.ranges import UNCALIBRATED, load_ranges, structure_digest
-from core.precision.calibration.samples import SampleSource, open_data
+from core.precision import work
+from core.precision.calibration.ranges import Ranges
+from core.precision.calibration.samples import SampleSource
 from core.precision.device import parse_capability, this_device
-from core.precision.load import copy_of, load_for
-from core.precision.lower import calibrate
-from core.precision.placement_check import check_placement
-from core.precision.prepare import prepare
 from core.precision.record import PrecisionRecord
-from core.precision.remedy import Remedy, find_remedy
-from core.precision.sensitivity import Sensitivity, layer_errors, make_trial
+from core.precision.remedy import Remedy
+from core.precision.sensitivity import Sensitivity
 from core.precision.settings import DEFAULTS, CalibrationMethod, ImageOptions, Placement, PrecisionEngine, PrecisionSettings
-from core.precision.target import Device, QuantizedOutputs, advise, parse_target
+from core.precision.target import Device, advise, parse_target
 
 group = typer.Typer(no_args_is_help=True, help="Precision: convert, calibrate, check, and find where accuracy goes.")
 
 PLACEMENT_BROKEN = 1
+RANGES_BYTES = 128_000_000
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL.onnx", exists=True, dir_okay=False)]
 Kind = Annotated[Precision, typer.Option("--precision", "-p")]
@@ -117,6 +115,10 @@ class LoweringChoices:
     ranges: Annotated[Path | None, typer.Option("--ranges", help="From `calibrate`, or an earlier `convert`.")] = None
 
     @property
+    def absolute_ranges(self) -> Path | None:
+        return self.ranges.absolute() if self.ranges else None
+
+    @property
     def settings(self) -> PrecisionSettings:
         settings = PrecisionSettings(
             keep_nodes=tuple(self.keep or ()), keep_ops=tuple(self.keep_op or ()), percentile=self.percentile
@@ -157,13 +159,35 @@ def convert_command(
     data = chosen.source(lowering.ranges)
     if out.exists() and any(out.iterdir()):
         raise InvalidRequest(f"{out} is not empty.", hint="Name a new folder.")
-    out.mkdir(parents=True, exist_ok=True)
-    with progress_bar(precision.value) as report:
-        record = prepare(model, out, precision, target=parse_target(target), data=data, settings=settings, report=report)
+    parse_target(target)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    given = (model, data.path, data.ranges)
+    with (
+        progress_bar(precision.value) as report,
+        boxed(f"Converting {model.name}", *given, beside=out.absolute().parent) as (child, box),
+    ):
+        made = box.home / "made"
+        record = child.call(work.convert, model.absolute(), made, precision, target, data.absolute(), settings, report)
+        _take(made, out)
     if json:
         print_json(record)
     else:
         _show_record(record, precision, out)
+
+
+def _take(made: Path, out: Path) -> None:
+    """Puts what the process made where the user wants it, which holds nothing yet.
+
+    Raises:
+        StoreFailed: It left something that is not a plain file, or the folder cannot be written.
+    """
+    make_plain(made, most_bytes=disk_bytes(made))
+    try:
+        if out.exists():
+            out.rmdir()
+        shutil.move(made, out)
+    except OSError as error:
+        raise StoreFailed(f"{out} cannot be written: {error.strerror}.", hint="Name another folder.") from error
 
 
 def _show_record(record: PrecisionRecord, precision: Precision, out: Path) -> None:
@@ -197,30 +221,34 @@ def calibrate_command(
 ) -> None:
     """Take the ranges of a model's tensors on data, to use with any number of conversions."""
     settings = PrecisionSettings(percentile=percentile, samples=samples, images=chosen.images)
-    source = chosen.source()
-    with progress_bar("calibrate") as report:
-        loaded, notes = load_for(model, precision, report)
-        opened = open_data(source, graph_signature(loaded), settings)
-        check = check_data(opened, loaded, source.expected)
-        found = calibrate(loaded, precision, parse_target(target), opened, report, settings)
-    write_json(out, found)
+    source = chosen.source().absolute()
+    parse_target(target)
+    place = out.absolute().parent
+    with (
+        progress_bar("calibrate") as report,
+        boxed(f"Calibrating {model.name}", model, source.path, beside=place) as (child, box),
+    ):
+        made = box.home / "ranges.json"
+        found = child.call(work.take_ranges, model.absolute(), made, precision, target, source, settings, report)
+        check_plain(made, os.lstat(made), RANGES_BYTES)
+        ranges = read_json(Ranges, made)
+    write_json(out, ranges)
     if json:
-        print_json(found)
+        print_json(ranges)
         return
-    rows = [[one.name, number(one.low), number(one.high), number(one.mean)] for one in check.inputs]
-    print_table(opened.description, ["input", "min", "max", "mean"], rows, numbers=["min", "max", "mean"])
-    print_fields(out.name, [("tensors", len(found.tensors)), ("samples", found.samples)])
-    print_notes([*([] if found.calibrated else [UNCALIBRATED]), *notes, *check.warnings])
+    rows = [[one.name, number(one.low), number(one.high), number(one.mean)] for one in found.inputs]
+    print_table(found.data, ["input", "min", "max", "mean"], rows, numbers=["min", "max", "mean"])
+    print_fields(out.name, [("tensors", found.tensors), ("samples", found.samples)])
+    print_notes(list(found.notes))
 
 
 @group.command("check")
 def check_command(model: Model, target: For = "tensorrt", json: AsJson = False) -> None:
     """Audit where a graph's Q/DQ nodes lie."""
-    loaded = read_onnx(model)
-    name_nodes(loaded)
-    wanted = parse_target(target)
-    stored = wanted.stores_weights or wanted.strongly_typed
-    found = check_placement(loaded, stored_weights=stored, tensorrt=wanted.quantized_outputs is not QuantizedOutputs.ALL)
+    parse_target(target)
+    with boxed(f"Checking {model.name}", model) as (child, _):
+        told = child.call(work.audit, model.absolute(), target)
+    found = told.violations
     if json:
         print_json(list(found))
     elif found:
@@ -230,8 +258,7 @@ def check_command(model: Model, target: For = "tensorrt", json: AsJson = False) 
             [[v.rule.value if v.rule else None, v.node, v.message] for v in found],
         )
     else:
-        pairs = sum(node.op_type == "DequantizeLinear" for node in loaded.graph.node)
-        print_notes([f"{pairs} DQ nodes, no violation." if pairs else "The graph has no Q/DQ nodes."])
+        print_notes([f"{told.pairs} DQ nodes, no violation." if told.pairs else "The graph has no Q/DQ nodes."])
     if found:
         raise typer.Exit(PLACEMENT_BROKEN)
 
@@ -253,30 +280,18 @@ def sensitivity_command(
 ) -> None:
     """Name the layers that lose accuracy; with a goal, find which ones to keep in FP32."""
     settings = replace(lowering.settings, images=chosen.images, max_rel=max_rel, top1_drop=top1_drop)
-    source = chosen.source()
-    tried = replace(parse_target(target), emulated=True)
-    with progress_bar("sensitivity") as report:
-        loaded, _ = load_for(model, precision, report)
-        signature = graph_signature(loaded)
-        compared = open_data(source, signature, replace(settings, samples=samples))
-        known = load_ranges(lowering.ranges, structure_digest(loaded)) if lowering.ranges else None
-        if known is None and precision.quantizes:
-            data = open_data(replace(source, path=calibration or source.path), signature, settings)
-            known = calibrate(loaded, precision, tried, data, report, settings)
-        if not settings.has_goal:
-            trial = make_trial(copy_of(loaded), precision, settings, ranges=known, target=tried)
-            found: Sensitivity | Remedy = layer_errors(loaded, trial, compared, report)
-        else:
-            found = find_remedy(
-                loaded,
-                precision,
-                settings,
-                compared,
-                ranges=known,
-                labelled=open_labelled(labelled, signature, settings) if labelled else None,
-                target=tried,
-                report=report,
-            )
+    parse_target(target)
+    source = chosen.source().absolute()
+    own = replace(source, path=calibration.absolute() if calibration else source.path, ranges=lowering.absolute_ranges)
+    sorted_data = labelled.absolute() if labelled else None
+    with (
+        progress_bar("sensitivity") as report,
+        boxed(f"Looking at {model.name}", model, source.path, own.path, own.ranges, sorted_data) as (child, _),
+    ):
+        loss = child.call(
+            work.find_loss, model.absolute(), precision, target, source, own, sorted_data, settings, samples, report
+        )
+    found = require(loss.remedy or loss.layers)
     if json:
         print_json(found)
     elif isinstance(found, Remedy):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from core.base.box.inputs import what_reading_takes
 from core.base.box.limits import disk_bytes, limited_box, memory_bytes
 from core.base.box.plain import is_own_folder, make_plain
 from core.base.box.walls import standing
@@ -21,7 +21,6 @@ from core.models.model import Model
 from core.storage.workspace import Workspace
 
 LEAST_SECONDS, SECONDS_A_MEGABYTE = 120.0, 0.5
-MOST_LINKS = 50_000
 ODD = "It is made to deceive its reader, or very unusual: export it again."
 ANSWER_BYTES = 32_000_000  # it is parsed in the server; a model of 200,000 files is told in less
 
@@ -52,7 +51,7 @@ def take_in(
         home, shelf = partial / "home", Shelf(workspace, partial / "shelf" / "stored", report)
         home.mkdir()
         (partial / "shelf").mkdir()
-        reads = _reads(path, within)
+        reads = what_reading_takes(path, within)
         files = _Files(home / "unpacked", partial / "unpacked", reads, disk_bytes(home))
 
         def keep(question: Any) -> Any:
@@ -135,22 +134,6 @@ class _Files:
         if not parts or ".." in parts or Path(name).is_absolute() or not inside or not found.is_file():
             raise InvalidRequest(f"{name!r} is no file of this model.", hint="Give a folder that holds the whole model.")
         return found
-
-
-def _reads(path: Path, within: Path | None) -> list[Path]:
-    """What reading a model takes: the folder, or the folder of a file (external data lie there), and where links lead."""
-    real = path.resolve()
-    if not real.is_dir():
-        return [*dict.fromkeys((path.parent, real.parent))]
-    found = {real: None, path: None}
-    for parent, folders, files in os.walk(real):
-        for name in (*folders, *files):
-            one = Path(parent, name)
-            if one.is_symlink() and len(found) < MOST_LINKS:
-                target = one.resolve()
-                if within is None or target.is_relative_to(within):
-                    found[target] = None
-    return list(found)
 
 
 def _megabytes(path: Path) -> float:

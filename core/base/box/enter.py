@@ -106,8 +106,8 @@ def _grants(box: Box, libraries: Iterable[str]) -> Iterator[tuple[Path, Access]]
         yield Path(path), RUN
     for path in (*_SETTINGS, *_TOLD_BY_KERNEL, *_RANDOM):
         yield Path(path), READ
-    for path in (*kernel_files.own_files(), *kernel_files.group_files()):
-        yield path, READ
+    for told in (*kernel_files.own_files(), *kernel_files.group_files()):
+        yield told, READ
     own = Path("/proc/self").resolve()
     yield own / "clear_refs", Access.WRITE_FILE | Access.TRUNCATE  # peak memory is counted from where a stage says
     yield kernel_files.threads(), Access.READ_DIR

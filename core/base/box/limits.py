@@ -51,9 +51,15 @@ def limited_box(home: Path, reads: Iterable[Path], *, memory_bytes: int | None =
 
 
 @contextmanager
-def passing_box(purpose: str, reads: Iterable[Path], *, memory_bytes: int | None = None) -> Iterator[Box]:
-    """The same at a temporary home, which is gone at the end."""
-    home = Path(tempfile.mkdtemp(prefix=f"engineroom-{purpose}-"))
+def passing_box(
+    purpose: str, reads: Iterable[Path], *, memory_bytes: int | None = None, beside: Path | None = None
+) -> Iterator[Box]:
+    """The same at a temporary home, which is gone at the end.
+
+    Args:
+        beside: The folder to make it in, where what is made there is to stay on that disk.
+    """
+    home = Path(tempfile.mkdtemp(prefix=f"engineroom-{purpose}-", dir=beside))
     try:
         yield limited_box(home, reads, memory_bytes=memory_bytes)
     finally:

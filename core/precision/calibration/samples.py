@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -41,6 +41,11 @@ class SampleSource:
     random_samples: int = 16
     seed: int = 0
     profile: ShapeProfile = field(default_factory=ShapeProfile)
+
+    def absolute(self) -> SampleSource:
+        """The same for a process in another folder."""
+        path, ranges = (one.absolute() if one else None for one in (self.path, self.ranges))
+        return replace(self, path=path, ranges=ranges)
 
 
 RANDOM = SampleSource()

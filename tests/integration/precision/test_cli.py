@@ -12,9 +12,16 @@ import typer
 from onnx import helper, numpy_helper
 from typer.testing import CliRunner, Result
 
+from core.base.box.walls import SANDBOX_VARIABLE
 from core.base.errors import EngineRoomError
+from core.base.precision import Precision
+from core.base.progress import Report
 from core.cli.precision import register
 from core.onnxio.file import save_onnx
+from core.precision import work
+from core.precision.calibration.samples import SampleSource
+from core.precision.record import PrecisionRecord
+from core.precision.settings import PrecisionSettings
 
 RNG = np.random.default_rng(0)
 
@@ -112,3 +119,40 @@ def test_bad_input_is_a_sentence(model: Path, words: tuple[str, ...]) -> None:
     result = run("convert", model, model.parent / "out", *words)
     assert isinstance(result.exception, EngineRoomError)
     assert result.exception.hint
+
+
+def test_the_users_files_are_opened_in_a_box(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it may not read beside them it does not read, and what it leaves is looked at."""
+    secret = model.parent.parent / "secret.npz"
+    np.savez(secret, x=np.zeros((4, 16), np.float32))
+    data = model.parent / "given"
+    data.mkdir()
+    for deed, words in (("reaching_out", "Permission denied"), ("leaving_a_link", "is not a plain file")):
+        monkeypatch.setattr(work, "convert", globals()[deed])
+        out = model.parent / deed
+        result = run("convert", model, out, "-p", "fp16", "-d", data)
+        assert result.exit_code == 1, result.output
+        assert words in str(result.exception)
+        assert not out.exists()
+    monkeypatch.setenv(SANDBOX_VARIABLE, "off")
+    monkeypatch.setattr(work, "convert", reaching_out)
+    assert "was read" in str(run("convert", model, model.parent / "off", "-p", "fp16", "-d", data).exception)
+    assert [path.name for path in model.parent.glob("engineroom-*")] == []
+
+
+def reaching_out(
+    model: Path, folder: Path, precision: Precision, target: str, data: SampleSource, settings: PrecisionSettings, report: Report
+) -> PrecisionRecord:
+    try:
+        (model.parent.parent / "secret.npz").read_bytes()
+    except OSError as error:
+        raise EngineRoomError(str(error)) from error
+    raise EngineRoomError("It was read.")
+
+
+def leaving_a_link(
+    model: Path, folder: Path, precision: Precision, target: str, data: SampleSource, settings: PrecisionSettings, report: Report
+) -> PrecisionRecord:
+    folder.mkdir()
+    (folder / "model.onnx").symlink_to("/etc/passwd")
+    return PrecisionRecord(target="onnxruntime", engine="light")
