@@ -23,11 +23,11 @@ import psutil
 from onnx import TensorProto, helper
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bench.driver import CHROMIUM, start_server, stop, visit
 from core.benchmark.machine import describe_machine
 from core.intake.add_model import add_model
 from core.storage.workspace import Workspace
 from sample_models.make_models import sample
-from tests.browser.driver import CHROMIUM, start_server, stop, visit
 
 MIB = 1 << 20
 UPLOADS = 20

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bench.driver import CHROMIUM, start_server, stop
+from bench.stored_builds import chain, store_build, store_model
 from core.request.build_request import BuildRequest
 from core.storage.workspace import Workspace
-from tests.browser.driver import CHROMIUM, start_server, stop
-from tests.stored_builds import chain, store_build, store_model
 
 WAIT = 60_000
 MARKS = {

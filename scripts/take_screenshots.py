@@ -15,6 +15,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from bench.driver import CHROMIUM, start_server, start_worker, stop, visit
 from core.base.errors import EngineRoomError
 from core.base.precision import Precision
 from core.benchmark.measurement import Protocol
@@ -26,7 +27,6 @@ from core.request.build_request import BuildRequest
 from core.request.paths import paths_for
 from core.storage.workspace import Workspace
 from sample_models.make_models import sample
-from tests.browser.driver import CHROMIUM, start_server, start_worker, stop, visit
 
 OUT = Path(__file__).parents[1] / "docs" / "screenshots"
 WIDTH, HEIGHT = 1360, 900

@@ -12,7 +12,7 @@ from bench.attack.attempt import Outcome, tried
 from bench.attack.instance import running
 from core.benchmark.machine import describe_machine
 
-NO_GROUP = ("attempt", "instance", "__main__")
+NO_GROUP = ("attempt", "instance", "box_scene", "deeds", "hostile_models", "hostile_names", "__main__")
 FUZZED, FUZZED_QUICK = 10_000, 300
 
 

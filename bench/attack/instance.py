@@ -16,9 +16,9 @@ from typing import Any
 
 import psutil
 
+from bench.driver import start_server, stop
 from core.storage.workspace import Workspace
 from dashboard.access import HEADER, signer
-from tests.browser.driver import start_server, stop
 
 UPLOADS = "/engine-room/uploads"
 SLICE_BYTES = 16 << 20

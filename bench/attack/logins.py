@@ -11,10 +11,10 @@ from playwright.sync_api import Page, sync_playwright
 
 from bench.attack.attempt import Attack, Tries
 from bench.attack.instance import UPLOADS, Instance
+from bench.driver import CHROMIUM, free_port, start_server, stop
+from bench.identity_provider import CLIENT, CLIENT_SECRET
+from bench.identity_provider import running as provider_running
 from core.storage.workspace import Workspace
-from tests.browser.driver import CHROMIUM, free_port, start_server, stop
-from tests.browser.identity_provider import CLIENT, CLIENT_SECRET
-from tests.browser.identity_provider import running as provider_running
 
 ROOT = Path(__file__).parents[2]
 CLOSED = ("/_stcore/metrics", "/media/x", "/_stcore/script-health-check", "/engine-room/builds/x/log", f"{UPLOADS}/{'0' * 32}")

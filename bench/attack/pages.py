@@ -5,13 +5,13 @@ from __future__ import annotations
 from playwright.sync_api import sync_playwright
 
 from bench.attack.attempt import Attack, Tries
+from bench.attack.hostile_names import NAMES, hostile_model
 from bench.attack.instance import Instance
+from bench.driver import CHROMIUM, is_local
 from core.benchmark.measurement import Protocol
 from core.intake.add_model import add_model
 from core.request.build_request import BuildRequest, checked
 from core.stages.pipeline import run_build
-from tests.browser.driver import CHROMIUM, is_local
-from tests.hostile_names import NAMES, hostile_model
 
 SECTIONS = ("Fused layers", "Source nodes", "Findings", "Precision", "Measurement", "Parity", "Build")
 FOUND = """() => [

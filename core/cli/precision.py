@@ -291,7 +291,7 @@ def sensitivity_command(
         loss = child.call(
             work.find_loss, model.absolute(), precision, target, source, own, sorted_data, settings, samples, report
         )
-    found = require(loss.remedy or loss.layers)
+    found = loss.remedy or require(loss.layers)
     if json:
         print_json(found)
     elif isinstance(found, Remedy):

@@ -15,12 +15,12 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, ViewportSize, expect, sync_playwright
 
+from bench.driver import CHROMIUM, PAGE_MILLISECONDS, Dashboard, is_local, start_server, start_worker, stop
 from core.intake.add_model import add_model
 from core.models.model import Model
 from core.stages.outcome import Outcome
 from core.storage.workspace import Workspace
 from sample_models.make_models import sample
-from tests.browser.driver import CHROMIUM, PAGE_MILLISECONDS, Dashboard, is_local, start_server, start_worker, stop
 from tests.browser.visitors import VIEWPORT, Visitors
 from tests.digits import copy_into
 

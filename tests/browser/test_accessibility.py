@@ -8,8 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from bench.driver import visit
 from core.stages.outcome import Outcome
-from tests.browser.driver import visit
 
 pytestmark = pytest.mark.browser
 

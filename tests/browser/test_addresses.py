@@ -7,12 +7,12 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from bench.driver import Dashboard, visit
 from core.jobs.queue import Queue
 from core.models.model import Model
 from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome
 from core.storage.workspace import Workspace
-from tests.browser.driver import Dashboard, visit
 
 pytestmark = pytest.mark.browser
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from bench.driver import Dashboard, visit
 from core.models.model import Model
-from tests.browser.driver import Dashboard, visit
 
 pytestmark = pytest.mark.browser
 

@@ -9,10 +9,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
+from bench.driver import Dashboard, visit
+from bench.stored_builds import Shelf, fill
 from core.stages.outcome import Outcome
 from core.storage.workspace import Workspace
-from tests.browser.driver import Dashboard, visit
-from tests.stored_builds import Shelf, fill
 
 pytestmark = pytest.mark.browser
 

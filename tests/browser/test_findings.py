@@ -7,13 +7,13 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from bench.driver import Dashboard, visit, wait_for
 from core.backends.base import backend_named
 from core.base.precision import Precision
 from core.jobs.queue import Queue
 from core.models.model import Model
 from core.request.build_request import BuildRequest
 from core.storage.workspace import Workspace
-from tests.browser.driver import Dashboard, visit, wait_for
 
 HERE = backend_named("tensorrt_rtx").availability()
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not HERE.available, reason=f"{HERE.reason} {HERE.hint}")]

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from bench.driver import Dashboard, environment, free_port, start_server, stop, visit, wait_for
 from core.jobs.device import parse_device
 from core.jobs.local import is_running
 from core.jobs.queue import Queue
 from core.jobs.start import worker_lock_file
 from core.models.model import Model
 from core.storage.workspace import Workspace
-from tests.browser.driver import Dashboard, environment, free_port, start_server, stop, visit, wait_for
 
 pytestmark = pytest.mark.browser
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from bench.driver import visit
 from sample_models.make_models import sample
-from tests.browser.driver import visit
 
 pytestmark = pytest.mark.browser
 

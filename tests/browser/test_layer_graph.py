@@ -7,9 +7,9 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from bench.driver import Dashboard, visit
+from bench.stored_builds import Shelf, fill
 from core.storage.workspace import Workspace
-from tests.browser.driver import Dashboard, visit
-from tests.stored_builds import Shelf, fill
 
 pytestmark = pytest.mark.browser
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from bench.driver import PAGE_MILLISECONDS, environment, free_port, start_server, stop
+from bench.identity_provider import CLIENT, CLIENT_SECRET, USER, running
 from core.intake.add_model import add_model
 from core.storage.workspace import Workspace
 from sample_models.make_models import sample
-from tests.browser.driver import environment, free_port, start_server, stop
-from tests.browser.identity_provider import CLIENT, CLIENT_SECRET, USER, running
 from tests.browser.visitors import Visitors
 
 pytestmark = pytest.mark.browser

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.driver import Dashboard, visit
+from bench.driver import Dashboard, visit
 
 pytestmark = pytest.mark.browser
 

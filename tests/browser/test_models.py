@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from bench.driver import Dashboard, visit
 from core.intake.add_model import add_model
 from core.models.model import Model
 from core.stages.outcome import Outcome
 from sample_models.make_models import sample
-from tests.browser.driver import Dashboard, visit
 from tests.browser.test_upload import onnx_model
 
 pytestmark = pytest.mark.browser

@@ -11,11 +11,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from bench.driver import Dashboard, visit
 from core.intake.add_model import add_model
 from core.models.model import Model
 from core.onnxio.file import save_onnx
 from tests import asked_models as models
-from tests.browser.driver import Dashboard, visit
 
 pytestmark = pytest.mark.browser
 

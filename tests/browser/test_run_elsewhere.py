@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.driver import start_server, stop, visit
+from bench.driver import start_server, stop, visit
 from tests.integration.jobs.ahead_hosts import Hosts, hosts_with_ahead
 
 pytestmark = pytest.mark.browser

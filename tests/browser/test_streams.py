@@ -10,10 +10,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from bench.driver import Dashboard, visit
+from bench.stored_builds import fill, store_build, streaming, streaming_request
 from core.storage.workspace import Workspace
-from tests.browser.driver import Dashboard, visit
 from tests.browser.test_engine_and_compare import THEIRS
-from tests.stored_builds import fill, store_build, streaming, streaming_request
 
 pytestmark = pytest.mark.browser
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from bench.attack.hostile_names import ELSEWHERE, NAMES, hostile_model
+from bench.driver import PAGE_MILLISECONDS, is_local, start_server, stop, visit
 from core.base.profile import AxisRange, ShapeProfile
 from core.benchmark.measurement import Protocol
 from core.intake.add_model import add_model
@@ -23,9 +25,7 @@ from core.request.build_request import BuildRequest, checked
 from core.stages.pipeline import run_build
 from core.storage.builds import State
 from core.storage.workspace import Workspace
-from tests.browser.driver import is_local, start_server, stop, visit
 from tests.browser.visitors import Visitors
-from tests.hostile_names import ELSEWHERE, NAMES, hostile_model
 
 pytestmark = pytest.mark.browser
 

@@ -13,10 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
+from bench.driver import Dashboard, start_server, stop, visit
 from core.storage.quota import UPLOADS_QUOTA
 from core.storage.workspace import Workspace
 from sample_models.make_models import sample
-from tests.browser.driver import Dashboard, start_server, stop, visit
 
 pytestmark = pytest.mark.browser
 

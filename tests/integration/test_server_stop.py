@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from bench.attack.readings import slow_archive
+from bench.driver import start_server
 from core.storage.workspace import Workspace
 from dashboard.access import HEADER, signer
-from tests.browser.driver import start_server
 
 STOP_SECONDS = 15
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bench.stored_builds import Shelf, fill, store_model
 from core.base.files import WORKSPACE_VARIABLE
 from core.storage.workspace import Workspace
 from dashboard.components import comparison_board
 from tests.pages.test_engine import opened, said
-from tests.stored_builds import Shelf, fill, store_model
 
 
 @pytest.fixture

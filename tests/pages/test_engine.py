@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bench.stored_builds import SIGNATURE, Shelf, fill
 from core.base.availability import Availability
 from core.base.errors import Failure
 from core.base.files import WORKSPACE_VARIABLE
@@ -23,7 +24,6 @@ from core.stages.toolchains import Toolchain
 from core.storage.builds import BUILD_FILE, Build, Place, Run, StageName, StageRecord, State, result_file
 from core.storage.workspace import Workspace
 from dashboard import services
-from tests.stored_builds import SIGNATURE, Shelf, fill
 
 MAIN = Path(__file__).parents[2] / "dashboard" / "main.py"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bench.stored_builds import store_build, store_lowered
 from core.analysis.finding import FindingKind, Mend
 from core.analysis.findings import findings_of
 from core.backends.base import backend_named
@@ -20,7 +21,6 @@ from core.storage.builds import State
 from core.storage.workspace import Workspace
 from dashboard import links, services
 from tests.pages.conftest import SECONDS, text_of
-from tests.stored_builds import resnet, store_build, store_lowered
 from tests.unit.analysis.engines import listed
 from tests.unit.analysis.test_attention import FUSED, MERGED, engine
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.stored_builds import store_build
 from core.base.serialization import read_json, write_json
 from core.jobs.job import JobState
 from core.models.model import Model
@@ -17,7 +18,6 @@ from dashboard.components.recent_builds import newest
 from dashboard.intakes import ALLOWED_FOLDER_VARIABLE
 from sample_models.make_models import sample
 from tests.pages.conftest import OpenPage, text_of
-from tests.stored_builds import store_build
 
 
 def test_a_first_visitor_learns_what_this_is_and_what_to_do(open_page: OpenPage) -> None:

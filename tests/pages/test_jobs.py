@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bench.stored_builds import store_build
 from core.intake.add_model import add_model
 from core.jobs.job import Submitted
 from core.models.model import Model
@@ -16,7 +17,6 @@ from core.storage.workspace import Workspace
 from dashboard import links, services
 from sample_models.make_models import sample
 from tests.pages.conftest import OpenPage, text_of
-from tests.stored_builds import store_build
 
 PATH = "savedmodel.tensorflow.signature"
 

@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bench.rtx_logs import recorded_graph
+from bench.stored_builds import Shelf, fill, store_build, streaming, streaming_request
 from core.base.files import WORKSPACE_VARIABLE
 from core.base.profile import AxisRange, ShapeProfile
 from core.graph.engine_graph import EngineGraph
 from core.storage.workspace import Workspace
 from tests.pages.test_engine import figures, opened, said
-from tests.rtx_logs import recorded_graph
-from tests.stored_builds import Shelf, fill, store_build, streaming, streaming_request
 
 
 @pytest.fixture

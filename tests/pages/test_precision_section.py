@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bench.stored_builds import SIGNATURE, store_build, store_model
 from core.base.files import WORKSPACE_VARIABLE
 from core.base.precision import Precision
 from core.base.serialization import write_json
@@ -19,7 +20,6 @@ from core.request.build_request import BuildRequest
 from core.stages.stage import Prepared
 from core.storage.builds import StageName, result_file
 from core.storage.workspace import Workspace
-from tests.stored_builds import SIGNATURE, store_build, store_model
 
 GRAPH = EngineGraph(
     layers=(

@@ -55,3 +55,14 @@ def test_only_one_module_imports_tensorflow_and_keras_whole() -> None:
     whole = re.compile(r"^ +import (tensorflow|keras)\b", re.MULTILINE)
     found = [path.relative_to(ROOT).as_posix() for path in (ROOT / "core").rglob("*.py") if whole.search(path.read_text())]
     assert found == ["core/base/lean.py"]
+
+
+def test_tests_stand_on_benches_and_no_bench_on_tests() -> None:
+    """Nor does the product stand on either."""
+    graph = grimp.build_graph("core", "dashboard", "pages", "bench", "tests")
+    for package in ("core", "dashboard", "pages", "bench"):
+        assert graph.find_children(package)
+        for other in {"bench", "tests"} - {package}:
+            found = graph.find_shortest_chains(importer=package, imported=other, as_packages=True)
+            assert not found, f"{package} imports {other}: {found}"
+    assert graph.find_shortest_chains(importer="tests", imported="bench", as_packages=True)

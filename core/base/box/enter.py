@@ -60,7 +60,7 @@ def _settle_in(home: Path) -> None:
     for name in ("XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
         os.environ.pop(name, None)
     tempfile.tempdir = None
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, ValueError):  # it is not there under PYTHONSAFEPATH
         sys.path.remove(os.getcwd())
     os.chdir(home)
 

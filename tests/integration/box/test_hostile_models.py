@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.attack.hostile_models import DEEDS, Victims, run, save
 from core.base.box.box import Box
 from core.base.box.walls import SANDBOX_VARIABLE, of_host
 from core.base.children.call import Child, NoAnswer
@@ -23,7 +24,6 @@ from core.stages.outcome import load_outcome
 from core.stages.pipeline import open_build
 from core.storage.builds import StageName
 from core.storage.workspace import Workspace
-from tests.integration.box.hostile import DEEDS, Victims, run, save
 
 pytestmark = [
     pytest.mark.skipif(not of_host().complete, reason=f"not all walls stand on this host: {of_host().words}"),

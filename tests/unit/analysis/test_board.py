@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.stored_builds import Shelf, fill, store_build
 from core.analysis.board import board, titled_candidates
 from core.analysis.comparison import Standing, default_baseline
 from core.base.precision import Precision
@@ -15,7 +16,6 @@ from core.precision.settings import Placement, PrecisionSettings
 from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome, load_outcome
 from core.storage.workspace import Workspace
-from tests.stored_builds import Shelf, fill, store_build
 
 
 @pytest.fixture

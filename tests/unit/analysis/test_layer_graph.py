@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from bench.stored_builds import chain, resnet
 from core.analysis.bars import layer_bars
 from core.analysis.colours import ColourBy, Colouring
 from core.analysis.layer_graph import inside, layer_edges, matching, neighbourhood, next_match, whole
 from core.analysis.layers import layer_rows
 from core.analysis.sources import IN_A_LAYER, source_rows
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LayerTensor, LooseNode, SourceNode
-from tests.stored_builds import chain, resnet
 
 
 def layer(name: str, reads: str = "", writes: str = "", nodes: tuple[str, ...] = (), ms: float | None = None) -> Layer:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.rtx_logs import recorded_graph
 from core.analysis.memory import (
     BuilderLayer,
     ContextRow,
@@ -19,7 +20,6 @@ from core.analysis.memory import (
 )
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
 from core.graph.memory import EngineMemory, LayerMemory
-from tests.rtx_logs import recorded_graph
 
 TWO_PROFILES = "resnet50-fp16-two-profiles"
 

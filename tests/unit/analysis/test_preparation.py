@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.stored_builds import SIGNATURE, store_build, store_model
 from core.analysis.preparation import simplified_text, stage_changes
 from core.base.precision import Precision
 from core.base.serialization import write_json
@@ -16,7 +17,6 @@ from core.stages.outcome import Outcome, load_outcome
 from core.stages.stage import Prepared
 from core.storage.builds import StageName, result_file
 from core.storage.workspace import Workspace
-from tests.stored_builds import SIGNATURE, store_build, store_model
 
 CONVERTED = Prepared(
     artifact="c", entry="model.onnx", format=Format.ONNX, signature=SIGNATURE, ops={"Conv": 4, "Shape": 3, "Identity": 1}

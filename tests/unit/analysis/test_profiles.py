@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.rtx_logs import recorded_graph
 from core.analysis.profiles import (
     at_length,
     curve,
@@ -22,7 +23,6 @@ from core.base.profile import AxisRange, ShapeProfile
 from core.base.tensors import Signature, TensorSpec
 from core.graph.memory import EngineMemory
 from core.request.build_request import BuildRequest
-from tests.rtx_logs import recorded_graph
 
 
 def request(low: int, usual: int, high: int, length: int = 64, **more: object) -> BuildRequest:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from bench.rtx_logs import recorded_graph
 from core.analysis.streams import Link, Overlap, Streams, sentences, streams_as_data, streams_of, summary
 from core.graph.engine_graph import EngineGraph, Layer
-from tests.rtx_logs import recorded_graph
 
 
 def engine(*told: tuple[str, int | None] | tuple[str, int, int], times: dict[str, float] | None = None) -> EngineGraph:

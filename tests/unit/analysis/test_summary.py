@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.stored_builds import SIGNATURE, Shelf, fill
 from core.analysis.board import board
 from core.analysis.candidate import candidate_from
 from core.analysis.comparison import Standing, row_as_data
@@ -16,7 +17,6 @@ from core.stages.outcome import Outcome, load_outcome
 from core.stages.stage import Prepared
 from core.storage.builds import Place, Run, StageName, StageRecord, State
 from core.storage.workspace import Workspace
-from tests.stored_builds import SIGNATURE, Shelf, fill
 
 
 @pytest.fixture(scope="module")

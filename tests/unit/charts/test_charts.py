@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.stored_builds import Shelf, chain, fill, resnet
 from core.analysis.board import board
 from core.analysis.colours import ColourBy, Colouring
 from core.analysis.comparison import ComparisonRow
@@ -15,7 +16,6 @@ from core.storage.workspace import Workspace
 from dashboard.charts.comparison import Against, differences_figure, latency_figure, scatter_figure
 from dashboard.charts.latency import samples_figure
 from dashboard.charts.layers import Span, bars_data
-from tests.stored_builds import Shelf, chain, fill, resnet
 
 
 @pytest.fixture(scope="module")

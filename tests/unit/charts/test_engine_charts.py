@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.rtx_logs import recorded_graph
+from bench.stored_builds import fill, store_build, streaming, streaming_request
 from core.analysis.board import board
 from core.analysis.colours import ColourBy, Colouring
 from core.analysis.layers import layer_rows
@@ -22,8 +24,6 @@ from core.storage.workspace import Workspace
 from dashboard.charts.layers import Span
 from dashboard.charts.memory import builds_figure, contexts_figure, curve_figure
 from dashboard.charts.streams import lanes_figure
-from tests.rtx_logs import recorded_graph
-from tests.stored_builds import fill, store_build, streaming, streaming_request
 
 MEMORY = EngineMemory(weights_bytes=50_000_000, activation_bytes=20_000_000, device_persistent_bytes=0)
 

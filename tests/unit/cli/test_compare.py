@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.stored_builds import Shelf, fill
 from core.analysis.board import board
 from core.analysis.comparison import Standing, summary
 from core.base.files import WORKSPACE_VARIABLE
@@ -18,7 +19,6 @@ from core.report.page import report
 from core.stages.outcome import load_outcome
 from core.storage.workspace import Workspace
 from dashboard.components.comparison_board import comparison_frame
-from tests.stored_builds import Shelf, fill
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.stored_builds import fill, store_lowered
 from core.base.errors import InvalidRequest
 from core.base.files import WORKSPACE_VARIABLE
 from core.base.precision import Precision
 from core.cli.app import app
 from core.storage.workspace import Workspace
-from tests.stored_builds import fill, store_lowered
 from tests.unit.analysis.engines import listed
 
 

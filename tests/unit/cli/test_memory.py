@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.stored_builds import Shelf, fill, store_build, streaming, streaming_request
 from core.analysis.board import board
 from core.analysis.comparison import row_as_data
 from core.analysis.summary import GPU_MEMORY, build_figures
@@ -23,7 +24,6 @@ from core.report.page import report
 from core.stages.outcome import load_outcome
 from core.storage.workspace import Workspace
 from dashboard.components.comparison_board import comparison_frame
-from tests.stored_builds import Shelf, fill, store_build, streaming, streaming_request
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.stored_builds import store_build, store_model
 from core.base.precision import Precision
 from core.cli.builds import show_outcome
 from core.request.build_request import BuildRequest
 from core.stages.outcome import load_outcome
 from core.storage.workspace import Workspace
-from tests.stored_builds import store_build, store_model
 
 STAMP = "Uncalibrated: the INT8 ranges come from random values. Do not deploy this engine."
 

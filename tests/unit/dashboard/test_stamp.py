@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.stored_builds import Shelf, fill, store_build
 from core.analysis.board import board
 from core.analysis.comparison import row_as_data, summary
 from core.analysis.finding import FindingKind
@@ -24,7 +25,6 @@ from core.storage.builds import StageName, State, result_file
 from core.storage.workspace import Workspace
 from dashboard import services
 from dashboard.downloads import stem_of
-from tests.stored_builds import Shelf, fill, store_build
 
 STAMP = "uncalibrated, do not deploy"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import dashboard
+from bench.stored_builds import SIGNATURE, store_build, store_model
 from core.base.precision import Precision
 from core.base.serialization import write_json
 from core.models.model import Format, Model
@@ -22,7 +23,6 @@ from core.storage.workspace import Workspace
 from dashboard.components.engine_downloads import _has_text
 from dashboard.downloads import stem_of
 from dashboard.op_source import forms_of
-from tests.stored_builds import SIGNATURE, store_build, store_model
 
 CALLS = [
     (path.name, node)

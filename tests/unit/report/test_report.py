@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
+from bench.stored_builds import SIGNATURE, Shelf, chain, fill, resnet, store_build, store_lowered, store_model
 from core.base.errors import InvalidRequest
 from core.base.files import WORKSPACE_VARIABLE
 from core.base.precision import Precision
@@ -23,7 +24,6 @@ from core.stages.outcome import load_outcome
 from core.stages.stage import Prepared
 from core.storage.builds import StageName
 from core.storage.workspace import Workspace
-from tests.stored_builds import SIGNATURE, Shelf, chain, fill, resnet, store_build, store_lowered, store_model
 from tests.unit.analysis.engines import listed
 from tests.unit.analysis.test_attention import FUSED, MERGED, engine
 

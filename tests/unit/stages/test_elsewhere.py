@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.stored_builds import store_build, store_model
 from core.base.errors import Cancelled, InvalidRequest, NotFound, RunFailed
 from core.base.progress import Report
 from core.base.serialization import read_json, write_json
@@ -17,7 +18,6 @@ from core.stages.elsewhere import run_engine
 from core.stages.outcome import load_outcome
 from core.storage.builds import BUILD_FILE, Build, Place, Run, StageName, StageRecord, State, result_file
 from core.storage.workspace import Workspace
-from tests.stored_builds import store_build, store_model
 
 L4 = Place(host="gpu-host", device="cuda:0", name="NVIDIA L4", capability="8.9")
 A10 = Place(host="other-host", device="cuda:1", name="NVIDIA A10", capability="8.6")

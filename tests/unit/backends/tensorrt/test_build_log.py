@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 
+from bench.rtx_logs import messages, told_layers
 from core.backends._tensorrt.build_log import LAYERS, UNREAD, layers_json, read_memory
 from core.backends._tensorrt.constants import weight_bytes
 from core.backends._tensorrt.inspector import CHOSEN_ON_DEVICE, read_inspector
 from core.backends._tensorrt.names import profiles_in
 from core.graph.engine_graph import LayerTensor
 from core.graph.memory import EngineMemory, LayerMemory
-from tests.rtx_logs import messages, told_layers
 
 LINE = (
     "Name: conv_myl0_2, LayerType: correlation, Inputs: [ { Name: x, Dimensions: [-1,3], Strides: [3,1], StrideOrder: [1,0], "

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.rtx_logs import recorded_graph
 from core.backends._tensorrt.inspector import read_inspector
 from core.backends._tensorrt.mapping import engine_graph
 from core.backends.base import Engine
@@ -33,9 +34,8 @@ from core.stages.build import Built
 from core.stages.stage import Prepared
 from core.storage.builds import BUILD_FILE, REQUEST_FILE, Build, StageName, StageRecord, State, result_file
 from core.storage.workspace import Workspace
-from tests.rtx_logs import recorded_graph
 
-GOLDEN = Path(__file__).parent / "golden/tensorrt/tensorrt-8.5.3.1-h100"
+GOLDEN = Path(__file__).parents[1] / "tests/golden/tensorrt/tensorrt-8.5.3.1-h100"
 STAGES = (StageName.SIMPLIFY, StageName.BUILD, StageName.INSPECT, StageName.REFERENCE, StageName.PARITY, StageName.MEASURE)
 SIGNATURE = Signature(
     name="main",

@@ -1,4 +1,4 @@
-"""Recorded logs of TensorRT-RTX's builder (golden/tensorrt), as messages and as the engine graphs that are read from them."""
+"""Recorded logs of TensorRT-RTX's builder (tests/golden), as messages and as the engine graphs that are read from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from core.backends._tensorrt.build_log import LAYERS, layers_json, read_memory
 from core.backends._tensorrt.inspector import read_inspector
 from core.graph.engine_graph import EngineGraph
 
-GOLDEN = Path(__file__).parent / "golden/tensorrt/tensorrt-rtx-1.7.1-no-gpu"
+GOLDEN = Path(__file__).parents[1] / "tests/golden/tensorrt/tensorrt-rtx-1.7.1-no-gpu"
 
 
 def messages(name: str) -> list[str]:

@@ -38,7 +38,7 @@ def hostile_model(path: Path, *, unknown_op: bool = False) -> Path:
     if unknown_op:
         before, last = last, "out"
         nodes.append(helper.make_node(f"Op{NAMES[0]}{NAMES[1]}", [before], [last], name=NAMES[0], domain=f"domain {NAMES[0]}"))
-    shape = [f"n{NAMES[6]}", 4]
+    shape: list[str | int | None] = [f"n{NAMES[6]}", 4]
     graph = helper.make_graph(
         nodes,
         NAMES[1],

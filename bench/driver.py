@@ -68,7 +68,7 @@ def start_server(
             with urllib.request.urlopen(f"{url}/_stcore/health", timeout=5):  # noqa: S310  our own server
                 return process, url
         except OSError:
-            assert process.poll() is None, log.read_text(errors="replace")
+            _check_runs(process, log)
             time.sleep(0.1)
     raise AssertionError(f"The server did not answer: {log.read_text(errors='replace')}")
 
@@ -86,7 +86,8 @@ def wait_for(condition: Callable[[], bool], log: Path) -> None:
     """Asks again until it is so; fails with what the process has logged."""
     deadline = time.monotonic() + START_SECONDS
     while not condition():
-        assert time.monotonic() < deadline, log.read_text(errors="replace")
+        if time.monotonic() > deadline:
+            raise AssertionError(log.read_text(errors="replace"))
         time.sleep(0.1)
 
 
@@ -101,8 +102,13 @@ def start_worker(workspace: Workspace, log: Path) -> subprocess.Popen[bytes]:
         )
     lock = worker_lock_file(workspace, parse_device("cpu"))
     wait_for(lambda: process.poll() is not None or is_running(lock), log)
-    assert process.poll() is None, log.read_text(errors="replace")
+    _check_runs(process, log)
     return process
+
+
+def _check_runs(process: subprocess.Popen[bytes], log: Path) -> None:
+    if process.poll() is not None:
+        raise AssertionError(log.read_text(errors="replace"))
 
 
 def is_local(url: str) -> bool:
