@@ -20,6 +20,7 @@ from bench.attack.instance import UPLOADS, Instance, Probes
 SAMPLES = Path(__file__).parents[2] / "sample_models"
 SEED = 20_15
 BEATS = ("flip", "noise", "zeros", "cut", "twice", "numbers", "splice")
+EVERY = 500  # uploads, a line is told
 NUMBERS = (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\x80", b"\0\0\0\0", b"\x01\0\0\0")
 
 
@@ -106,9 +107,13 @@ def fuzzed(instance: Instance, tries: Tries) -> None:
         return name, ""
 
     with Probes(instance) as probes, ThreadPoolExecutor(4) as threads:
-        for number, (name, told) in enumerate(threads.map(one, cases)):
-            tries.hold(not told, f"{number} {name}: {told}")
-            if number % 500 == 499:  # what was taken is no use, and the disk has an end
+        for number, (name, trouble) in enumerate(threads.map(one, cases)):
+            tries.hold(not trouble, f"{number} {name}: {trouble}")
+            if number % EVERY == EVERY - 1:  # what was taken is no use, and the disk has an end
+                told = (
+                    f"{number + 1:,} of {len(cases):,}, {len(tries.broke)} broke, the slowest probe took {probes.slowest:.2f} s"
+                )
+                print(f"{'':<13}{told}", flush=True)
                 shutil.rmtree(instance.workspace.models, ignore_errors=True)
     grown = instance.resident_bytes() - before
     left = [one.name for one in (instance.workspace.root / "tmp").iterdir()]

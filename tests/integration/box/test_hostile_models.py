@@ -47,6 +47,7 @@ class Scene:
 
     def reset(self) -> None:
         self.victims.program.write_text(TEXT)
+        self.victims.made.unlink(missing_ok=True)
         with sqlite3.connect(self.victims.database) as connection:
             connection.execute("drop table if exists jobs")
             connection.execute("create table jobs (name)")
@@ -85,20 +86,27 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield scene
 
 
-def test_what_is_done_without_a_box(scene: Scene) -> None:
+def test_what_is_done_without_a_box(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINEROOM_DATABASE", "postgresql://hidden")
     log = scene.run(DEEDS, boxed=False)
     assert [name for name in DEEDS if f"DONE {name}" in log] == list(DEEDS)
     assert "root:" in log
     assert "swordfish" in log
     assert "/environ" in log
+    assert "postgresql://hidden" in log
     assert scene.victims.program.read_text() == "import os\nimport os\n"
+    assert scene.victims.made.exists()
     assert scene.rows() == ["theirs", "mine"]
 
 
 @pytest.mark.parametrize("deeds", [DEEDS[:-2], ("read_rows",), ("insert_row",)])
-def test_what_is_done_in_a_box(scene: Scene, deeds: tuple[str, ...]) -> None:
+def test_what_is_done_in_a_box(scene: Scene, deeds: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINEROOM_DATABASE", "postgresql://hidden")
     log = scene.run(deeds, boxed=True)
-    assert [name for name in deeds if f"DONE {name}" in log] == [name for name in deeds if name == "list_processes"]
+    own = ("list_processes", "read_own_variables")  # it sees none, and its own
+    assert [name for name in deeds if f"DONE {name}" in log] == [name for name in deeds if name in own]
+    assert "postgresql" not in log
+    assert not scene.victims.made.exists()
     assert "root:" not in log
     assert "swordfish" not in log
     assert "/environ" not in log
