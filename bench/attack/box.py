@@ -80,6 +80,7 @@ KERNEL = _deeds(
 LIMITS = (
     "flood_the_log",
     "fill_the_disk",
+    "make_files_in_no_time",
     "make_many_files",
     "hide_files_deep",
     "fill_deleted_files",
@@ -193,7 +194,7 @@ def limits(_: Instance, tries: Tries) -> None:
     for deed in LIMITS:
         home = Path(tempfile.mkdtemp())
         free = os.statvfs(home).f_bavail * os.statvfs(home).f_frsize
-        box = Box(home=home, home_bytes=50_000_000, free_bytes=free - 200_000_000)
+        box = Box(home=home, home_bytes=20_000_000, free_bytes=free - 200_000_000)
         if deed == "fill_deleted_files":
             box = replace(box, home_bytes=free)
         try:

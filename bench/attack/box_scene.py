@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +56,8 @@ class Scene:
         """Puts everything as it was."""
         private = self.folder / "private"
         private.mkdir(exist_ok=True)
+        with suppress(FileNotFoundError):
+            Path(self.target("file")).chmod(0o600)
         for left in (*private.iterdir(), *(path for path in self.home.iterdir() if path.name != "tmp")):
             left.unlink()
         for path in (Path(self.target("file")), Path(self.target("input"))):
@@ -73,7 +75,10 @@ class Scene:
             rows = connection.execute("select count(*) from jobs").fetchone()[0]
         files = [path.name for path in (self.folder / "private").iterdir()]
         secret = Path(self.target("file"))
-        return rows == 0 and files == ["secret.py"] and secret.read_text() == TEXT and self.sleeper.poll() is None
+        try:
+            return rows == 0 and files == ["secret.py"] and secret.read_text() == TEXT and self.sleeper.poll() is None
+        except PermissionError:
+            return False
 
 
 def _place_in(pid: int) -> int:

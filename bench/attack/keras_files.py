@@ -112,7 +112,7 @@ def uploads(instance: Instance, tries: Tries) -> None:
         tries.hold(not mark.exists(), f"{name} ran its program")
         tries.hold("root:" not in json.dumps(end), f"{name} tells of /etc/passwd")
         tries.hold(not failed or failed["kind"] != "EngineRoomError", f"{name} ended so: {failed}")
-        tries.hold(took < SECONDS and grown < 100e6, f"{name} took {took:.0f} s, and the server grew by {grown / 1e6:.0f} MB")
+        tries.hold(took < SECONDS and grown < 200e6, f"{name} took {took:.0f} s, and the server grew by {grown / 1e6:.0f} MB")
         tries.hold(not probes.failed, f"the server did not answer meanwhile: {probes.failed[:3]}")
         tries.hold(not instance.children(), f"processes were left after {name}")
 

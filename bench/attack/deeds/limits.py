@@ -29,6 +29,12 @@ def make_many_files(folder: str) -> None:
         (Path(folder) / str(number)).touch()
 
 
+def make_files_in_no_time(folder: str) -> None:
+    """Too many bytes, and an answer before anybody looks."""
+    for number in range(3):
+        (Path(folder) / str(number)).write_bytes(bytes(10 * MEGABYTE))
+
+
 def hide_files_deep(folder: str) -> None:
     """Deeper than a path can be long, and than a walk may call itself."""
     os.chdir(folder)

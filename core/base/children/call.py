@@ -240,6 +240,8 @@ class Child:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        if watch.ending and watch.ending.kind is EndingKind.OUTPUT:  # whatever it has answered
+            return {"ending": watch.ending}
         if watch.ending:
             told.setdefault("ending", watch.ending)
         told.setdefault("ending", process.ending(code))
