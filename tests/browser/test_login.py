@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from bench.driver import PAGE_MILLISECONDS, environment, free_port, start_server, stop
+from bench.driver import environment, free_port, start_server, stop
 from bench.identity_provider import CLIENT, CLIENT_SECRET, USER, running
 from core.intake.add_model import add_model
 from core.storage.workspace import Workspace

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from bench.attack.hostile_names import ELSEWHERE, NAMES, hostile_model
-from bench.driver import PAGE_MILLISECONDS, is_local, start_server, stop, visit
+from bench.driver import is_local, start_server, stop, visit
 from core.base.profile import AxisRange, ShapeProfile
 from core.benchmark.measurement import Protocol
 from core.intake.add_model import add_model

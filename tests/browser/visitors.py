@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page, ViewportSize
 
-from tests.browser.driver import PAGE_MILLISECONDS
+from bench.driver import PAGE_MILLISECONDS
 
 VIEWPORT = ViewportSize(width=1440, height=900)
 STILL = "/_stcore/health"  # has no scripts
