@@ -67,6 +67,22 @@ def clear_away(folder: Path) -> None:
                 subprocess.run([*command, "--", str(folder)], check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file whole or not at all: one that was there stays until then.
+
+    Raises:
+        OSError: The folder is full or not writable.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
 def workspace_root() -> Path:
     """The folder named by ENGINEROOM_WORKSPACE, else `~/.local/share/engine-room` (or below XDG_DATA_HOME)."""
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json, to_jsonable_python
 
 from core.base.errors import StoreFailed
+from core.base.files import write_whole
 
 T = TypeVar("T")
 
@@ -40,13 +41,10 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         StoreFailed: The folder is full or not writable.
     """
-    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(to_json(value, indent=1, inf_nan_mode="constants") + b"\n")
-        partial.replace(path)
+        write_whole(path, to_json(value, indent=1, inf_nan_mode="constants") + b"\n")
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise StoreFailed(
             f"Could not write {path.name}: {error.strerror}.", hint="Free some disk space or check the folder's rights."
         ) from error

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from core.base.errors import InvalidRequest, StoreFailed
+from core.base.files import write_whole
 from core.base.units import size
 from core.cli.output import stdout
 from core.cli.requests import bring_runs
@@ -34,7 +35,10 @@ def report_command(
     base = load_outcome(workspace, baseline).build.key if baseline else None
     content = report(outcomes, duels=all_duels(workspace), baseline=base)
     try:
-        output.write_text(content, encoding="utf-8")
+        if output.exists() and not output.is_file():
+            output.write_text(content, encoding="utf-8")  # a pipe, /dev/stdout
+        else:
+            write_whole(output.resolve(), content.encode())
     except OSError as error:
         raise StoreFailed(f"Could not write {output}: {error.strerror}.", hint="Name another file with -o.") from error
     stdout.print(f"{output} is written, {size(len(content.encode()))}", highlight=False, markup=False)

@@ -6,7 +6,6 @@ import fcntl
 import os
 import re
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,7 +78,7 @@ def lock_folder() -> Path:
     Raises:
         StoreFailed: Somebody else owns it.
     """
-    folder = Path(tempfile.gettempdir()) / f"engine-room-{os.getuid()}"
+    folder = _temporary() / f"engine-room-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
@@ -87,6 +86,11 @@ def lock_folder() -> Path:
     except OSError as error:
         raise StoreFailed(f"Could not make {folder}: {error.strerror}.", hint="Set TMPDIR to a writable folder.") from error
     return folder
+
+
+def _temporary() -> Path:
+    """Where temporary files are to be. `tempfile` names another place while that is full: a lock there keeps nobody out."""
+    return Path(next(filter(None, map(os.environ.get, ("TMPDIR", "TEMP", "TMP"))), "/tmp")).absolute()  # noqa: S108
 
 
 def try_lock(path: Path) -> int | None:
@@ -101,16 +105,27 @@ def try_lock(path: Path) -> int | None:
     return descriptor
 
 
+def _try(lock_file: Path) -> int | None:
+    try:
+        return try_lock(lock_file)
+    except OSError as error:
+        hint = "Free some space there, or set TMPDIR to a writable folder."
+        raise StoreFailed(f"Could not make {lock_file}: {error.strerror}.", hint=hint) from error
+
+
 @contextmanager
 def exclusive(device: Device, keep_waiting: Callable[[], None]) -> Iterator[int]:
     """Holds the device; the file descriptor is for the guard to inherit.
 
     Args:
         keep_waiting: Called about 20 times a second while the device is taken; raises to stop waiting.
+
+    Raises:
+        StoreFailed: There is no room for its lock.
     """
     end_orphans()
     swept_at = time.monotonic()
-    while (descriptor := try_lock(device.lock_file)) is None:
+    while (descriptor := _try(device.lock_file)) is None:
         keep_waiting()
         time.sleep(POLL_SECONDS)
         if time.monotonic() - swept_at > SWEEP_SECONDS:

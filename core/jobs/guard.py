@@ -77,12 +77,17 @@ def main(limits: Limits, command: list[str]) -> int:
     else:
         ending = _judge(watched, kernel_kills)
         if left:
-            print(f"{left} processes that the stage left behind were ended.", file=sys.stderr, flush=True)
+            _say(f"{left} processes that the stage left behind were ended.")
     if ending.kind is not EndingKind.EXITED:
-        print(f"The stage {ending.words}.", file=sys.stderr, flush=True)
+        _say(f"The stage {ending.words}.")
     with suppress(BrokenPipeError):  # the worker is gone
         os.write(limits.ending, json.dumps({"kind": ending.kind.value, "words": ending.words}).encode())
     return 0
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # the log's disk is full: what comes of the stage is told all the same
+        print(text, file=sys.stderr, flush=True)
 
 
 def _start(command: list[str]) -> int:

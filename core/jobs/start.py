@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -46,8 +47,9 @@ class WorkerIsRunning(InvalidRequest):
 
 def become_worker(options: WorkerOptions) -> NoReturn:
     """Replaces this process by a worker's. Options go through the environment, for an address may hold a password."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):  # a full disk takes no last words
+        sys.stdout.flush()
+        sys.stderr.flush()
     environment = {**os.environ, OPTIONS_VARIABLE: json.dumps(to_data(options))}
     os.execve(sys.executable, [sys.executable, "-m", "core.jobs"], environment)  # noqa: S606
 

@@ -11,14 +11,15 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import core
-from core.base.errors import EngineRoomError, Failure, StoreFailed
+from core.base.errors import EngineRoomError, Failure, StoreFailed, Unavailable
 from core.base.serialization import content_key, from_data, to_data
 from core.jobs.carry import Bench, carry_out
 from core.jobs.code import code_stamp
@@ -57,9 +58,12 @@ MAX_ATTEMPTS = 10
 RESTARTED = "ENGINEROOM_WORKER_RESTARTED"
 RETRY_SECONDS = 5.0
 
+T = TypeVar("T")
+
 
 def _say(text: str) -> None:
-    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # where its disk is full, the worker goes on without a word
+        print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def _tells_trouble(record: logging.LogRecord) -> bool:
@@ -95,6 +99,7 @@ class _Worker:
         self._stop = threading.Event()
         self._retiring = threading.Event()
         self._leaving = threading.Lock()
+        self._again = RESTARTED in os.environ
         self._restart = False
         self._why = "it was told to"
         self._identity: tuple[int, int] | None = None
@@ -106,14 +111,16 @@ class _Worker:
     def run(self) -> None:
         become_subreaper()
         use_one_heap()
-        bench = self._set_up()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._told_to_stop)
         signal.signal(RETIRE_SIGNAL, lambda *_: self._retiring.set())
+        if self._again:
+            self._hold()
+        bench = self._patiently(self._set_up)
         card = self._card(bench)
-        self._join(card)
+        self._patiently(partial(self._join, card))
         threading.Thread(target=self._beat_on, name="heartbeat", daemon=True).start()
-        dbos = self._launch(bench, card)
+        dbos = self._launched(bench, card)
         where = shown(self._url)
         _say(f"Worker {self._id} takes {self._options.device.type} jobs from {where}.")
         while not self._stop.is_set():
@@ -130,34 +137,38 @@ class _Worker:
             self._stop.wait(self._lease.seconds / 2)
         self._leave()
 
-    def _join(self, card: WorkerCard) -> None:
-        """A worker that starts over waits for its database; one that is started tells at once what is wrong."""
-        hold = partial(hold_for_life, worker_lock_file(self._options.workspace, self._options.device), self._options.device)
-        again = RESTARTED in os.environ
-        if again:
-            hold()
+    def _patiently(self, step: Callable[[], T]) -> T:
+        """A worker that starts over waits for its disk and its database; one that is started tells at once what is wrong."""
         while True:
             try:
-                prepare(self._url, own=is_own(self._url, self._options.workspace))
-                if not again:
-                    hold()
-                self._identity = identity(self._url)
-                self._beats = Heartbeats(self._url)
-                self._beats.join(card)
-            except StoreFailed as error:
-                if not again:
+                return step()
+            except (StoreFailed, Unavailable) as error:
+                if not self._again:
                     raise
                 _say(f"{error} Trying again in {RETRY_SECONDS:g} s.")
                 if self._stop.wait(RETRY_SECONDS):
                     _say(f"Worker {self._id} ends: it was told to, before it reached its database.")
                     sys.exit(0)
-            else:
-                self._lease.renew(boot_seconds())
-                return
+
+    def _hold(self) -> None:
+        hold_for_life(worker_lock_file(self._options.workspace, self._options.device), self._options.device)
+
+    def _join(self, card: WorkerCard) -> None:
+        prepare(self._url, own=is_own(self._url, self._options.workspace))
+        if not self._again:
+            self._hold()
+        self._identity = identity(self._url)
+        self._beats = Heartbeats(self._url)
+        self._beats.join(card)
+        self._lease.renew(boot_seconds())
 
     def _set_up(self) -> Bench:
         options = self._options
-        core_folder = link_core(options.workspace.root / "workers" / "core")
+        try:
+            core_folder = link_core(options.workspace.root / "workers" / "core")
+        except OSError as error:
+            hint = "Free some disk space or check the folder's rights."
+            raise StoreFailed(f"The workspace {options.workspace.root} is not writable: {error.strerror}.", hint=hint) from error
         named = dict(options.toolchains)
         interpreters = {OWN: named.pop(OWN, sys.executable), **named}
         return Bench(
@@ -207,6 +218,19 @@ class _Worker:
             client.destroy()
         except EngineRoomError as error:
             _say(f"The sweep's head-to-head was not queued: {error}")
+
+    def _launched(self, bench: Bench, card: WorkerCard) -> Any:
+        """Starts the job engine; a worker that starts over does so once more when that fails."""
+        try:
+            with told(self._url):
+                return self._launch(bench, card)
+        except StoreFailed as error:
+            if not self._again:
+                self._forget()
+                raise
+            if not self._stop.wait(RETRY_SECONDS):
+                self._start_over(str(error))
+            self._leave()
 
     def _launch(self, bench: Bench, card: WorkerCard) -> Any:
         """Starts the job engine, which then calls `build`, `run` or `duel` for each job."""
@@ -334,15 +358,18 @@ class _Worker:
         self._restart = True
         self._stop.set()
 
-    def _leave(self) -> None:
-        self._leaving.acquire()  # of two threads that come here, one; the process ends with it
-        if self._restart:
-            os.environ[RESTARTED] = "1"
-            become_worker(self._options)
-        # The guard ends the build when this process is gone; with the row gone, others take the job at once.
+    def _forget(self) -> None:
+        """The guard ends the build when this process is gone; with the row gone, others take the job at once."""
         try:
             self._beats.remove(self._id)
         except StoreFailed as error:
             _say(str(error))
+
+    def _leave(self) -> NoReturn:
+        self._leaving.acquire()  # of two threads that come here, one; the process ends with it
+        if self._restart:
+            os.environ[RESTARTED] = "1"
+            become_worker(self._options)
+        self._forget()
         _say(f"Worker {self._id} ends: {self._why}.")
         os._exit(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from bench.stored_builds import store_build, store_lowered
+from bench.stored_builds import resnet, store_build, store_lowered
 from core.analysis.finding import FindingKind, Mend
 from core.analysis.findings import findings_of
 from core.backends.base import backend_named

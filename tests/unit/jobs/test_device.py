@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from core.base.errors import InvalidRequest
+from core.base.errors import InvalidRequest, StoreFailed
 from core.jobs.device import Device, exclusive, lock_folder, parse_device, try_lock
 
 
@@ -23,7 +25,7 @@ def test_what_is_no_device_is_told(text: str) -> None:
 
 
 def test_a_held_device_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     assert lock_folder().stat().st_mode & 0o777 == 0o700
     held = try_lock(Device("cpu").lock_file)
     assert held is not None
@@ -41,3 +43,22 @@ def test_a_held_device_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
     freed = try_lock(Device("cpu").lock_file)
     assert freed is not None
     os.close(freed)
+
+
+def test_the_lock_stays_where_it_is_while_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tempfile` goes to another folder then: two workers would each have a lock of their own, and the device."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    before = Device("cpu").lock_file
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.open", full)
+        with suppress(FileNotFoundError):
+            tempfile.gettempdir()
+        assert Device("cpu").lock_file == before
+        with pytest.raises(StoreFailed, match="No space left on device"), exclusive(Device("cpu"), lambda: None):
+            pass
+    assert before.parent == tmp_path / f"engine-room-{os.getuid()}"

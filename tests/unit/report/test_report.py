@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.stored_builds import SIGNATURE, Shelf, chain, fill, resnet, store_build, store_lowered, store_model
-from core.base.errors import InvalidRequest
+from core.base.errors import InvalidRequest, StoreFailed
 from core.base.files import WORKSPACE_VARIABLE
 from core.base.precision import Precision
 from core.cli.app import app
@@ -155,6 +156,23 @@ def test_the_command_writes_it(shelf: Shelf, tmp_path: Path, monkeypatch: pytest
     done = CliRunner().invoke(app, ["report", shelf.fp16[:12], shelf.fp32[:12], "-o", str(file)])
     assert done.exit_code == 0, done.output
     checked(file.read_text(encoding="utf-8"))
+
+
+def test_a_report_that_does_not_fit_leaves_the_one_that_was_there(
+    shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(shelf.workspace.root))
+    file = tmp_path / "report.html"
+    file.write_text("yesterday's")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # as a disk with a page left; beyond it, EFBIG
+    try:
+        done = CliRunner().invoke(app, ["report", shelf.fp16[:12], "-o", str(file)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert isinstance(done.exception, StoreFailed)
+    assert file.read_text() == "yesterday's"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_builds_of_different_models_are_refused(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
