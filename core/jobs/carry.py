@@ -20,6 +20,7 @@ from core.base.serialization import to_data
 from core.jobs.database import dbos_module
 from core.jobs.device import Device, exclusive
 from core.jobs.job import LOG_STREAM, STATUS_EVENT, DuelTicket, Ending, JobKind, Snapshot, Ticket
+from core.jobs.processes import boot_seconds
 from core.jobs.supervisor import Lease, StageLimits, Supervisor
 from core.stages.child import LOG_FILE, Interrupted
 from core.stages.elsewhere import run_engine
@@ -58,7 +59,7 @@ def carry_out(bench: Bench, job: str, ticket: Ticket, kind: JobKind = JobKind.BU
     Raises:
         Interrupted: This worker was cut off; somebody else may be at the job.
     """
-    started_at = time.time()
+    began = boot_seconds()
     voice = Voice(bench, job, ticket)
     voice.start()
     build, run, duel, error = None, None, None, None
@@ -73,7 +74,8 @@ def carry_out(bench: Bench, job: str, ticket: Ticket, kind: JobKind = JobKind.BU
         error = Failure.of(failure)
     finally:
         voice.stop()
-    return Ending(started_at=started_at, finished_at=time.time(), build=build, run=run, duel=duel, error=error)
+    now = time.time()  # what it took stays right when the clock was set meanwhile
+    return Ending(started_at=now - (boot_seconds() - began), finished_at=now, build=build, run=run, duel=duel, error=error)
 
 
 def _fetch(bench: Bench, ticket: Ticket, voice: Voice) -> None:

@@ -13,6 +13,9 @@ from pydantic import ValidationError
 from core.base.serialization import from_data, to_data
 from core.jobs.database import dbos_module, is_local, told
 from core.jobs.job import Worker, WorkerCard
+from core.jobs.processes import boot_seconds
+
+LEAST_SECONDS = 1.0  # a clock that is set back by less is only drifting
 
 
 class Heartbeats:
@@ -25,13 +28,9 @@ class Heartbeats:
         self._url = url
         if is_local(url):
             self._engine = sa.create_engine(url, connect_args={"timeout": 30})
-            clock = "(julianday('now') - 2440587.5) * 86400.0"
         else:
             address = sa.make_url(url).set(drivername="postgresql+psycopg")
             self._engine = sa.create_engine(address, pool_size=1, max_overflow=0, pool_pre_ping=True)
-            clock = "extract(epoch from clock_timestamp())"
-        # The database's own clock, so that hosts with wrong clocks agree.
-        self._now: Any = sa.literal_column(clock, sa.Float)
         self._table = sa.Table(
             "engineroom_workers",
             sa.MetaData(),
@@ -50,10 +49,18 @@ class Heartbeats:
         row = self._table.update().where(self._table.c.id == worker)
         return bool(self._run(row.values(beat_at=self._now, job=job)).rowcount)
 
-    def remove(self, worker: str, *, silent_for: float = 0.0) -> bool:
-        """Deletes a worker's row if it has been silent for so many seconds; whether it did."""
-        silent = self._table.c.beat_at <= self._now - silent_for
-        return bool(self._run(self._table.delete().where(self._table.c.id == worker, silent)).rowcount)
+    def remove(self, worker: str, *, beat: float | None = None) -> bool:
+        """Deletes a worker's row, given a heartbeat only if that is still its last; whether it did."""
+        row = self._table.delete().where(self._table.c.id == worker)
+        return bool(self._run(row if beat is None else row.where(self._table.c.beat_at == beat)).rowcount)
+
+    def beats(self) -> dict[str, float]:
+        """The last heartbeat of every worker with a row, of other releases too."""
+        import sqlalchemy as sa
+
+        with told(self._url), self._engine.connect() as connection:
+            rows = connection.execute(sa.select(self._table.c.id, self._table.c.beat_at)).fetchall()
+        return {str(worker): float(beat) for worker, beat in rows}
 
     def workers(self, dead_after: float) -> list[Worker]:
         """Every worker with a row, by device."""
@@ -68,8 +75,18 @@ class Heartbeats:
                 known = from_data(WorkerCard, json.loads(card))
             except ValidationError:
                 continue  # of another release
-            found.append(Worker(card=known, alive=float(age) < dead_after, beat_age_seconds=max(0.0, float(age)), job=job))
+            alive = -LEAST_SECONDS < float(age) < dead_after  # of before a reboot, or before the clock was set back
+            found.append(Worker(card=known, alive=alive, beat_age_seconds=max(0.0, float(age)), job=job))
         return sorted(found, key=lambda worker: (worker.card.device_type, worker.card.host, worker.card.device))
+
+    @property
+    def _now(self) -> Any:
+        """The database's own clock, so that hosts with wrong clocks agree; of a file the kernel's, which nobody sets."""
+        import sqlalchemy as sa
+
+        if is_local(self._url):
+            return sa.literal(boot_seconds(), sa.Float)
+        return sa.literal_column("extract(epoch from clock_timestamp())", sa.Float)
 
     def close(self) -> None:
         self._engine.dispose()

@@ -194,7 +194,7 @@ class Worker:
 
     Attributes:
         alive: Its heartbeat is fresh.
-        beat_age_seconds: Since the last heartbeat, by the database's clock.
+        beat_age_seconds: Since the last heartbeat, by the database's clock; of a SQLite file by the kernel's.
         job: Id of the job it runs now.
     """
 

@@ -43,6 +43,7 @@ from core.jobs.heartbeats import Heartbeats
 from core.jobs.job import RETIRE_SIGNAL, WORKFLOWS, Ending, JobKind, Ticket, WorkerCard
 from core.jobs.processes import boot_seconds
 from core.jobs.runs import hear, one_at_a_time, queues_for, register, send_run
+from core.jobs.silence import Silence
 from core.jobs.start import OPTIONS_VARIABLE, WorkerOptions, become_worker, hold_for_life, worker_lock_file
 from core.jobs.supervisor import Lease
 from core.stages.child import Interrupted
@@ -94,6 +95,7 @@ class _Worker:
         self._home = f"{socket.gethostname()}/{options.device}/{content_key(str(options.workspace.root))[:8]}"
         self._id = f"{self._home}/{secrets.token_hex(4)}"
         self._lease = Lease(options.lease_seconds)
+        self._silence = Silence()
         self._jobs: list[str] = []  # more than one only while the others wait for the device
         self._idle_with_work = 0
         self._stop = threading.Event()
@@ -335,13 +337,12 @@ class _Worker:
 
     def _give_away_dead_workers_jobs(self, dbos: Any) -> None:
         """Puts the jobs of workers that are gone back into their queues."""
-        silent = DEAD_AFTER_LEASES * self._lease.seconds
-        workers = self._beats.workers(silent)
-        for worker in workers:
-            own_past = worker.card.id.startswith(f"{self._home}/") and worker.card.id != self._id  # we hold its lock
-            if own_past or not worker.alive:
-                self._beats.remove(worker.card.id, silent_for=0.0 if own_past else silent)
-        known = {worker.card.id for worker in self._beats.workers(silent)}
+        beats = self._beats.beats()
+        for worker, silent in self._silence.seconds(beats, boot_seconds()).items():
+            own_past = worker.startswith(f"{self._home}/") and worker != self._id  # we hold its lock
+            if own_past or silent > DEAD_AFTER_LEASES * self._lease.seconds:
+                self._beats.remove(worker, beat=None if own_past else beats[worker])
+        known = set(self._beats.beats())
         rows = dbos.list_workflows(name=list(WORKFLOWS), status="PENDING", load_input=False, load_output=False)
         holders = {row.executor_id for row in rows}
         if gone := sorted(holder for holder in holders - known if holder):
