@@ -3,7 +3,8 @@
 `fake_python.py HOME -m core.base.children FUNCTION`, as `core/base/children` tells. Below HOME:
 
 journal.jsonl       one line a stage's start and end, appended; `doubled` when the build or its device is in use already
-behaviour/<seed>    Python that a request with that seed runs in its build stage, with `stage`, `folder` and `say` at hand
+behaviour/<seed>    Python that a request with that seed runs in its build stage, with `stage`, `folder` and `say` at hand;
+                    `<seed>.measure` in that stage
 seconds             how long a stage takes
 """
 
@@ -76,8 +77,8 @@ def run(stage: str, folder: str) -> None:
     write(event="start", key=key, stage=stage)
     print(f"stage {stage} of {key[:8]}", flush=True)
     time.sleep(float(read(f"{home}/seconds", "0.02")))
-    if stage == "build":
-        exec(read(f"{home}/behaviour/{request['seed']}", ""), {"stage": stage, "folder": folder, "say": say, "write": write})  # noqa: S102
+    if script := read(f"{home}/behaviour/{request['seed']}{'' if stage == 'build' else '.' + stage}", ""):
+        exec(script, {"stage": stage, "folder": folder, "say": say, "write": write})  # noqa: S102
     with open(f"{folder}/{stage}.json.partial", "w") as file:
         file.write("{}")
     os.replace(f"{folder}/{stage}.json.partial", f"{folder}/{stage}.json")

@@ -78,10 +78,10 @@ class Shop:
         protocol = Protocol(min_seconds=0.1, warmup_seconds=0.0)
         return BuildRequest(**{"model": self.model, "path": PATH, "seed": seed, "protocol": protocol, **changes})
 
-    def behave(self, seed: int, script: str) -> BuildRequest:
-        """The request whose build stage runs this script."""
+    def behave(self, seed: int, script: str, stage: str = "build") -> BuildRequest:
+        """The request whose stage of that name runs this script."""
         (self.folder / "behaviour").mkdir(exist_ok=True)
-        (self.folder / "behaviour" / str(seed)).write_text(script)
+        (self.folder / "behaviour" / (f"{seed}" if stage == "build" else f"{seed}.{stage}")).write_text(script)
         return self.request(seed)
 
     def launch_worker(
@@ -122,7 +122,7 @@ class Shop:
                 raise AssertionError(self.output())
             return any(worker.card.pid == process.pid for worker in self.queue.workers())
 
-        wait_until(joined, why=self.output)
+        wait_until(joined, seconds=120.0, why=self.output)
         return process
 
     def finished(self, job: str | None, *, seconds: float = 40.0) -> Job:
@@ -139,7 +139,7 @@ class Shop:
         def under_way() -> bool:
             if self.queue.job(found.id).state.finished:
                 raise AssertionError(f"{self.queue.job(found.id)}\n{self.output()}")
-            return any((e["event"], e["key"], e["stage"]) == ("start", found.key, "build") for e in self.journal())
+            return any((e["event"], e.get("key"), e.get("stage")) == ("start", found.key, "build") for e in self.journal())
 
         wait_until(under_way, why=self.output)
         return self.queue.job(found.id)

@@ -180,15 +180,18 @@ def _build(bench: Bench, ticket: Ticket, voice: Voice) -> Build:
     pushed = 0
 
     def on_change(build: Build, progress: Progress | None) -> None:
-        nonlocal pushed
         voice.say(build=build, progress=progress)
+        share(build)
+
+    def share(build: Build) -> None:
+        nonlocal pushed
         finished = sum(record.state not in (State.WAITING, State.RUNNING) for record in build.stages)
         if store and finished > pushed:
             pushed = finished
             store.push_build(workspace, build.key)
 
     with _stages_on(bench, ticket, voice) as supervisor:
-        return run_build(
+        build = run_build(
             workspace,
             request,
             planned=Plan(stages=ticket.stages, not_run=ticket.not_run, runs_on=ticket.runs_on),
@@ -196,6 +199,8 @@ def _build(bench: Bench, ticket: Ticket, voice: Voice) -> Build:
             runner=supervisor.run,
             place=bench.place,
         )
+    share(build)  # one that an earlier attempt had finished, and was cut off before it shared it
+    return build
 
 
 class Voice(threading.Thread):

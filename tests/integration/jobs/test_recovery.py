@@ -12,13 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.shop import ROOT, Shop, wait_until
+from bench.shop import ROOT, Shop, make_shop, wait_until
 from core.base.errors import StoreFailed
+from core.base.serialization import read_json
 from core.jobs import local
 from core.jobs.device import Device
 from core.jobs.job import Job, JobState
 from core.jobs.local import is_outdated, is_running, retire_outdated, worker_log
 from core.jobs.start import worker_lock_file
+from core.storage.builds import BUILD_FILE, Build, State
+from core.storage.store import Store
 from dashboard import local_workers
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -151,3 +154,24 @@ def test_pauses_grow_between_workers_that_do_not_live(monkeypatch: pytest.Monkey
     pauses = [after - before for before, after in pairwise(started)]
     assert pauses[:4] == [1.0, 10.0, 20.0, 40.0]
     assert pauses[-1] == 600.0
+
+
+def test_a_store_that_is_gone_at_the_very_end_has_everything_when_the_job_is_tried_again(tmp_path: Path) -> None:
+    """The build is done on its host by then; others would see it unfinished for ever."""
+    store = tmp_path / "store"
+    shop = make_shop(tmp_path, store=str(store), database=f"sqlite:///{tmp_path / 'jobs.sqlite'}")
+    try:
+        shop.start_worker(workspace=tmp_path / "another-host")
+        gone = f"import os; os.rename({str(store)!r}, {str(store) + '-away'!r}); open({str(store)!r}, 'w')"
+        failed = shop.finished(shop.queue.submit(shop.behave(1, gone, stage="measure")).job)
+        assert failed.state is JobState.FAILED
+        assert failed.error is not None
+        assert failed.error.message.startswith(f"The store {store} failed: ")
+        store.unlink()
+        store.with_name("store-away").rename(store)
+        again = shop.finished(shop.queue.retry(failed.id).job)
+        assert again.state is JobState.DONE
+        assert Store(str(store)).pull_build(shop.workspace, again.key)
+        assert read_json(Build, shop.workspace.build_folder(again.key) / BUILD_FILE).state is State.DONE
+    finally:
+        shop.close()
