@@ -1,16 +1,11 @@
-"""Breaks the job engine in every way it must survive, at random moments, and prints what came of it.
+"""Kills workers, makes stages misbehave and crowds one SQLite file, with stages that take milliseconds and keep a journal.
 
-    .venv/bin/python -m bench.faults                 everything: about 15 minutes on 2 cores
-    .venv/bin/python -m bench.faults --kills 20 --faults 2 --crowd 0
-
-Workers, guards, queue and store are the real ones; the stages are `fake_python.py`'s, which take milliseconds and write each
-start and end into a journal of their own, so that nothing here trusts the database about what ran.
+Workers, guards, queue and store are the real ones; the stages are `fake_python.py`'s, which write each start and end into a
+journal of their own, so that nothing here trusts the database about what ran.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
 import random
 import re
 import signal
@@ -26,8 +21,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.faults.tally import Options, Tally, Tell
 from bench.shop import Shop, make_shop, wait_until
-from core.benchmark.machine import processor
 from core.jobs.job import JobState
 from core.jobs.processes import boot_seconds
 
@@ -50,18 +45,18 @@ STUBBORN = "import re, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); re
 TIME_LIMIT = 2.0
 
 
-def print_rows(title: str, rows: Sequence[tuple[str, object]]) -> None:
-    print(f"\n### {title}\n\n| | |\n|---|---|")
-    for name, value in rows:
-        print(f"| {name} | {value} |")
-    sys.stdout.flush()
+def tally_of(title: str, tries: int, rows: Sequence[tuple[str, object]], *never: str) -> Tally:
+    """The rows named in `never` are counts of what must not be."""
+    known = dict(rows)
+    broke = [f"{name}: {known[name]}" for name in never if known[name]]
+    return Tally(title, tries=tries, broke=broke, notes=[f"{name}: {value}" for name, value in rows])
 
 
 def spread(seconds: Sequence[float]) -> str:
     return f"median {statistics.median(seconds):.2f} s, most {max(seconds):.2f} s, of {len(seconds)}" if seconds else "none"
 
 
-def kill_workers(shop: Shop, kills: int) -> None:
+def kill_workers(shop: Shop, kills: int) -> Tally:
     """Kills workers at random moments of their life while jobs run, then lets the rest finish."""
     devices = ["cpu:1", "cpu:2"]
     submitted: list[str] = []
@@ -98,8 +93,12 @@ def kill_workers(shop: Shop, kills: int) -> None:
     keys = [shop.queue.job(job).key for job in submitted]
     measured = Counter(entry["key"] for entry in journal if (entry["event"], entry["stage"]) == ("end", "measure"))
     stages = Counter((entry["key"], entry["stage"]) for entry in journal if entry["event"] == "end")
-    print_rows(
-        "Workers killed with SIGKILL at random moments",
+    for worker in workers.values():
+        worker.terminate()
+        worker.wait()
+    return tally_of(
+        "workers killed with SIGKILL at random moments",
+        done,
         [
             ("kills", f"{done}, {during_a_job} of them while a stage ran, the others while starting, claiming or recording"),
             ("jobs submitted", len(submitted)),
@@ -112,10 +111,10 @@ def kill_workers(shop: Shop, kills: int) -> None:
             ("most attempts of a job", max(shop.queue.job(job).attempt for job in submitted)),
             ("time", f"{time.monotonic() - started:.0f} s"),
         ],
+        "lost",
+        "two stages of one job at once",
+        "two jobs on one device at once",
     )
-    for worker in workers.values():
-        worker.terminate()
-        worker.wait()
 
 
 def _children(pid: int) -> list[psutil.Process]:
@@ -128,7 +127,7 @@ def _doubled(shop: Shop, names: set[str]) -> int:
     return sum(entry["event"] == "doubled" and entry["what"] in names for entry in shop.journal())
 
 
-def inject_faults(shop: Shop, times: int) -> None:
+def inject_faults(shop: Shop, times: int) -> Tally:
     """Each fault in a stage, many times: what the job says, and how long that took."""
     worker = shop.launch_worker(time_limit=TIME_LIMIT, memory_bytes=400_000_000)
     rows: list[tuple[str, object]] = []
@@ -144,10 +143,8 @@ def inject_faults(shop: Shop, times: int) -> None:
             said[re.sub(r"used [\d.]+ GB", "used … GB", ended.error.message if ended.error else ended.state.value)] += 1
         told = "; ".join(f"{count} times: {words}" for words, count in said.most_common(2))
         rows.append((name, f"{told} Reported {spread(took)}"))
-    alive = worker.poll() is None
-    rows.append(("worker alive after all of them", "yes" if alive else "NO"))
+    rows.append(("workers that ended", int(worker.poll() is not None)))
     rows.append(("processes left", len(shop.stage_processes())))
-    print_rows(f"Faults inside a stage, up to 1 s after its start (time limit {TIME_LIMIT:g} s, memory limit 0.4 GB)", rows)
     gone = []
     for _ in range(times):
         seed += 1
@@ -156,12 +153,14 @@ def inject_faults(shop: Shop, times: int) -> None:
         shop.queue.cancel(job.id)
         wait_until(lambda: not shop.stage_processes(), seconds=10)
         gone.append(time.monotonic() - asked)
-    print_rows("Cancelling a C loop that ignores SIGTERM", [("no process left after", spread(gone))])
+    rows.append(("a C loop that ignores SIGTERM, cancelled: no process left after", spread(gone)))
     worker.terminate()
     worker.wait()
+    title = f"faults inside a stage, up to 1 s after its start (limits: {TIME_LIMIT:g} s, 0.4 GB)"
+    return tally_of(title, (len(FAULTS) + 1) * times, rows, "workers that ended", "processes left")
 
 
-def take_over(shop: Shop, times: int) -> None:
+def take_over(shop: Shop, times: int) -> Tally:
     """Kills or freezes a worker for good: the job goes to another of its type, and never runs twice at once."""
     rows: list[tuple[str, object]] = []
     seed = 2_000_000
@@ -184,14 +183,14 @@ def take_over(shop: Shop, times: int) -> None:
                 worker.wait()
         rows.append((f"worker {name}: its job ran elsewhere after (lease 2 s)", spread(took)))
     rows.append(("jobs that ran twice at once", sum(e["event"] == "doubled" for e in shop.journal())))
-    print_rows("Another worker takes over", rows)
+    return tally_of("a worker killed or frozen for good: another takes over", 2 * times, rows, "jobs that ran twice at once")
 
 
 def _starts(shop: Shop, key: str) -> int:
     return sum(e["event"] == "start" and e["key"] == key and e["stage"] == "build" for e in shop.journal())
 
 
-def idle(shop: Shop, samples: int) -> None:
+def idle(shop: Shop, samples: int) -> Tally:
     """A warm worker: its size, what it burns, and how fast it starts a job."""
     worker = shop.start_worker(lease=10.0, fake=False)
     process = psutil.Process(worker.pid)
@@ -213,16 +212,17 @@ def idle(shop: Shop, samples: int) -> None:
         shop.finished(submitted.job)
         waits.append(min(e["at"] for e in shop.journal() if e["key"] == submitted.key) - asked)
     used = psutil.Process(worker.pid).memory_info().rss
-    print_rows(
-        "A warm worker",
+    worker.terminate()
+    worker.wait()
+    return tally_of(
+        "a warm worker, left alone",
+        samples,
         [
             ("resident, idle", f"{fresh / 1e6:.0f} MB fresh, {used / 1e6:.0f} MB after {samples} jobs"),
             ("processor, idle", f"{share:.1%} of a core"),
             ("from the call of submit to the stage's process running", spread(waits)),
         ],
     )
-    worker.terminate()
-    worker.wait()
 
 
 READER = """
@@ -245,7 +245,7 @@ print(reads, errors)
 """
 
 
-def crowd(shop: Shop, workers: int, readers: int) -> None:
+def crowd(shop: Shop, workers: int, readers: int) -> Tally:
     """Many workers and readers on one SQLite file."""
     (shop.folder / "seconds").write_text("0.05")
     for number in range(workers):
@@ -262,8 +262,9 @@ def crowd(shop: Shop, workers: int, readers: int) -> None:
     told = [process.communicate()[0].split() for process in reading]
     logs = "\n".join(path.read_text(errors="replace") for path in shop.folder.glob("worker-*.log"))
     states = Counter(shop.queue.job(job).state.value for job in jobs)
-    print_rows(
+    return tally_of(
         f"{workers} workers and {readers} readers on one SQLite file",
+        len(jobs),
         [
             ("jobs", f"{dict(states)} in {took:.0f} s"),
             ("workers that had a job", len({shop.queue.job(job).worker for job in jobs})),
@@ -272,36 +273,25 @@ def crowd(shop: Shop, workers: int, readers: int) -> None:
             ("lines of workers about a locked database", sum("locked" in line for line in logs.splitlines())),
             ("two stages at once", sum(entry["event"] == "doubled" for entry in shop.journal())),
         ],
+        "errors of readers",
+        "lines of workers about a locked database",
+        "two stages at once",
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--faults", type=int, default=10, help="of each kind")
-    parser.add_argument("--crowd", type=int, default=20, help="workers on one SQLite file")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
+def try_all(options: Options, tell: Tell) -> None:
     RANDOM.seed(options.seed)
-    memory = psutil.virtual_memory().total / 1e9
-    print(f"{processor()}, {psutil.cpu_count()} cores, {memory:.0f} GB, Python {platform.python_version()}")
-    parts: list[tuple[int, Callable[[Shop], None]]] = [
-        (options.faults, lambda shop: idle(shop, 3 * options.faults)),
-        (options.faults, lambda shop: inject_faults(shop, options.faults)),
-        (options.faults, lambda shop: take_over(shop, max(1, options.faults // 2))),
-        (options.kills, lambda shop: kill_workers(shop, options.kills)),
-        (options.crowd, lambda shop: crowd(shop, options.crowd, 10)),
+    parts: list[Callable[[Shop], Tally]] = [
+        lambda shop: idle(shop, 3 * options.tries),
+        lambda shop: inject_faults(shop, options.tries),
+        lambda shop: take_over(shop, options.tries),
+        lambda shop: kill_workers(shop, options.kills // 5),
+        lambda shop: crowd(shop, 20, 10),
     ]
-    for wanted, part in parts:
-        if not wanted:
-            continue
+    for part in parts:
         with tempfile.TemporaryDirectory(prefix="faults-") as folder:
             shop = make_shop(Path(folder))
             try:
-                part(shop)
+                tell(part(shop))
             finally:
                 shop.close()
-
-
-if __name__ == "__main__":
-    main()

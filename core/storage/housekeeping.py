@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import time
@@ -20,6 +21,7 @@ from core.storage.store import artifacts_of
 from core.storage.workspace import Workspace
 
 STALE_SECONDS = 24 * 3600.0
+CLOCK_SECONDS = 60.0  # by which the time of a file and that of a process may differ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +105,13 @@ def delete_model(workspace: Workspace, digest: str) -> Collected:
     return Collected(freed_bytes=freed, deleted=(f"model {model.name}", *(text for one in done for text in one.deleted)))
 
 
-def sweep_partial(workspace: Workspace, *, older_than_seconds: float = STALE_SECONDS) -> Collected:
+def sweep_partial(workspace: Workspace, *, older_than_seconds: float = STALE_SECONDS, just_begun: bool = False) -> Collected:
     """Deletes partial work whose process is gone; another host's when it is old.
 
     A partial folder's name ends in `<host>.<process>-<random>`, see `Workspace.partial_folder`.
+
+    Args:
+        just_begun: This process has made none yet: what has its number is of the program that it was before.
     """
     freed, deleted = 0, []
     for folder in _folders(workspace.root / "tmp"):
@@ -114,13 +119,23 @@ def sweep_partial(workspace: Workspace, *, older_than_seconds: float = STALE_SEC
         owner, _, pid = head.rpartition(".")
         here = owner.endswith(socket.gethostname()) and pid.isdigit()
         try:
-            stale = not psutil.pid_exists(int(pid)) if here else time.time() - folder.stat().st_mtime > older_than_seconds
+            touched = folder.stat().st_mtime
+            gone = (just_begun and pid == str(os.getpid())) or (here and _is_gone(int(pid), touched))
+            stale = gone if here else time.time() - touched > older_than_seconds
         except FileNotFoundError:
             continue  # settled or removed meanwhile
         if stale:
             freed += _remove(workspace, folder)
             deleted.append(f"partial work {folder.name}")
     return Collected(freed_bytes=freed, deleted=tuple(deleted))
+
+
+def _is_gone(pid: int, touched: float) -> bool:
+    """Whether the process that made a folder is gone; its number may be another's by now, which began later."""
+    try:
+        return bool(psutil.Process(pid).create_time() > touched + CLOCK_SECONDS)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def collect(workspace: Workspace, *, quota_bytes: int | None = None) -> Collected:
@@ -192,6 +207,15 @@ def _remove(workspace: Workspace, folder: Path) -> int:
     try:
         with workspace.partial_folder("deleted-") as grave:
             folder.rename(grave / folder.name)
+    except StoreFailed:  # a full disk has no room for that either, and is to get some
+        _delete(folder)
     except OSError as error:
         raise StoreFailed(f"Could not delete {folder}: {error.strerror}.", hint="Check the workspace's rights.") from error
     return freed
+
+
+def _delete(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise StoreFailed(f"Could not delete {folder}: {error.strerror}.", hint="Check the workspace's rights.") from error

@@ -137,3 +137,30 @@ def test_partial_work_goes_when_its_process_is_gone(workspace: Workspace) -> Non
     with workspace.partial_folder("mine-") as mine:
         sweep_partial(workspace)
         assert mine.is_dir()
+
+
+def test_partial_work_goes_when_its_process_number_is_another_process_now(workspace: Workspace) -> None:
+    with workspace.partial_folder("desk-") as mine:
+        yesterday = time.time() - 86400
+        os.utime(mine, (yesterday, yesterday))  # this process began later
+        assert len(sweep_partial(workspace).deleted) == 1
+        assert not mine.exists()
+
+
+def test_a_process_that_starts_over_sweeps_what_it_left_before(workspace: Workspace) -> None:
+    with workspace.partial_folder("desk-") as before:
+        assert sweep_partial(workspace).deleted == ()
+        assert len(sweep_partial(workspace, just_begun=True).deleted) == 1
+        assert not before.exists()
+
+
+def test_a_full_disk_gets_room(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a folder can be made on it, to delete what is deleted out of sight."""
+    store_artifact(workspace, "loose", size=50_000)
+
+    def full(**_: object) -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    assert collect(workspace).freed_bytes == 50_000
+    assert names(workspace.artifacts) == []
