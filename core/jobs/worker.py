@@ -40,10 +40,10 @@ from core.jobs.duels import forget_duel, settle_sweep
 from core.jobs.guard import become_subreaper
 from core.jobs.heap import give_memory_back, use_one_heap
 from core.jobs.heartbeats import Heartbeats
-from core.jobs.job import RETIRE_SIGNAL, WORKFLOWS, Ending, JobKind, Ticket, WorkerCard
+from core.jobs.job import RETIRE_SIGNAL, Ending, JobKind, Ticket, WorkerCard
 from core.jobs.processes import boot_seconds
 from core.jobs.runs import hear, one_at_a_time, queues_for, register, send_run
-from core.jobs.silence import Silence
+from core.jobs.silence import Silence, give_away
 from core.jobs.start import OPTIONS_VARIABLE, WorkerOptions, become_worker, hold_for_life, worker_lock_file
 from core.jobs.supervisor import Lease
 from core.stages.child import Interrupted
@@ -338,18 +338,8 @@ class _Worker:
         self._leave()
 
     def _give_away_dead_workers_jobs(self, dbos: Any) -> None:
-        """Puts the jobs of workers that are gone back into their queues."""
-        beats = self._beats.beats()
-        for worker, silent in self._silence.seconds(beats, boot_seconds()).items():
-            own_past = worker.startswith(f"{self._home}/") and worker != self._id  # we hold its lock
-            if own_past or silent > DEAD_AFTER_LEASES * self._lease.seconds:
-                self._beats.remove(worker, beat=None if own_past else beats[worker])
-        known = set(self._beats.beats())
-        rows = dbos.list_workflows(name=list(WORKFLOWS), status="PENDING", load_input=False, load_output=False)
-        holders = {row.executor_id for row in rows}
-        if gone := sorted(holder for holder in holders - known if holder):
-            # Internal but atomic: it moves a job only while that very worker still has it. See docs/decisions.
-            dbos._recover_pending_workflows(gone)
+        dead_after = DEAD_AFTER_LEASES * self._lease.seconds
+        holders = give_away(dbos, self._beats, self._silence, worker=self._id, home=self._home, dead_after=dead_after)
         # A job we have but do not work on is one whose end could not be recorded: the disk was full.
         self._idle_with_work = self._idle_with_work + 1 if self._id in holders and not self._jobs else 0
         if self._idle_with_work > 2:
