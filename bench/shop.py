@@ -122,7 +122,7 @@ class Shop:
                 raise AssertionError(self.output())
             return any(worker.card.pid == process.pid for worker in self.queue.workers())
 
-        wait_until(joined, seconds=120.0, why=self.output)
+        wait_until(joined, seconds=300.0, why=self.output)
         return process
 
     def finished(self, job: str | None, *, seconds: float = 40.0) -> Job:

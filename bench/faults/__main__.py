@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from importlib import import_module
@@ -33,6 +34,7 @@ def main() -> int:
         seed=arguments.seed,
         minutes=arguments.minutes,
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started ends too
     print("  ".join(f"{name}: {value}" for name, value in describe_machine().items()), flush=True)
     print(HEAD, flush=True)
     tallies: list[Tally] = []

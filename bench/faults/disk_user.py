@@ -221,12 +221,12 @@ class Trials:
                     stderr=subprocess.STDOUT,
                     text=True,
                 )
-                try:
-                    said, _ = done.communicate(timeout=20)
-                except subprocess.TimeoutExpired:
-                    done.terminate()
-                    said, _ = done.communicate(timeout=60)
-                    said += " takes cpu jobs" if done.returncode == 0 else ""
+                said = ""
+                for line in done.stdout or ():  # until it works, or has ended
+                    said += line
+                    if "takes cpu jobs" in line:
+                        done.terminate()
+                done.wait(60)
             held = "Traceback" not in said and (in_words(said) or "takes cpu jobs" in said)
             tally.hold(held, f"code {done.returncode}: {said[-600:]}", time.monotonic() - started)
         self._tell(tally)
