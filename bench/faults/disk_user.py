@@ -81,7 +81,9 @@ class Trials:
         last = Tally(f"after all of it a job is done ({self._who})")
         last.hold(done.state is JobState.DONE, f"{done.state}: {done.error}")
         self._tell(last)
-        made.close()
+
+    def close(self) -> None:
+        self._house.close()
 
     def _tell(self, tally: Tally) -> None:
         print(json.dumps(asdict(tally)), flush=True)
@@ -276,4 +278,8 @@ class Trials:
 
 if __name__ == "__main__":
     folder, options, who = sys.argv[1:]
-    Trials(Path(folder), Options(**json.loads(options)), who).run()
+    trials = Trials(Path(folder), Options(**json.loads(options)), who)
+    try:
+        trials.run()
+    finally:
+        trials.close()
