@@ -112,13 +112,18 @@ class Workspace:
         try:
             yield folder
         except OSError as error:
-            if error.errno in (28, 30, 122):  # ENOSPC, EROFS, EDQUOT
+            if error.errno in (28, 30, 122) or self._refused(error):  # ENOSPC, EROFS, EDQUOT
                 raise StoreFailed(
                     f"The workspace {self.root} could not be written: {error.strerror}.", hint="Free some space: `engineroom gc`."
                 ) from error
             raise
         finally:
             clear_away(folder)
+
+    def _refused(self, error: OSError) -> bool:
+        """Whether it is about rights of something in here, not of what a user brought."""
+        named = [name for name in (error.filename, error.filename2) if isinstance(name, str | os.PathLike)]
+        return isinstance(error, PermissionError) and any(Path(name).absolute().is_relative_to(self.root) for name in named)
 
     def settle(self, partial: Path, final: Path) -> Path:
         """Moves a finished folder to its place; if somebody was faster, theirs stays."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.base.children.call import Process, start_process
-from core.base.errors import InvalidRequest, NotFound, StageCrashed
+from core.base.errors import InvalidRequest, NotFound, StageCrashed, StoreFailed
 from core.base.progress import silent
 from core.base.serialization import write_json
 from core.base.tensors import Signature
@@ -164,3 +164,15 @@ def test_a_full_disk_gets_room(workspace: Workspace, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("tempfile.mkdtemp", full)
     assert collect(workspace).freed_bytes == 50_000
     assert names(workspace.artifacts) == []
+
+
+def test_rights_that_are_missing_in_the_workspace_are_told_and_those_of_a_users_file_are_his(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    def refused(path: Path) -> PermissionError:
+        return PermissionError(13, "Permission denied", str(path))
+
+    with pytest.raises(StoreFailed, match="could not be written: Permission denied"), workspace.partial_folder():
+        raise refused(workspace.builds / "b1" / "log.txt")
+    with pytest.raises(PermissionError), workspace.partial_folder():
+        raise refused(tmp_path.parent / "model.onnx")
