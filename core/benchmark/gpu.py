@@ -6,11 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from core.benchmark import weakness
 from core.benchmark.latency import Latency
+from core.benchmark.weakness import Weakness, weaknesses_in
 
 # trtexec warns above these: samples/common/sampleReporting.cpp of NVIDIA/TensorRT.
 ENQUEUE_SHARE = 0.8
 VARIATION = 0.025
+# nvml.h: nvmlClocksEventReason*, called throttle reasons before driver 535.
+_REASONS = {
+    0x2: "application clocks setting",
+    0x4: "power cap",
+    0x8: "hardware slowdown",
+    0x10: "sync boost",
+    0x20: "thermal slowdown by software",
+    0x40: "thermal slowdown by hardware",
+    0x80: "power brake",
+    0x100: "display clocks setting",
+}
 # A larger batch that brings less than this is past the knee (Triton Model Navigator's default).
 KNEE_GAIN = 0.05
 
@@ -101,6 +114,16 @@ class GpuTimes:
     settings: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
+    @property
+    def weaknesses(self) -> tuple[Weakness, ...]:
+        """What makes these figures weak, in words; what bounds them is none."""
+        return weaknesses_in(self.warnings)
+
+
+def held_back_by(bits: int) -> tuple[str, ...]:
+    """NVML's bit mask in words; an idle GPU's clock is not held back by anything."""
+    return tuple(text for bit, text in _REASONS.items() if bits & bit)
+
 
 def run_warnings(run: GpuRun) -> tuple[str, ...]:
     """What trtexec would warn of."""
@@ -117,18 +140,24 @@ def run_warnings(run: GpuRun) -> tuple[str, ...]:
         found.append(f"Transfer-bound {how}: copies take {moved:.3f} ms, the computation {compute:.3f} ms.")
     if run.compute.mean_ms and run.compute.std_ms / run.compute.mean_ms > VARIATION:
         share = run.compute.std_ms / run.compute.mean_ms
-        found.append(f"Unsteady {how}: compute times vary by {share:.1%} of their mean. Locked clocks would steady them.")
+        found.append(
+            f"{weakness.UNSTEADY}{how}: compute times vary by {share:.1%} of their mean. Locked clocks would steady them."
+        )
     return tuple(found)
 
 
 def clock_warnings(clocks: Sequence[ClockSample]) -> tuple[str, ...]:
-    """What held the GPU's clock back, and whether it moved while measuring."""
+    """What held the GPU's clock back, and whether it moved while measuring.
+
+    Args:
+        clocks: Those that count for a move are of a moment called "during: ...".
+    """
     found = []
     if causes := sorted({cause for sample in clocks for cause in sample.throttled_by}):
-        found.append(f"The GPU's clock was held back: {', '.join(causes)}.")
+        found.append(f"{weakness.GPU_HELD}{', '.join(causes)}.")
     busy = [sample.sm_mhz for sample in clocks if sample.sm_mhz and sample.moment.startswith("during")]
     if busy and min(busy) < 0.95 * max(busy):
-        found.append(f"The GPU's clock moved between {min(busy)} and {max(busy)} MHz while measuring.")
+        found.append(f"{weakness.GPU_MOVED}{min(busy)} and {max(busy)} MHz while measuring.")
     return tuple(found)
 
 

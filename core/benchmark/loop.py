@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from core.base.errors import InvalidRequest
 from core.base.progress import Progress, Report
 from core.base.tensors import Session, Tensors
-from core.benchmark import machine, memory, statistics
+from core.benchmark import machine, memory, statistics, weakness
 from core.benchmark.collector import collector_off
+from core.benchmark.gpu import ClockSample, clock_warnings
+from core.benchmark.gpu_state import gpu_facts
 from core.benchmark.latency import Latency
 from core.benchmark.measurement import Measurement, Protocol
 
@@ -32,6 +34,7 @@ def measure(
     *,
     batch: int = 1,
     settings: Mapping[str, str] | None = None,
+    sample_gpu: Callable[[str], ClockSample | None] = lambda moment: None,
 ) -> Measurement:
     """Loads an engine and takes its latency by the protocol.
 
@@ -41,6 +44,7 @@ def measure(
         batch: Samples of the batch in `inputs`, for the throughput.
         settings: What the runtime was asked for (threads, spinning), for the record; what the session's own `settings` tells,
             where it has any, is kept before it.
+        sample_gpu: Tells how the GPU stands right before and right after the timed runs, where one is used.
 
     Raises:
         InvalidRequest: The protocol allows no measurement.
@@ -65,14 +69,19 @@ def measure(
         first_ns = perf_counter_ns() - first_started
         report(Progress(message="Warming up"))
         warmup_runs, warmup_ns = _warm_up(session, feed, protocol)
+        gpu_before = sample_gpu("during: the first run")
         before = machine.counters()
         samples_ns, timed_ns = _timed_runs(session, feed, protocol, report)
         after = machine.counters()
+        gpu_after = sample_gpu("during: the last run")
         peak = memory.peak_bytes()
         told: Mapping[str, str] = getattr(session, "settings", {})
     samples_ms = np.frombuffer(samples_ns, dtype=np.int64) / 1e6
     figures = statistics.latency(samples_ms)
     disturbed, warnings = machine.disturbances(before, after, len(machine.usable_cpus()))
+    if gpu_before and gpu_after:
+        disturbed |= gpu_facts(gpu_before, gpu_after)
+        warnings = (*warnings, *clock_warnings([gpu_before, gpu_after]))
     if not peak_counts:
         warnings = (*warnings, "Peak memory counts from the start of the process: this system does not let it be reset.")
     return Measurement(
@@ -138,20 +147,20 @@ def weaknesses(figures: Latency, samples_ms: NDArray[np.float64], protocol: Prot
     warnings = []
     if figures.samples < protocol.min_samples:
         warnings.append(
-            f"Only {figures.samples} runs fitted into {protocol.max_seconds:g} s, of {protocol.min_samples} asked: "
+            f"Only {figures.samples}{weakness.FEW_FITTED}{protocol.max_seconds:g} s, of {protocol.min_samples} asked: "
             "the interval is wide. Give it more time."
         )
     if figures.samples < statistics.INTERVAL_SAMPLES:
-        warnings.append(f"{figures.samples} runs back no 95 % interval: what is shown is their whole range.")
+        warnings.append(f"{figures.samples}{weakness.NO_INTERVAL}: what is shown is their whole range.")
     if figures.mean_ms > 0 and (variation := figures.std_ms / figures.mean_ms) > NOISE:
-        warnings.append(f"Noisy: latencies scatter by {variation:.0%} of their mean (more than {NOISE:.0%}).")
+        warnings.append(f"{weakness.NOISY}latencies scatter by {variation:.0%} of their mean (more than {NOISE:.0%}).")
     if figures.samples >= 2 * statistics.INTERVAL_SAMPLES:
         half = figures.samples // 2
         first, second = float(np.median(samples_ms[:half])), float(np.median(samples_ms[-half:]))
         if first > 0 and abs(second / first - 1) > DRIFT:
             way = "slower" if second > first else "faster"
             warnings.append(
-                f"Drifting: the second half ran {abs(second / first - 1):.0%} {way} than the first; "
+                f"{weakness.DRIFTING}the second half ran {abs(second / first - 1):.0%} {way} than the first; "
                 + ("the machine may be heating up or getting busier." if second > first else "a longer warm-up may help.")
             )
     return tuple(warnings)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from core.benchmark import weakness
+
 # Shares of our cores' time. Less is a machine's ordinary murmur.
 OTHER_LOAD_SHARE = 0.10
 STEAL_SHARE = 0.02
@@ -78,7 +80,7 @@ def gpu_name(which: str | None = None) -> str:
     Args:
         which: Its number in PCI order, or its UUID; by default the first that CUDA may use in this process.
     """
-    return _ask_driver("name", which) or "unknown GPU"
+    return ask_driver("name", which) or "unknown GPU"
 
 
 def compute_capability(which: str | None = None) -> str | None:
@@ -87,7 +89,7 @@ def compute_capability(which: str | None = None) -> str | None:
     Args:
         which: As `gpu_name` takes it.
     """
-    told = _ask_driver("compute_cap", which)
+    told = ask_driver("compute_cap", which)
     return told if re.fullmatch(r"\d+\.\d", told) else None
 
 
@@ -98,16 +100,21 @@ def gpu_state(which: str | None = None) -> dict[str, str]:
         which: As `gpu_name` takes it.
     """
     named = {"clocks.sm": "clock MHz", "temperature.gpu": "temperature C", "power.draw": "power W"}
-    told = _ask_driver(",".join(named), which).split(", ")
+    told = ask_driver(",".join(named), which).split(", ")
     if len(told) != len(named):
         return {}
     return {name: text.partition(" ")[0] for name, text in zip(named.values(), told, strict=True) if text[:1].isdigit()}
 
 
-def _ask_driver(what: str, which: str | None) -> str:
-    """One of `nvidia-smi --help-query-gpu`'s properties; empty where it does not tell."""
+def ask_driver(what: str, which: str | None = None, *, nounits: bool = False) -> str:
+    """One of `nvidia-smi --help-query-gpu`'s properties, or several with commas between them; empty where it does not tell.
+
+    Args:
+        which: As `gpu_name` takes it.
+        nounits: Numbers alone.
+    """
     which = which or os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0] or "0"
-    command = ["nvidia-smi", "-i", which, f"--query-gpu={what}", "--format=csv,noheader"]
+    command = ["nvidia-smi", "-i", which, f"--query-gpu={what}", f"--format=csv,noheader{',nounits' if nounits else ''}"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
@@ -216,17 +223,17 @@ def disturbances(before: Counters, after: Counters, cores: int) -> tuple[dict[st
         other = max(after.busy_seconds - before.busy_seconds - own, 0.0) / available
         facts["other load"] = f"{other:.0%} of the cores"
         if other > OTHER_LOAD_SHARE:
-            warnings.append(f"Other programs used {other:.0%} of the cores while measuring: measure again on a quiet machine.")
+            warnings.append(f"{weakness.OTHERS}{other:.0%} of the cores while measuring: measure again on a quiet machine.")
     if before.steal_seconds is not None and after.steal_seconds is not None:
         steal = (after.steal_seconds - before.steal_seconds) / available
         facts["steal"] = f"{steal:.1%} of the cores"
         if steal > STEAL_SHARE:
-            warnings.append(f"The virtual machine's host took {steal:.1%} of the cores' time away while measuring.")
+            warnings.append(f"{weakness.STOLEN}{steal:.1%} of the cores' time away while measuring.")
     if (times := after.throttled - before.throttled) > 0:
         facts["throttled"] = f"{times} times"
-        warnings.append(f"The processor was throttled {times} times while measuring, by its heat or by the container's limit.")
+        warnings.append(f"{weakness.THROTTLED}{times} times while measuring, by its heat or by the container's limit.")
     if before.frequency_mhz and after.frequency_mhz:
         facts["frequency"] = f"{before.frequency_mhz:.0f} to {after.frequency_mhz:.0f} MHz"
         if after.frequency_mhz < before.frequency_mhz * (1 - FREQUENCY_DROP):
-            warnings.append(f"The clock fell from {before.frequency_mhz:.0f} to {after.frequency_mhz:.0f} MHz while measuring.")
+            warnings.append(f"{weakness.CLOCK_FELL}{before.frequency_mhz:.0f} to {after.frequency_mhz:.0f} MHz while measuring.")
     return facts, tuple(warnings)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.latency import Latency
+from core.benchmark.weakness import GPU_HELD, GPU_MOVED, Weakness, weaknesses_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +69,18 @@ class Measurement:
     def throughput_text(self) -> str:
         """With what it counts: "250.0 runs a second, one after another"."""
         return f"{self.throughput:,.1f} {'runs' if self.batch == 1 else 'samples'} a second, one run after another"
+
+    @property
+    def weaknesses(self) -> tuple[Weakness, ...]:
+        """What makes the latency weak, in words; of what the GPU's own times tell, that its clock was not the same throughout."""
+        of_clocks = (text for text in (self.gpu.warnings if self.gpu else ()) if text.startswith((GPU_HELD, GPU_MOVED)))
+        return weaknesses_in((*self.warnings, *of_clocks))
+
+    @property
+    def weak_because(self) -> tuple[str, ...]:
+        """The sentences behind them."""
+        told = (*self.warnings, *(self.gpu.warnings if self.gpu else ()))
+        return tuple(text for text in told if set(weaknesses_in([text])) & set(self.weaknesses))
 
     @property
     def memory_bytes(self) -> int:

@@ -13,6 +13,7 @@ from core.base.progress import Report
 from core.base.tensors import Tensors
 from core.benchmark import measurement
 from core.benchmark.gpu import GpuTimes
+from core.benchmark.gpu_state import gpu_sample
 from core.benchmark.loop import measure
 from core.benchmark.machine import compute_capability, gpu_name, usable_cpus
 from core.benchmark.measurement import Measurement
@@ -51,6 +52,7 @@ def run(context: StageContext) -> Measurement:
         context.report,
         batch=batch_length(signature, request.profile),
         settings=settings,
+        sample_gpu=gpu_sample if _on_gpu(context) else lambda moment: None,
     )
     measured = replace(measured, machine={**_where(context), **measured.machine})
     return with_gpu_times(measured, backend, engine, inputs, context.report) if isinstance(backend, TimesOnGpu) else measured
@@ -59,10 +61,14 @@ def run(context: StageContext) -> Measurement:
 def _where(context: StageContext) -> dict[str, str]:
     """The machine's name, and its GPU's where the engine runs on one."""
     host = {"host": socket.gethostname()}
-    if (context.device or context.request.device) != CUDA:
+    if not _on_gpu(context):
         return host
     capability = compute_capability()
     return {**host, "gpu": gpu_name(), **({"compute capability": capability} if capability else {})}
+
+
+def _on_gpu(context: StageContext) -> bool:
+    return (context.device or context.request.device) == CUDA
 
 
 def with_gpu_times(measured: Measurement, backend: TimesOnGpu, engine: Engine, inputs: Tensors, report: Report) -> Measurement:

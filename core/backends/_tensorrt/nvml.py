@@ -6,19 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from core.benchmark.gpu import ClockSample
-
-# nvml.h: nvmlClocksEventReason*, called throttle reasons before driver 535.
-_REASONS = {
-    0x2: "application clocks setting",
-    0x4: "power cap",
-    0x8: "hardware slowdown",
-    0x10: "sync boost",
-    0x20: "thermal slowdown by software",
-    0x40: "thermal slowdown by hardware",
-    0x80: "power brake",
-    0x100: "display clocks setting",
-}
+from core.benchmark.gpu import ClockSample, held_back_by
 
 
 class Clocks:
@@ -42,14 +30,9 @@ class Clocks:
                 memory_mhz=_ask(lambda: nvml.nvmlDeviceGetClockInfo(device, nvml.NVML_CLOCK_MEM)),
                 temperature_c=_ask(lambda: nvml.nvmlDeviceGetTemperature(device, nvml.NVML_TEMPERATURE_GPU)),
                 power_w=None if milliwatts is None else milliwatts / 1000,
-                throttled_by=reasons(held or 0),
+                throttled_by=held_back_by(held or 0),
             )
         )
-
-
-def reasons(bits: int) -> tuple[str, ...]:
-    """NVML's bit mask in words; an idle GPU's clock is not held back by anything."""
-    return tuple(text for bit, text in _REASONS.items() if bits & bit)
 
 
 @contextmanager

@@ -5,8 +5,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.backends._tensorrt.nvml import clocks, reasons
-from core.benchmark.gpu import BatchPoint, ClockSample, GpuRun, clock_warnings, knee_of, run_warnings, sweep_batches
+from core.backends._tensorrt.nvml import clocks
+from core.benchmark.gpu import (
+    BatchPoint,
+    ClockSample,
+    GpuRun,
+    GpuTimes,
+    clock_warnings,
+    held_back_by,
+    knee_of,
+    run_warnings,
+    sweep_batches,
+)
 from core.benchmark.statistics import latency
 
 
@@ -73,8 +83,8 @@ def test_sweeps_take_powers_of_two_and_both_ends(low, high, batches):
 
 
 def test_nvmls_bits_are_words_and_idle_is_none():
-    assert reasons(0x1) == ()
-    assert reasons(0x4 | 0x20) == ("power cap", "thermal slowdown by software")
+    assert held_back_by(0x1) == ()
+    assert held_back_by(0x4 | 0x20) == ("power cap", "thermal slowdown by software")
 
 
 @pytest.mark.parametrize("broken", ["nvmlInit", "nvmlDeviceGetHandleByPciBusId"])
