@@ -20,7 +20,7 @@ from core.backends.base import Engine
 from core.base.errors import Failure
 from core.base.precision import Precision
 from core.base.profile import AxisRange, ShapeProfile
-from core.base.serialization import content_key, write_json
+from core.base.serialization import content_key, read_json, write_json
 from core.base.tensors import Signature, TensorSpec
 from core.benchmark import statistics
 from core.benchmark.measurement import Measurement, Protocol
@@ -132,6 +132,12 @@ def store_build(
         write_json(result_file(folder, StageName.PARITY), _parity(error))
         write_json(result_file(folder, StageName.MEASURE), _measurement(median_ms))
     return request.key
+
+
+def weaken(workspace: Workspace, key: str, *warnings: str) -> None:
+    """Has a build's measurement say this against itself."""
+    file = result_file(workspace.build_folder(key), StageName.MEASURE)
+    write_json(file, replace(read_json(Measurement, file), warnings=warnings))
 
 
 def store_lowered(

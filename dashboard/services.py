@@ -14,6 +14,7 @@ import streamlit as st
 from core.base.errors import EngineRoomError, StoreFailed
 from core.base.files import folder_bytes
 from core.base.serialization import read_json
+from core.benchmark.weakness import words
 from core.jobs.queue import Queue
 from core.models.model import Model
 from core.precision.calibration.ranges import UNCALIBRATED
@@ -156,6 +157,7 @@ class Figures:
     on_par: bool | None
     verdict: str = NOT_CHECKED
     stamp: str = ""
+    weak: str = ""
 
 
 def figures(build: Build) -> Figures:
@@ -167,8 +169,25 @@ def figures(build: Build) -> Figures:
         median_ms=measured.latency.median_ms if measured and not build.not_run else None,
         on_par=parity.on_par if parity and not build.not_run else None,
         verdict=parity.verdict if parity and not build.not_run else NOT_CHECKED,
+        weak=words(measured.weaknesses) if measured and not build.not_run else "",
         stamp=UNCALIBRATED if build.request.precision.quantizes and _stamped(folder, built) else "",
     )
+
+
+def weak_words(key: str) -> str:
+    """What makes the latency of a stored build weak, "noisy, shared cores"; empty where nothing does, or none was measured."""
+    folder = workspace().build_folder(key)
+    try:
+        changed = tuple(path.stat().st_mtime_ns for path in (folder / BUILD_FILE, result_file(folder, MEASURE.name)))
+    except OSError:  # not measured, or not stored here
+        return ""
+    return _weak_words(folder, changed)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _weak_words(folder: Path, changed: tuple[int, ...]) -> str:
+    build, measured = _readable(Build, folder / BUILD_FILE), _left(folder, MEASURE)
+    return words(measured.weaknesses) if build and measured and not build.not_run else ""
 
 
 def _stamped(folder: Path, built: Built | None) -> bool:

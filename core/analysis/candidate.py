@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from core.base.precision import Precision
 from core.benchmark.latency import Latency
 from core.benchmark.measurement import Measurement, Protocol
+from core.benchmark.weakness import words
 from core.graph.engine_graph import EngineGraph
 from core.graph.memory import EngineMemory
 from core.parity.result import OutputParity, Parity
@@ -64,6 +65,11 @@ class Candidate:
     @property
     def latency(self) -> Latency | None:
         return self.measurement.latency if self.measurement else None
+
+    @property
+    def weak(self) -> str:
+        """What makes its latency weak, in words: "noisy, shared cores"; empty where nothing does."""
+        return words(self.measurement.weaknesses) if self.measurement else ""
 
     @property
     def on_par(self) -> bool | None:

@@ -338,6 +338,7 @@ def row_as_data(row: ComparisonRow) -> dict[str, Any]:
         "stamp": candidate.stamp,
         "how": row.speedup.how.value if row.speedup else None,
         "rivals": list(row.rivals),
+        "weaknesses": candidate.measurement.weaknesses if candidate.measurement else (),
     }
 
 

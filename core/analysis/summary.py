@@ -12,6 +12,7 @@ from core.analysis.realized import compare_precisions
 from core.base.units import NOT_MEASURED, interval, lengths, milliseconds, percent, plural, seconds, size, times
 from core.benchmark.latency import Latency
 from core.benchmark.measurement import Measurement
+from core.benchmark.weakness import words
 from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
 from core.stages.outcome import NOT_CHECKED, Outcome
@@ -30,12 +31,16 @@ class Figure:
     Attributes:
         basis: What it is of, as the value's sentence goes on: "of 3,000 samples, host to host".
         against: What it is to be held against, a phrase each.
+        weak: What makes it weak, in words: "noisy, shared cores"; empty where nothing does.
+        because: The sentences behind that.
     """
 
     label: str
     value: str
     basis: str = ""
     against: tuple[str, ...] = ()
+    weak: str = ""
+    because: tuple[str, ...] = ()
 
 
 def build_figures(outcome: Outcome) -> tuple[Figure, ...]:
@@ -125,6 +130,8 @@ def _latency(measured: Measurement | None, build: Build, rebuilds: Sequence[Rebu
             measured.throughput_text,
             *_spread(measured, rebuilds),
         ),
+        weak=words(measured.weaknesses),
+        because=measured.weak_because,
     )
 
 

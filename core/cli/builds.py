@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
@@ -17,12 +18,13 @@ from core.analysis.realized import compare_precisions
 from core.analysis.streams import sentences, streams_of
 from core.analysis.streams import summary as streams_summary
 from core.analysis.summary import Figure, build_figures, devices_text, failures, ran_on_text, state_text
-from core.base.errors import Unavailable
+from core.base.errors import StoreFailed, Unavailable
 from core.base.precision import Precision
 from core.base.serialization import to_data, write_json
 from core.base.units import digest, interval, milliseconds, number
 from core.benchmark.gpu import GpuTimes
 from core.benchmark.measurement import Measurement
+from core.benchmark.weakness import Weakness, words
 from core.cli.accuracy import precision_fields, print_precision
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
@@ -32,9 +34,9 @@ from core.graph.engine_graph import EngineGraph
 from core.jobs.queue import Queue
 from core.precision.calibration.ranges import UNCALIBRATED
 from core.stages.child import run_stage
-from core.stages.outcome import Outcome, load_outcome
+from core.stages.outcome import Outcome, load_outcome, measurement_of
 from core.stages.pipeline import record_done
-from core.storage.builds import StageName, all_builds, measuring_failed, result_file
+from core.storage.builds import Build, StageName, all_builds, measuring_failed, result_file
 from core.storage.duels import all_duels
 from core.storage.workspace import Workspace, default_workspace
 
@@ -73,7 +75,8 @@ def build_command(
 
 def outcome_as_data(outcome: Outcome) -> dict[str, Any]:
     """A build for scripts: what its stages found, whether it is right, and why nobody is to deploy it."""
-    judged = {"verdict": outcome.verdict, "unchecked": outcome.unchecked, "stamp": outcome.stamp}
+    weak = outcome.measurement.weaknesses if outcome.measurement else ()
+    judged = {"verdict": outcome.verdict, "unchecked": outcome.unchecked, "stamp": outcome.stamp, "weaknesses": to_data(weak)}
     return {**to_data(outcome), **judged}
 
 
@@ -104,7 +107,8 @@ def show_outcome(outcome: Outcome) -> None:
 
 
 def _figure_text(figure: Figure) -> str:
-    head = f"{figure.value} {figure.basis}".strip()
+    weak = f" (weak: {figure.weak})" if figure.weak else ""
+    head = f"{figure.value}{weak} {figure.basis}".strip()
     return f"{head}: {'; '.join(figure.against)}" if figure.against else head
 
 
@@ -152,8 +156,9 @@ def builds_command(json: AsJson = False) -> None:
     """List the stored builds, newest first."""
     workspace = bring_runs(default_workspace())
     found = all_builds(workspace)
+    weak = {build.key: _weaknesses(workspace, build) for build in found}
     if json:
-        print_json(found)
+        print_json([{**to_data(build), "weaknesses": to_data(weak[build.key])} for build in found])
         return
     names = {model.digest: model.name for model in workspace.all_models()}
     rows = [
@@ -164,10 +169,19 @@ def builds_command(json: AsJson = False) -> None:
             b.request.precision.value,
             state_text(b),
             ran_on_text(b),
+            *((words(weak[b.key]) or None,) if any(weak.values()) else ()),
         )
         for b in found
     ]
-    print_table("", ["build", "model", "path", "precision", "state", "run on"], rows)
+    columns = ["build", "model", "path", "precision", "state", "run on", *(["weak figures"] if any(weak.values()) else [])]
+    print_table("", columns, rows)
+
+
+def _weaknesses(workspace: Workspace, build: Build) -> tuple[Weakness, ...]:
+    with suppress(StoreFailed):  # figures of another release; the build is listed all the same
+        measured = measurement_of(workspace, build)
+        return measured.weaknesses if measured else ()
+    return ()
 
 
 def layers_command(
@@ -242,7 +256,7 @@ def bench_command(
     if measuring_failed(asked.stages):
         record_done(workspace, key, StageName.MEASURE)
     if json:
-        print_json(found)
+        print_json([{**to_data(one), "weaknesses": to_data(one.weaknesses)} for one in found])
         return
     rows = [
         (
@@ -250,11 +264,12 @@ def bench_command(
             milliseconds(m.latency.median_ms, 4),
             interval(m.latency.low_ms, m.latency.high_ms),
             m.latency.samples,
+            words(m.weaknesses) or None,
             " ".join(m.warnings),
         )
         for n, m in enumerate(found, 1)
     ]
-    print_table("", ["run", "median", "95 % interval", "samples", "warnings"], rows, numbers=["run", "median", "samples"])
+    print_table("", ["run", "median", "95 % interval", "samples", "weak", "warnings"], rows, numbers=["run", "median", "samples"])
     medians = [m.latency.median_ms for m in found]
     print_fields("Spread of the medians", [("largest over smallest", f"{max(medians) / min(medians):.3f}")])
     which = f"Run {kept + 1}, the middle one of {repeats}," if repeats > 1 else "This run"

@@ -36,6 +36,7 @@ COLUMNS = [
     "layers",
     "fused",
     "built in",
+    "weak",
     "verdict",
 ]
 NUMBERS = ["median", "size", "rel. error", "top-1", "layers", "fused", "built in", *MEMORY]
@@ -80,8 +81,9 @@ def compare_command(
         print_json([row_as_data(row) for row in rows])
     else:
         memory = columns_of([row.candidate.memory for row in rows])
-        columns = [*COLUMNS[:-1], *memory, COLUMNS[-1]]
-        cells = [_cells(row, with_memory=bool(memory)) for row in rows]
+        weak = any(row.candidate.weak for row in rows)
+        columns = [*COLUMNS[:-2], *memory, *COLUMNS[-1 if not weak else -2 :]]
+        cells = [_cells(row, with_memory=bool(memory), with_weak=weak) for row in rows]
         print_table(f"{found.name}, {size(found.frozen_bytes)} of frozen weights", columns, cells, numbers=NUMBERS)
         stdout.print(summary(rows), highlight=False, markup=False)
         told = " ".join(filter(None, (protocol_text(outcomes), how_text(row.speedup for row in rows))))
@@ -97,7 +99,7 @@ def compare_command(
     raise typer.Exit(next((code for code in codes if code), 0))
 
 
-def _cells(row: ComparisonRow, *, with_memory: bool) -> tuple[object, ...]:
+def _cells(row: ComparisonRow, *, with_memory: bool, with_weak: bool) -> tuple[object, ...]:
     candidate, latency, graph, worst = row.candidate, row.latency, row.candidate.graph, row.candidate.worst
     return (
         candidate.title,
@@ -111,5 +113,6 @@ def _cells(row: ComparisonRow, *, with_memory: bool) -> tuple[object, ...]:
         len(graph.fused_layers) if graph else None,
         seconds(candidate.build_seconds),
         *(cells_of(candidate.memory) if with_memory else ()),
+        *((candidate.weak or None,) if with_weak else ()),
         row.verdict,
     )

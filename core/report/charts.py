@@ -160,15 +160,23 @@ def latency_chart(rows: Sequence[ComparisonRow]) -> str:
         colour = PRECISIONS[row.candidate.precision]
         low, median, high = (across(value) for value in (latency.low_ms, latency.median_ms, latency.high_ms))
         told = f"{milliseconds(latency.median_ms)}, {interval(latency.low_ms, latency.high_ms)}"
-        title = tag("title", text(f"{row.name}: {told}; {row.verdict}"))
+        weak = f"; weak: {row.candidate.weak}" if row.candidate.weak else ""
+        title = tag("title", text(f"{row.name}: {told}{weak}; {row.verdict}"))
         parts.append(_label(frame.left - 12, y + 4, shortened(row.name, 46), anchor="end", weight=_weight(row)))
         parts.append(
             tag("line", title, x1=_short(low), x2=_short(high), y1=y, y2=y, stroke=colour, stroke_width=7, stroke_opacity=0.45)
         )
-        parts.append(tag("circle", title, cx=_short(median), cy=y, r=5, fill=colour))
+        parts.append(tag("circle", title, cx=_short(median), cy=y, r=5, **_dot(colour, weak=bool(row.candidate.weak))))
         parts.append(_label(max(high, median) + 12, y + 4, milliseconds(latency.median_ms)))
-    parts.append(_label(frame.left, 12, "Median latency, ms, with its 95 % interval" + ("; powers of ten" if powers else "")))
+    hollow = "; hollow: a weak figure" if any(row.candidate.weak for row, _ in measured) else ""
+    scale = "; powers of ten" if powers else ""
+    parts.append(_label(frame.left, 12, f"Median latency, ms, with its 95 % interval{scale}{hollow}"))
     return _svg(parts, frame.bottom + 30, f"Latency of {len(measured)} builds")
+
+
+def _dot(colour: str, *, weak: bool) -> dict[str, object]:
+    """A weak figure's is hollow."""
+    return {"fill": "none", "stroke": colour, "stroke_width": 2} if weak else {"fill": colour}
 
 
 def _weight(row: ComparisonRow) -> str:

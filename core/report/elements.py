@@ -36,6 +36,7 @@ def figures(items: Iterable[Figure]) -> str:
             "div",
             tag("h3", text(item.label))
             + tag("p", text(item.value), class_="value", title=item.basis or None)
+            + (tag("p", text(item.weak), class_="weak", title=" ".join(item.because)) if item.weak else "")
             + tag("p", text("\n".join(item.against)), class_="below"),
         )
         for item in items

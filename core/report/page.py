@@ -19,8 +19,10 @@ from core.stages.outcome import Outcome
 from core.storage.duels import Duel
 
 MOST_DIFFERENCES = 200
+WEAK = "weak"
 BOARD = (
-    "build", "precision", "median", "95 % interval", "size", "relative error", "top-1 agrees", "accuracy", "layers", "verdict",
+    "build", "precision", "median", "95 % interval", "weak", "size", "relative error", "top-1 agrees", "accuracy", "layers",
+    "verdict",
 )  # fmt: skip
 BOARD_NUMBERS = ("median", "95 % interval", "size", "relative error", "top-1 agrees", "accuracy", "layers")
 DIFFERENCES = ("source nodes", "A, ms", "B, ms", "B - A, ms", "layers A", "layers B", "precision A", "precision B")
@@ -64,13 +66,15 @@ def _foot() -> str:
 
 
 def _board(rows: Sequence[ComparisonRow]) -> str:
-    cells = [_cells(row) for row in fastest_first(rows)]
+    weak = any(row.candidate.weak for row in rows)
+    columns = BOARD if weak else tuple(column for column in BOARD if column != WEAK)
+    cells = [_cells(row, weak=weak) for row in fastest_first(rows)]
     figure = tag("figure", latency_chart(rows))
     paid = [f"{row.name}: {row.payoff.text}" for row in rows if row.payoff]
     weak = [f"{row.name}: {note}" for row in rows for note in row.candidate.notes]
     told = tag("p", text(how_text(row.speedup for row in rows))) + notes([*paid, *weak])
     return section(
-        "Latency, size and parity", figure, table(BOARD, cells, caption="Every build", numbers=BOARD_NUMBERS), told
+        "Latency, size and parity", figure, table(columns, cells, caption="Every build", numbers=BOARD_NUMBERS), told
     ) + _memory(rows)
 
 
@@ -84,13 +88,14 @@ def _memory(rows: Sequence[ComparisonRow]) -> str:
     return section("GPU memory", drawn)
 
 
-def _cells(row: ComparisonRow) -> tuple[object, ...]:
+def _cells(row: ComparisonRow, *, weak: bool) -> tuple[object, ...]:
     candidate, latency, worst = row.candidate, row.latency, row.candidate.worst
     return (
         candidate.title,
         candidate.precision.value,
         milliseconds(latency.median_ms if latency else None),
         interval(latency.low_ms, latency.high_ms) if latency else None,
+        *((candidate.weak or None,) if weak else ()),
         size(candidate.size_bytes),
         scientific(candidate.max_rel),
         percent(worst.top1) if worst else None,

@@ -78,6 +78,11 @@ class Outcome:
         return stamp_of((self.prepared,) if self.prepared else (), self.built)
 
 
+def measurement_of(workspace: Workspace, build: Build) -> Measurement | None:
+    """What a build's measuring has left; None too while nothing has run the engine, as what lies there is of one made before."""
+    return None if build.not_run else result_of(workspace.build_folder(build.key), MEASURE)
+
+
 def stamp_of(preparations: Iterable[Prepared], built: Built | None) -> str:
     """See `Outcome.stamp`."""
     told: list[str] = []
@@ -113,7 +118,7 @@ def load_outcome(workspace: Workspace, key: str) -> Outcome:
         graph=result_of(folder, INSPECT),
         # While nothing has run this engine, what lies there is of one that was made before.
         parity=None if build.not_run or ended_early else result_of(folder, PARITY),
-        measurement=None if build.not_run else result_of(folder, MEASURE),
+        measurement=measurement_of(workspace, build),
         walls=read_json(Walls, walls) if walls.exists() else None,
         rebuilds=rebuilds_of(workspace, build.key),
     )

@@ -147,7 +147,9 @@ def _other(candidate: Candidate, against: Against) -> float | None:
 
 
 def _symbol(row: ComparisonRow) -> str:
-    return SYMBOLS.get(row.standing, "circle")
+    """Hollow for a weak figure."""
+    symbol = SYMBOLS.get(row.standing, "circle")
+    return f"{symbol}-open" if row.candidate.weak else symbol
 
 
 def _told(row: ComparisonRow, latency: Latency) -> str:
@@ -155,4 +157,5 @@ def _told(row: ComparisonRow, latency: Latency) -> str:
     held = f"<br>{size(candidate.size_bytes)}" if candidate.size_bytes is not None else ""
     error = f"<br>relative error {scientific(candidate.max_rel)}" if candidate.max_rel is not None else ""
     median = f"{milliseconds(latency.median_ms)} ({interval(latency.low_ms, latency.high_ms)})"
-    return f"<b>{drawn(row.name)}</b><br>{median}{held}{error}<br>{drawn(row.verdict)}"
+    weak = f"<br>weak: {candidate.weak}" if candidate.weak else ""
+    return f"<b>{drawn(row.name)}</b><br>{median}{weak}{held}{error}<br>{drawn(row.verdict)}"

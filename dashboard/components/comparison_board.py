@@ -132,7 +132,8 @@ def _charts(rows: Sequence[ComparisonRow], model: Model) -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         st.markdown("**Latency**")
-        told = "Median latency of each build with its 95 % interval. The table below has the same figures."
+        hollow = " A hollow point is a weak figure." if any(row.candidate.weak for row in rows) else ""
+        told = f"Median latency of each build with its 95 % interval.{hollow} The table below has the same figures."
         show_chart(latency_figure(rows), f"{model.name}-latency", told)
     with right:
         against = st.segmented_control(
@@ -217,6 +218,7 @@ def comparison_frame(rows: Sequence[ComparisonRow]) -> pd.DataFrame:
             "Precision": [one.precision.value for one in found],
             "Device": [one.device for one in found],
             "Median, ms": floats(one.median_ms if one else None for one in latencies),
+            "Weak": pd.array([one.weak or None for one in found], dtype="string"),
             "95 % interval": pd.array([interval(one.low_ms, one.high_ms) if one else None for one in latencies], dtype="string"),
             "Speed-up": floats(row.speedup.ratio if row.speedup else None for row in rows),
             "Verdict": [row.verdict for row in rows],
@@ -245,6 +247,7 @@ def _columns() -> dict[str, Any]:
     return {
         "Build": st.column_config.TextColumn(width=BUILD_PIXELS, pinned=True),
         "Median, ms": number(format="%.4f"),
+        "Weak": st.column_config.TextColumn(help="Why the figure is weak: measure it again on a quiet machine"),
         "Speed-up": number(format="%.2f×", help="How many times faster than the baseline"),
         "Verdict": st.column_config.TextColumn(width="large"),
         "Size, MB": number(format="%.2f"),

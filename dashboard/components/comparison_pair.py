@@ -11,7 +11,7 @@ import streamlit as st
 from core.analysis.comparison import ComparisonRow, Standing, summary
 from core.analysis.diff import DiffRow, EngineDiff, aligns, diff_engines
 from core.analysis.layers import layer_rows, precisions_text
-from core.analysis.summary import GPU_MEMORY, devices_text, state_text
+from core.analysis.summary import GPU_MEMORY, Figure, devices_text, state_text
 from core.base.errors import InvalidRequest
 from core.base.units import NOT_TOLD, UNKNOWN, digest
 from core.graph.engine_graph import EngineGraph
@@ -95,7 +95,7 @@ def _figures(found: Sequence[Outcome], rows: Sequence[ComparisonRow]) -> None:
     for label in dict.fromkeys(label for own in told for label in own):
         shown = (own.get(label) for own in told)
         lacking = NOT_TOLD if label == GPU_MEMORY else UNKNOWN
-        facts[label] = ["; ".join([one.value, *one.against]) if one else lacking for one in shown]
+        facts[label] = [_shown(one) if one else lacking for one in shown]
     facts["Computes in"] = [precisions_text(layer_rows(one.graph)) if one.graph else "not told" for one in found]
     frame = pd.DataFrame(
         {"": list(facts), "A": [plain(a) for a, _ in facts.values()], "B": [plain(b) for _, b in facts.values()]}
@@ -104,6 +104,11 @@ def _figures(found: Sequence[Outcome], rows: Sequence[ComparisonRow]) -> None:
     with st.container(horizontal=True):
         for name, one in zip("AB", found, strict=True):
             links.link(links.ENGINE, f"Open engine {name}", icon=":material/memory:", build=one.build.key)
+
+
+def _shown(figure: Figure) -> str:
+    weak = [f"weak: {figure.weak}"] if figure.weak else []
+    return "; ".join([figure.value, *figure.against, *weak])
 
 
 def _others_that_align(found: Sequence[Outcome], graph: EngineGraph) -> None:

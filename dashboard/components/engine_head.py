@@ -18,6 +18,7 @@ from dashboard import links, services
 from dashboard.components.job_status import COLOURS, STAGE_ICONS
 from dashboard.components.layer_view import figures_of
 from dashboard.components.settings_line import settings_line
+from dashboard.components.weak_badge import weak_badge
 from dashboard.failures import show_error
 from dashboard.formatting import badge, plain, sentence
 
@@ -91,4 +92,5 @@ def headline(outcome: Outcome) -> None:
             with st.container(width=TILE_PIXELS if len(figures) < MANY_TILES else NARROW_TILE_PIXELS, gap=None):
                 basis = f"{figure.basis[0].upper()}{figure.basis[1:]}." if figure.basis else None
                 st.metric(figure.label, plain(figure.value), help=plain(basis) if basis else None)
+                weak_badge(figure.weak, figure.because)
                 st.caption("  \n".join(plain(text) for text in figure.against))

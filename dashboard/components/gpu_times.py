@@ -7,12 +7,16 @@ import streamlit as st
 
 from core.base.units import UNKNOWN, milliseconds
 from core.benchmark.gpu import GpuTimes
+from core.benchmark.weakness import words
+from dashboard.components.weak_badge import weak_badge
 from dashboard.formatting import sentence
 
 
 def gpu_times_section(gpu: GpuTimes) -> None:
     """Tables of a GPU measurement, with what it says against itself above them."""
-    st.markdown("**On the GPU**")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown("**On the GPU**")
+        weak_badge(words(gpu.weaknesses))
     for warning in gpu.warnings:
         st.warning(sentence(warning), icon=":material/warning:")
     st.dataframe(_runs(gpu), hide_index=True, placeholder=UNKNOWN, alt="GPU times by protocol")

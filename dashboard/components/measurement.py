@@ -7,12 +7,14 @@ import streamlit as st
 from core.analysis.summary import tails
 from core.base.units import digest, interval, lengths, milliseconds, size
 from core.benchmark.measurement import Measurement
+from core.benchmark.weakness import words
 from core.stages.outcome import Outcome
 from core.storage.builds import StageName
 from dashboard.charts.latency import samples_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.gpu_times import gpu_times_section
 from dashboard.components.tables import facts_table
+from dashboard.components.weak_badge import weak_badge
 from dashboard.formatting import plain, sentence
 
 
@@ -22,6 +24,7 @@ def measurement_section(outcome: Outcome) -> None:
         why = plain(outcome.build.missing(StageName.MEASURE)).removesuffix(".")
         st.info(f"Latency was not measured: {why}. The tab Build has the log.", icon=":material/timer_off:")
         return
+    weak_badge(words(measured.weaknesses))
     for warning in measured.warnings:
         st.warning(sentence(warning), icon=":material/warning:")
     if measured.samples_ms:

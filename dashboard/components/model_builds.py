@@ -14,6 +14,7 @@ from core.storage.builds import Build, StageName, State
 from dashboard import links, services
 from dashboard.components.job_status import COLOURS
 from dashboard.components.settings_line import settings_line
+from dashboard.components.weak_badge import weak_markdown
 from dashboard.formatting import plain, sentence
 
 SHOWN = 12
@@ -47,7 +48,7 @@ def _figures(build: Build) -> str:
         stamp = f" · :red-badge[{found.stamp}]" if found.stamp else ""
         return f"**{plain(build.missing(StageName.MEASURE))}** · {size}{stamp} :gray[{when}]"
     where = f" on {plain(build.ran_elsewhere.name)}" if build.ran_elsewhere else ""
-    return f"**{units.milliseconds(found.median_ms)}**{where} · {size} · {parity} :gray[{when}]"
+    return f"**{units.milliseconds(found.median_ms)}**{weak_markdown(found.weak)}{where} · {size} · {parity} :gray[{when}]"
 
 
 def show_paths(model: Model) -> None:

@@ -13,6 +13,7 @@ from core.storage.builds import Build, State
 from dashboard import links, services
 from dashboard.components.job_status import COLOURS, STAGE_ICONS, show_state, status_line, title
 from dashboard.components.settings_line import settings_line
+from dashboard.components.weak_badge import weak_badge
 from dashboard.formatting import plain
 
 REFRESH_SECONDS = 5.0
@@ -62,6 +63,8 @@ def _job_row(job: Job) -> None:
             settings_line(job.request)
     with state, st.container(horizontal=True, vertical_alignment="center"):
         show_state(job)
+        if job.state is JobState.DONE:
+            weak_badge(services.weak_words(job.key))
         st.caption(plain(status_line(job)))
 
 
@@ -74,6 +77,8 @@ def _build_row(build: Build) -> None:
         settings_line(request)
     with state, st.container(horizontal=True, vertical_alignment="center"):
         st.badge(build.state.value, icon=STAGE_ICONS[build.state], color=COLOURS[build.state.value])
+        if build.state is State.DONE:
+            weak_badge(services.weak_words(build.key))
         when = units.ago(build.latest_at, time.time())
         going = build.state in (State.WAITING, State.RUNNING)
         st.caption(f"{'begun' if going else build.state.value} {when}, in the foreground")

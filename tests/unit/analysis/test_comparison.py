@@ -310,7 +310,7 @@ SCRIPTS_READ = """
     key title path precision standing verdict median_ms low_ms high_ms p90_ms p99_ms throughput load_ms first_ms memory_bytes
     size_bytes size_ratio build_seconds parity_passed worst_output max_rel cosine top1 layers fused_layers source_nodes unmapped
     speedup speedup_low speedup_high notes device accuracy reference_accuracy payoff disagreements unmeasured
-    weights_bytes activation_bytes context_bytes gpu_memory_bytes parity unchecked stamp how rivals
+    weights_bytes activation_bytes context_bytes gpu_memory_bytes parity unchecked stamp how rivals weaknesses
 """
 
 

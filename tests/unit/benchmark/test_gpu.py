@@ -10,7 +10,6 @@ from core.benchmark.gpu import (
     BatchPoint,
     ClockSample,
     GpuRun,
-    GpuTimes,
     clock_warnings,
     held_back_by,
     knee_of,

@@ -103,8 +103,6 @@ def test_a_gpus_clock_makes_the_latency_weak_and_its_own_scatter_does_not() -> N
 
 
 class Still:
-    settings: dict[str, str] = {}
-
     def run(self, inputs):
         return {}
 

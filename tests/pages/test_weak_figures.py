@@ -1,0 +1,52 @@
+"""Badges of weak figures on the pages that show them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core.base.files import WORKSPACE_VARIABLE
+from core.storage.workspace import Workspace
+from tests.pages.conftest import text_of
+from tests.pages.test_compare import board
+from tests.pages.test_engine import opened
+from tests.stored_builds import Shelf, fill, weaken
+
+OTHERS = "Other programs used 51% of the cores while measuring: measure again on a quiet machine."
+DRIFTING = "Drifting: the second half ran 41% slower than the first; the machine may be heating up or getting busier."
+WORDS = "drifting, shared cores"
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    monkeypatch.setenv(WORKSPACE_VARIABLE, str(tmp_path))
+    found = fill(Workspace(tmp_path))
+    weaken(found.workspace, found.fp16, DRIFTING, OTHERS)
+    return found
+
+
+def test_the_tile_has_a_badge(shelf: Shelf) -> None:
+    assert f"-badge[:material/warning: {WORDS}]" in text_of(opened("engine", build=shelf.fp16))
+    assert WORDS not in text_of(opened("engine", build=shelf.fp32))
+
+
+def test_the_board_has_a_column(shelf: Shelf) -> None:
+    rows = board(opened("compare", model=shelf.model.digest))
+    assert rows.loc[shelf.fp16[:12], "Weak"] == WORDS
+    assert pd.isna(rows.loc[shelf.fp32[:12], "Weak"])
+    weaken(shelf.workspace, shelf.fp16)
+    assert "Weak" not in board(opened("compare", model=shelf.model.digest)).columns
+
+
+def test_two_builds_side_by_side_say_which_is_weak(shelf: Shelf) -> None:
+    app = opened("compare", builds=f"{shelf.fp16},{shelf.fp32}")
+    table = next(one.value for one in app.table if "A" in one.value.columns).set_index("")
+    assert table.loc["Median latency", "A"].endswith(f"weak: {WORDS}")
+    assert "weak" not in table.loc["Median latency", "B"]
+
+
+def test_a_models_builds_and_the_recent_ones_have_a_badge_each(shelf: Shelf) -> None:
+    for page, query in (("model", {"model": shelf.model.digest}), ("home", {})):
+        assert text_of(opened(page, **query)).count(f"-badge[:material/warning: {WORDS}]") == 1, page
