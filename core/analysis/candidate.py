@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from core.analysis.contradiction import trusted_graph
 from core.base.precision import Precision
 from core.benchmark.latency import Latency
 from core.benchmark.measurement import Measurement, Protocol
@@ -31,6 +32,7 @@ class Candidate:
         path: The path's id.
         frozen_bytes: Of the model's weights alone.
         build_seconds: From the prepared model's file to the finished engine, as everywhere: conversion not counted in.
+        graph: Its layers, without times where these contradict the latency.
         error: Why there is no engine; empty when there is one.
         unmeasured: Why there are no figures, in a phrase, "not run here: ..." among them; empty when there are.
         unchecked: Why nothing tells whether it is right, in a phrase; empty where something does.
@@ -141,7 +143,7 @@ def candidate_from(outcome: Outcome) -> Candidate:
         size_bytes=built.engine.size_bytes if built else None,
         frozen_bytes=outcome.model.frozen_bytes,
         build_seconds=built.build_seconds if built else None,
-        graph=outcome.graph,
+        graph=trusted_graph(outcome),
         error=_error(build, built=built is not None),
         unmeasured="" if outcome.measurement else _unmeasured(build),
         unchecked=outcome.unchecked,

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.analysis.alignment import stretches
+from core.analysis.contradiction import contradiction_in, trusted_graph
 from core.analysis.layers import sum_times
 from core.graph.engine_graph import EngineGraph, Layer
+from core.stages.outcome import Outcome
 
 NOTHING_SHARED = (
     "The engines share no source node, and too few of their layers match by name or shape: they are built from different graphs, "
@@ -91,6 +93,16 @@ class _Groups:
     def join(self, names: Sequence[str]) -> None:
         for name in names:
             self._parent[self.find(name)] = self.find(names[0])
+
+
+def diff_builds(a: Outcome, b: Outcome) -> EngineDiff | None:
+    """Of two builds, without the times of either whose layers' contradict its latency; None where one told no layers."""
+    first, second = trusted_graph(a), trusted_graph(b)
+    if first is None or second is None:
+        return None
+    diff = diff_engines(first, second)
+    doubts = [(name, one) for name, outcome in (("A", a), ("B", b)) if (one := contradiction_in(outcome))]
+    return replace(diff, notes=(*(f"{name}: {one.text} {one.meaning}" for name, one in doubts), *diff.notes))
 
 
 def diff_engines(a: EngineGraph, b: EngineGraph) -> EngineDiff:

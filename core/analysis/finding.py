@@ -11,6 +11,7 @@ from core.request.build_request import BuildRequest
 
 class FindingKind(str, Enum):
     WRONG = "not on par"
+    PROFILE = "layer times contradict the latency"
     DOMINANT = "dominant layers"
     REFORMATS = "reformats"
     CASTS = "casts"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from core.analysis.contradiction import contradiction_in, trusted_graph
 from core.analysis.deviation import why_wrong
 from core.analysis.finding import Finding, FindingKind
 from core.analysis.kernels import nodes_of
@@ -36,11 +37,20 @@ _OVERHEADS = (quantizing.find, float_between.find, padded.find, mixed.find, refo
 
 
 def findings_of(outcome: Outcome) -> list[Finding]:
-    """That its outputs are wrong, then everything worth knowing of its layers, with the mends that are ours."""
-    found = list(_wrong(outcome))
-    if outcome.graph is None:
+    """That its outputs are wrong, then everything worth knowing of its layers, with the mends that are ours.
+
+    Where the layers' times contradict the latency, that is said, and findings are those of an engine whose layers were not timed.
+    """
+    found = [*_wrong(outcome), *_contradicted(outcome)]
+    graph = trusted_graph(outcome)
+    if graph is None:
         return found
-    return found + [with_mend(one, outcome) for one in findings(outcome.graph, outcome.build.request.precision)]
+    return found + [with_mend(one, outcome) for one in findings(graph, outcome.build.request.precision)]
+
+
+def _contradicted(outcome: Outcome) -> Iterator[Finding]:
+    if contradiction := contradiction_in(outcome):
+        yield Finding(kind=FindingKind.PROFILE, message=contradiction.text, hint=contradiction.meaning)
 
 
 def _wrong(outcome: Outcome) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from core.analysis.contradiction import trusted_graph
 from core.analysis.deviation import deviation
 from core.analysis.layers import UNKNOWN, layer_rows, totals_by_precision
 from core.analysis.memory import told
@@ -53,7 +54,7 @@ def build_figures(outcome: Outcome) -> tuple[Figure, ...]:
         *_gpu_memory(outcome.graph),
         _parity(outcome),
         *_accuracy(outcome.parity),
-        *_layers(outcome.graph, outcome.build),
+        *_layers(trusted_graph(outcome), outcome.build),
     )
 
 

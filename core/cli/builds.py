@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from core.analysis.contradiction import contradiction_in, trusted_graph
 from core.analysis.findings import findings_of
 from core.analysis.memory import layer_bytes, memory_text, moved_texts, told
 from core.analysis.payoff import no_payoff_text, payoff_among
@@ -75,9 +76,12 @@ def build_command(
 
 def outcome_as_data(outcome: Outcome) -> dict[str, Any]:
     """A build for scripts: what its stages found, whether it is right, and why nobody is to deploy it."""
-    weak = outcome.measurement.weaknesses if outcome.measurement else ()
-    judged = {"verdict": outcome.verdict, "unchecked": outcome.unchecked, "stamp": outcome.stamp, "weaknesses": to_data(weak)}
-    return {**to_data(outcome), **judged}
+    judged = {"verdict": outcome.verdict, "unchecked": outcome.unchecked, "stamp": outcome.stamp}
+    weak = {
+        "weaknesses": to_data(outcome.measurement.weaknesses if outcome.measurement else ()),
+        "layer_times_contradict": " ".join(_doubts(outcome)),
+    }
+    return {**to_data(outcome), **judged, **weak}
 
 
 def show_outcome(outcome: Outcome) -> None:
@@ -114,11 +118,17 @@ def _figure_text(figure: Figure) -> str:
 
 def _notes(outcome: Outcome) -> list[str]:
     """What makes the figures weak, and where layers ran in another precision than asked, each sentence once."""
-    measured, parity, graph = outcome.measurement, outcome.parity, outcome.graph
+    measured, parity, graph = outcome.measurement, outcome.parity, trusted_graph(outcome)
     told = [*measured.warnings, *(measured.gpu.warnings if measured.gpu else ())] if measured else []
     realized = compare_precisions(graph, outcome.build.request.precision).disagreements if graph else ()
     told += [*outcome.notes, *(pair.warning for pair in realized), *(parity.notes if parity else ())]
-    return list(dict.fromkeys([*told, *_mendable(outcome)]))
+    return list(dict.fromkeys([*told, *_doubts(outcome), *_mendable(outcome)]))
+
+
+def _doubts(outcome: Outcome) -> list[str]:
+    """That the layers' times contradict the latency, where they do."""
+    found = contradiction_in(outcome)
+    return [f"{found.text} {found.meaning}"] if found else []
 
 
 def _mendable(outcome: Outcome) -> list[str]:
@@ -216,7 +226,7 @@ def layers_command(
     if graph.loose_nodes:
         loose = [(node.fate.value, node.op, node.name, node.reason) for node in graph.loose_nodes]
         print_table("Nodes in no layer", ["fate", "op", "node", "why"], loose)
-    print_notes(_engine_notes(graph))
+    print_notes([*_doubts(outcome), *_engine_notes(graph)])
 
 
 def _engine_notes(graph: EngineGraph) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.analysis.colours import ColourBy, Colouring
+from core.analysis.contradiction import contradiction_in, trusted_graph
 from core.analysis.deviation import trouble
 from core.analysis.finding import Finding
 from core.analysis.findings import findings_of
@@ -13,7 +14,6 @@ from core.analysis.preparation import StageChange, stage_changes
 from core.analysis.realized import compare_precisions
 from core.analysis.standing import standing
 from core.analysis.summary import build_figures, devices_text, failures
-from core.base.precision import Precision
 from core.base.units import lengths, listed, milliseconds, number, percent, plural, scientific
 from core.graph.engine_graph import EngineGraph
 from core.parity.result import Parity
@@ -35,7 +35,7 @@ def build_body(outcome: Outcome) -> str:
     findings = findings_of(outcome)
     parts += [_finding(one) for one in findings if one.bad]
     if outcome.graph and outcome.graph.layers:
-        parts.append(_layers(outcome.graph, outcome.build.request.precision, [one for one in findings if not one.bad]))
+        parts.append(_layers(outcome, outcome.graph, [one for one in findings if not one.bad]))
         parts += [streams_section(outcome.graph), memory_section(outcome.graph, outcome.build.request)]
     if outcome.measurement:
         parts.append(_measurement(outcome))
@@ -50,12 +50,14 @@ def _stamp(outcome: Outcome) -> str:
     return tag("p", text(f"{stamp[0].upper()}{stamp[1:]}."), class_="stamp") if stamp else ""
 
 
-def _layers(graph: EngineGraph, asked: Precision, findings: Sequence[Finding]) -> str:
-    rows = layer_rows(graph)
+def _layers(outcome: Outcome, graph: EngineGraph, findings: Sequence[Finding]) -> str:
+    rows, trusted, asked = layer_rows(graph), trusted_graph(outcome) or graph, outcome.build.request.precision
     found = tag("p", text(standing(graph).text)) + "".join(_finding(one) for one in findings)
-    summary = compare_precisions(graph, asked).summary
+    summary = compare_precisions(trusted, asked).summary
     told = f"{asked.value} was asked for{f'; {summary}' if summary else ''}. What layers compute in, by time where it is known: "
-    realized = tag("p", text(f"{told}{precisions_text(rows)}."))
+    realized = tag("p", text(f"{told}{precisions_text(layer_rows(trusted))}."))
+    contradiction = contradiction_in(outcome)
+    doubt = notes([f"{contradiction.text} {contradiction.meaning}"]) if contradiction else ""
     chart = tag("figure", layers_chart(rows, Colouring(rows, ColourBy.PRECISION)))
     shown = rows if len(rows) <= MOST_LAYERS else sorted(rows, key=lambda row: row.time_ms or 0.0, reverse=True)[:MOST_LAYERS]
     caption = f"{len(shown):,} of {len(rows):,} layers" + (", those that take most time" if len(shown) < len(rows) else "")
@@ -65,7 +67,7 @@ def _layers(graph: EngineGraph, asked: Precision, findings: Sequence[Finding]) -
         f"Source nodes in no layer: {len(graph.loose_nodes):,}",
         table(("node", "op", "fate", "why"), loose, caption="In no layer"),
     )
-    return section("Fused layers", chart, realized, found, listed, lost if loose else "", notes(graph.notes))
+    return section("Fused layers", doubt, chart, realized, found, listed, lost if loose else "", notes(graph.notes))
 
 
 def _finding(one: Finding) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from core import __version__
 from core.analysis.board import board
 from core.analysis.comparison import ComparisonRow, fastest_first, summary
-from core.analysis.diff import DiffRow, EngineDiff, diff_engines
+from core.analysis.diff import DiffRow, EngineDiff, diff_builds
 from core.analysis.memory import cells_of, columns_of
 from core.analysis.versus import how_text
 from core.base.units import digest, interval, milliseconds, number, percent, scientific, size
@@ -43,9 +43,8 @@ def report(outcomes: Sequence[Outcome], *, duels: Sequence[Duel] = (), baseline:
     rows = board(outcomes, duels=duels, baseline=baseline)
     title = f"{outcomes[0].model.name}: {len(outcomes)} builds side by side"
     body = _head(title, outcomes[0]) + tag("p", text(summary(rows)), class_="verdict") + _board(rows)
-    graphs = [outcome.graph for outcome in outcomes]
-    if len(graphs) == 2 and graphs[0] and graphs[1]:
-        body += _differences(diff_engines(graphs[0], graphs[1]), rows)
+    if len(outcomes) == 2 and (diff := diff_builds(*outcomes)):
+        body += _differences(diff, rows)
     parts = (folded(row.name, build_body(outcome)) for row, outcome in zip(rows, outcomes, strict=True))
     return document(title, body + section("Each build", *parts) + _foot())
 

@@ -61,8 +61,9 @@ def comparison_board(model: Model) -> None:
     _table(rows, model)
     memory_of_builds(rows, model)
     _precisions(rows)
+    weak = " Hollow points are weak figures." if any(row.candidate.weak for row in rows) else ""
     how = how_text(row.speedup for row in rows)
-    st.caption(plain(f"{protocol_text(outcomes_of(keys))} Each engine's page has its own protocol. {how}".strip()))
+    st.caption(plain(f"{protocol_text(outcomes_of(keys))} Each engine's page has its own protocol. {how}{weak}".strip()))
 
 
 def _unfinished(builds: Sequence[Build], model: Model) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.comparison import ComparisonRow, Standing, summary
-from core.analysis.diff import DiffRow, EngineDiff, aligns, diff_engines
+from core.analysis.contradiction import trusted_graph
+from core.analysis.diff import DiffRow, EngineDiff, aligns, diff_builds
 from core.analysis.layers import layer_rows, precisions_text
 from core.analysis.summary import GPU_MEMORY, Figure, devices_text, state_text
 from core.base.errors import InvalidRequest
@@ -71,10 +72,10 @@ def comparison_pair(given: Sequence[str]) -> None:
 
 @st.cache_data(max_entries=8, show_spinner="Matching the layers")
 def _diff(keys: tuple[str, str], stamps: tuple[object, ...]) -> EngineDiff:
-    first, second = (one.graph for one in outcomes_of(keys))
-    if first is None or second is None:
-        raise InvalidRequest("A build without layers cannot be set against another.")
-    return diff_engines(first, second)
+    first, second = outcomes_of(keys)
+    if diff := diff_builds(first, second):
+        return diff
+    raise InvalidRequest("A build without layers cannot be set against another.")
 
 
 def _verdict(rows: Sequence[ComparisonRow]) -> str:
@@ -96,7 +97,7 @@ def _figures(found: Sequence[Outcome], rows: Sequence[ComparisonRow]) -> None:
         shown = (own.get(label) for own in told)
         lacking = NOT_TOLD if label == GPU_MEMORY else UNKNOWN
         facts[label] = [_shown(one) if one else lacking for one in shown]
-    facts["Computes in"] = [precisions_text(layer_rows(one.graph)) if one.graph else "not told" for one in found]
+    facts["Computes in"] = [precisions_text(layer_rows(graph)) if graph else "not told" for graph in map(trusted_graph, found)]
     frame = pd.DataFrame(
         {"": list(facts), "A": [plain(a) for a, _ in facts.values()], "B": [plain(b) for _, b in facts.values()]}
     )

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.analysis.finding import Finding
-from core.analysis.layers import LayerTotal, totals_by_kind
+from core.analysis.layers import LayerTotal, layer_rows, totals_by_kind
 from core.analysis.standing import standing
 from core.analysis.twins import twins_text, wider_twins
 from core.base.units import UNKNOWN, percent, plural
@@ -20,7 +20,7 @@ from dashboard.components.layer_view import outcome as load
 from dashboard.components.mend_trial import mend_trial, trials_of
 from dashboard.components.selection import select
 from dashboard.components.tables import table_height
-from dashboard.formatting import plain, visible
+from dashboard.formatting import plain, sentence, visible
 
 LINKED = 6
 NODES_HEIGHT = 250
@@ -46,7 +46,8 @@ def findings_section(outcome: Outcome, view: LayerView | None) -> None:
     for note in view.graph.notes:
         st.caption(plain(note))
     st.header("Kinds of layers")
-    _totals(totals_by_kind(view.rows), timed=view.timed)
+    rows = layer_rows(view.graph.with_times({})) if view.doubt else view.rows
+    _totals(totals_by_kind(rows), timed=view.timed and not view.doubt)
 
 
 def _finding(finding: Finding, view: LayerView, outcome: Outcome, job: Job | None, number: int) -> None:
@@ -60,7 +61,7 @@ def _finding(finding: Finding, view: LayerView, outcome: Outcome, job: Job | Non
             else:
                 st.markdown(f"**{title}**" + (f" · {percent(finding.share)} of the time" if finding.share else ""))
         st.text(visible(finding.message))
-        st.caption(plain(finding.hint))
+        st.caption(sentence(finding.hint))
         _layers(finding, view, number)
         _nodes(finding, view)
         if finding.mend:

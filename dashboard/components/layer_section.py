@@ -12,6 +12,7 @@ from dashboard.components.layer_table import layer_table
 from dashboard.components.layer_view import LayerView, layer_view
 from dashboard.components.selection import selected
 from dashboard.components.stream_lanes import stream_lanes
+from dashboard.formatting import sentence
 
 
 @st.fragment
@@ -24,6 +25,8 @@ def layer_section(build: str) -> None:
             icon=":material/layers_clear:",
         )
         return
+    if view.doubt:
+        st.warning(sentence(view.doubt), icon=":material/timer_off:")
     colouring = Colouring(view.rows, _colour_by(build, view))
     layer_bars(build, view, colouring)
     if not view.timed:

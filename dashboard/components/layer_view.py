@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from core.analysis.contradiction import contradiction_in
 from core.analysis.finding import Finding
 from core.analysis.findings import findings_of
 from core.analysis.layer_graph import Edge, layer_edges
@@ -30,6 +31,7 @@ class LayerView:
         nodes: The source graph's, by name.
         timed: Some layer has a time.
         heaviest: Position of the layer to look at first.
+        doubt: That the layers' times contradict the latency, in sentences; empty where they do not.
         streams: Of each of the engine's profiles; empty where the runtime tells none.
     """
 
@@ -39,6 +41,7 @@ class LayerView:
     nodes: dict[str, SourceNode]
     timed: bool
     heaviest: int
+    doubt: str = ""
     streams: tuple[Streams, ...] = ()
 
     @property
@@ -94,7 +97,8 @@ def _findings(key: str, stamp: Stamp) -> tuple[Finding, ...]:
 
 @st.cache_resource(max_entries=KEPT, show_spinner=False)
 def _layer_view(key: str, stamp: Stamp) -> LayerView | None:
-    graph = outcome(key).graph
+    found = outcome(key)
+    graph, doubt = found.graph, contradiction_in(found)
     if graph is None or not graph.layers:
         return None
     rows = tuple(layer_rows(graph))
@@ -106,5 +110,6 @@ def _layer_view(key: str, stamp: Stamp) -> LayerView | None:
         nodes={node.name: node for node in graph.source_nodes},
         timed=any(row.time_ms is not None for row in rows),
         heaviest=heaviest.position,
+        doubt=f"{doubt.text} {doubt.meaning}" if doubt else "",
         streams=streams_of(graph),
     )

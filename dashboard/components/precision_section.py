@@ -9,6 +9,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.analysis.contradiction import trusted_graph
 from core.analysis.payoff import no_payoff_text, payoff_among
 from core.analysis.realized import Realized, compare_precisions
 from core.base.precision import Precision
@@ -28,10 +29,10 @@ def precision_section(outcome: Outcome) -> None:
         st.error(plain(f"{stamp[0].upper()}{stamp[1:]}."), icon=":material/warning:")
     if asked is not Precision.FP32:
         _payoff(outcome)
-    if outcome.graph is None:
+    if (graph := trusted_graph(outcome)) is None:
         st.info("This build told no layers, so nothing tells what it computes in.", icon=":material/layers_clear:")
     else:
-        _realized(compare_precisions(outcome.graph, asked), asked)
+        _realized(compare_precisions(graph, asked), asked)
     if record:
         _kept(record)
         if record.cost:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import streamlit as st
 
-from dashboard.formatting import badge, sentence
+from dashboard.formatting import sentence
 
 ICON = ":material/warning:"
-COLOUR: Final = "orange"
+COLOUR = "orange"
 
 
 def weak_badge(words: str, because: tuple[str, ...] = ()) -> None:
@@ -20,9 +18,10 @@ def weak_badge(words: str, because: tuple[str, ...] = ()) -> None:
         because: The sentences behind them.
     """
     if words:
-        st.badge(badge(words), icon=ICON, color=COLOUR, help=sentence(" ".join(because)) if because else None)
+        st.markdown(weak_markdown(words).strip(), help=sentence(" ".join(because)) if because else None)
 
 
 def weak_markdown(words: str) -> str:
-    """The same within a line of Markdown, with a space before it; empty for a figure that is not weak."""
-    return f" :{COLOUR}-badge[{ICON} {words}]" if words else ""
+    """A badge a word within a line of Markdown, so that they wrap, with a space before; empty for a figure that is not weak."""
+    first, *others = words.split(", ")
+    return "".join([f" :{COLOUR}-badge[{ICON} {first}]", *(f" :{COLOUR}-badge[{one}]" for one in others)]) if words else ""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from core.base.files import WORKSPACE_VARIABLE
+from core.stages.outcome import load_outcome
 from core.storage.workspace import Workspace
 from tests.pages.conftest import text_of
 from tests.pages.test_compare import board
 from tests.pages.test_engine import opened
-from tests.stored_builds import Shelf, fill, weaken
+from tests.stored_builds import Shelf, fill, resnet, store_build, weaken
 
 OTHERS = "Other programs used 51% of the cores while measuring: measure again on a quiet machine."
 DRIFTING = "Drifting: the second half ran 41% slower than the first; the machine may be heating up or getting busier."
 WORDS = "drifting, shared cores"
+BADGES = ":orange-badge[:material/warning: drifting] :orange-badge[shared cores]"
 
 
 @pytest.fixture
@@ -28,8 +31,8 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
 
 
 def test_the_tile_has_a_badge(shelf: Shelf) -> None:
-    assert f"-badge[:material/warning: {WORDS}]" in text_of(opened("engine", build=shelf.fp16))
-    assert WORDS not in text_of(opened("engine", build=shelf.fp32))
+    assert BADGES in text_of(opened("engine", build=shelf.fp16))
+    assert "-badge[:material/warning" not in text_of(opened("engine", build=shelf.fp32))
 
 
 def test_the_board_has_a_column(shelf: Shelf) -> None:
@@ -49,4 +52,17 @@ def test_two_builds_side_by_side_say_which_is_weak(shelf: Shelf) -> None:
 
 def test_a_models_builds_and_the_recent_ones_have_a_badge_each(shelf: Shelf) -> None:
     for page, query in (("model", {"model": shelf.model.digest}), ("home", {})):
-        assert text_of(opened(page, **query)).count(f"-badge[:material/warning: {WORDS}]") == 1, page
+        assert text_of(opened(page, **query)).count(BADGES) == 1, page
+
+
+def test_layer_times_that_contradict_the_latency_are_said_to(shelf: Shelf) -> None:
+    request = replace(load_outcome(shelf.workspace, shelf.fp32).build.request, threads=3)
+    key = store_build(shelf.workspace, request, graph=resnet("fp32"), median_ms=0.01)
+    told = text_of(opened("engine", build=key))
+    assert "layers' times sum to" in told
+    assert "no layer's time or share is to be relied on" in told
+    app = opened("engine", build=key, section="Findings")
+    assert "Layer times contradict the latency" in text_of(app)
+    kinds = next(frame.value for frame in app.dataframe if "Kind" in frame.value.columns)
+    assert "Share" not in kinds.columns
+    assert "times sum to" not in text_of(opened("engine", build=shelf.fp32))
