@@ -2,7 +2,7 @@
 
 Layers are timed in runs of their own, few of them and with the runtime's profiler on, so that one hiccup of the machine spoils
 them where it does not touch a median. Seen of engines of some milliseconds: layers sum to 0.92 to 1.97 times the median, on
-TensorRT to 1.2 to 1.6 times, as the profiler costs time for each layer; two streams side by side double a sum at most. Three times
+TensorRT to 1.2 to 1.6 times, as the profiler costs time for each layer; two streams at once double a sum at most. Three times
 is beyond all of that. Below a third the layers are not where the time goes, whatever their shares: so it was of graphs of one to
 four layers (0.11 to 0.28), whose call costs more than its work. Of 61 engines profiled on a busy host, 11 were above, 11 below.
 """

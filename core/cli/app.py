@@ -39,7 +39,8 @@ def options(
 
     Exit codes: 0 done, 1 failed, 2 wrong request, 3 model not readable or not found, 4 not available here, 5 conversion
     failed, 6 build failed, 7 engine failed to run, 8 a stage crashed, 9 cancelled, 10 storage failed, 11 parity failed, 12 a
-    target does not take a node, 13 built, and nothing tells whether it is right.
+    target does not take a node, 13 built, and nothing tells whether it is right, as its engine was not run or nothing could be
+    compared.
     """
 
 

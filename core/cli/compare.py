@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 
+from core.analysis.baseline import missing_baseline
 from core.analysis.board import board
 from core.analysis.comparison import ComparisonRow, contenders, row_as_data, summary
 from core.analysis.memory import COLUMNS as MEMORY
@@ -18,10 +20,11 @@ from core.base.units import interval, milliseconds, percent, scientific, seconds
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
 from core.cli.output import print_json, print_notes, print_table, stderr, stdout
-from core.cli.requests import Force, RequestOptions, bring_runs, exit_code, make_request, run_in_foreground
-from core.request.commands import duel_command_for
+from core.cli.requests import NOT_CHECKED, Force, RequestOptions, bring_runs, exit_code, make_request, run_in_foreground
+from core.request.commands import command_for, duel_command_for
 from core.request.paths import paths_for
 from core.stages.outcome import Outcome
+from core.storage.builds import all_builds
 from core.storage.duels import all_duels
 from core.storage.workspace import default_workspace
 
@@ -93,10 +96,17 @@ def compare_command(
         print_notes([f"{row.name}: {row.payoff.text}" for row in rows if row.payoff])
         print_notes([f"{row.name}: {text}" for row in rows for text in row.disagreements])
         print_notes([f"{row.name}: {' '.join(row.candidate.notes)}" for row in rows if row.candidate.notes])
+        if missing := missing_baseline(found, [build for build in all_builds(workspace) if build.request.model == found.digest]):
+            print_notes([f"To build the baseline: {command_for(missing, workspace.data_path)}"])
         for line in skipped:
             stderr.print(line, style="yellow", highlight=False, markup=False)
-    codes = [exit_code(outcome) for outcome in outcomes]
-    raise typer.Exit(next((code for code in codes if code), 0))
+    raise typer.Exit(worst_code(exit_code(outcome) for outcome in outcomes))
+
+
+def worst_code(codes: Iterable[int]) -> int:
+    """The first of a build that failed or is wrong; without any, that some build was not checked; else 0."""
+    found = [code for code in codes if code]
+    return next((code for code in found if code != NOT_CHECKED), found[0] if found else 0)
 
 
 def _cells(row: ComparisonRow, *, with_memory: bool, with_weak: bool) -> tuple[object, ...]:

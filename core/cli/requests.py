@@ -159,8 +159,8 @@ def run_in_foreground(workspace: Workspace, request: BuildRequest, *, force: boo
 
 
 def exit_code(outcome: Outcome) -> int:
-    """0 when built, and, where it runs, measured and on par; PARITY_FAILED when not on par, NOT_CHECKED when nothing tells; else
-    the error's.
+    """0 when built, measured and on par; PARITY_FAILED when not on par; NOT_CHECKED when nothing tells, as of one that does not
+    run where it was built; else the error's.
     """
     if outcome.build.state is State.CANCELLED:
         return 9
@@ -170,8 +170,6 @@ def exit_code(outcome: Outcome) -> int:
         if record.stage is StageName.MEASURE and record.error:
             return record.error.to_error().exit_code
     on_par = outcome.parity.on_par if outcome.parity else None
-    if outcome.build.not_run:
-        return 0
     return {True: 0, False: PARITY_FAILED, None: NOT_CHECKED}[on_par]
 
 

@@ -19,6 +19,7 @@ from core.models.model import Model
 from core.storage.builds import Build, State
 from dashboard import links, services
 from dashboard.charts.comparison import Against, latency_figure, scatter_figure
+from dashboard.components.baseline_offer import baseline_offer
 from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import outcomes_of, rows_of
 from dashboard.components.comparison_memory import memory_of_builds
@@ -43,7 +44,7 @@ GPU_MEMORY = {
 
 def comparison_board(model: Model) -> None:
     builds = services.builds_of(model.digest)
-    _unfinished(builds, model)
+    unfinished = _unfinished(builds, model)
     if not builds:
         st.info(f"Nothing has been built from {plain(model.name)} yet.", icon=":material/bar_chart:")
         links.link(links.BUILD, "Build several paths in one go", icon=":material/play_arrow:", model=model.digest)
@@ -52,11 +53,14 @@ def comparison_board(model: Model) -> None:
     if not wanted:
         st.info("No build passes these filters.", icon=":material/filter_alt_off:")
         return
-    keys = tuple(build.key for build in wanted)
-    rows = rows_of(keys, None)
-    rows = fastest_first(_against(rows, keys))
-    st.markdown(f"**{plain(summary(rows))}**")
-    settle_section(model.digest, rows)
+    keys, everything = (tuple(build.key for build in some) for some in (wanted, builds))
+    # A filter hides builds; it does not change what they are held against.
+    held = fastest_first(_against(rows_of(everything, None), everything))
+    rows = [row for row in held if row.key in keys]
+    told = [row for row in held if row in rows or row.standing is Standing.BASELINE]
+    st.markdown(f"**{plain(summary(told))}**")
+    baseline_offer(model, builds, unfinished)
+    settle_section(model.digest, told)
     _charts(rows, model)
     _table(rows, model)
     memory_of_builds(rows, model)
@@ -66,8 +70,8 @@ def comparison_board(model: Model) -> None:
     st.caption(plain(f"{protocol_text(outcomes_of(keys))} Each engine's page has its own protocol. {how}{weak}".strip()))
 
 
-def _unfinished(builds: Sequence[Build], model: Model) -> None:
-    """How many are still to come: builds that are going on, and jobs that have not left any yet."""
+def _unfinished(builds: Sequence[Build], model: Model) -> set[str]:
+    """Tells how many are still to come, builds that are going on, and jobs that have not left any yet; their keys."""
     going = {build.key for build in builds if build.state in (State.WAITING, State.RUNNING)}
     try:
         jobs = services.queue().jobs(states=(JobState.QUEUED, JobState.RUNNING), limit=MOST_JOBS)
@@ -82,6 +86,7 @@ def _unfinished(builds: Sequence[Build], model: Model) -> None:
                 icon=":material/pending:",
             )
             links.link(links.JOBS, "Follow the jobs", icon=":material/schedule:")
+    return going
 
 
 def _filtered(builds: Sequence[Build]) -> list[Build]:

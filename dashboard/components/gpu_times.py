@@ -66,7 +66,7 @@ def _batches(gpu: GpuTimes) -> pd.DataFrame:
         {
             "Batch": [point.batch for point in gpu.batches],
             "Computing": [milliseconds(point.compute_ms) for point in gpu.batches],
-            "Samples a second": [f"{point.throughput:,.0f}" for point in gpu.batches],
+            "Samples a second, 1 / computing": [f"{point.throughput:,.0f}" for point in gpu.batches],
         }
     )
 

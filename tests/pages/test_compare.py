@@ -10,7 +10,11 @@ from streamlit.testing.v1 import AppTest
 
 from bench.stored_builds import Shelf, fill, store_model
 from core.base.files import WORKSPACE_VARIABLE
+from core.base.precision import Precision
+from core.jobs.job import JobState
+from core.storage import housekeeping
 from core.storage.workspace import Workspace
+from dashboard import services
 from dashboard.components import comparison_board
 from tests.pages.test_engine import opened, said
 
@@ -77,7 +81,29 @@ def test_the_baseline_of_the_address_counts(shelf: Shelf) -> None:
 def test_filters_leave_out_what_was_not_asked_for(shelf: Shelf) -> None:
     app = opened("compare", model=shelf.model.digest)
     app.button_group(key=f"compare-Precision-{shelf.model.digest}").set_value(["fp16"]).run()
-    assert list(board(app).index) == [shelf.fp16[:12]]
+    rows = board(app)
+    assert list(rows.index) == [shelf.fp16[:12]]
+    assert rows.loc[shelf.fp16[:12], "Speed-up"] == pytest.approx(14.5, rel=0.05)  # held against what is hidden
+
+
+def test_a_baseline_that_is_not_there_is_offered_and_queued(shelf: Shelf) -> None:
+    housekeeping.delete_build(shelf.workspace, shelf.untimed)
+    app = opened("compare", model=shelf.model.digest)
+    assert "ONNX Runtime in fp32 was not built, so TensorRT" in said(app)
+    offer = next(button for button in app.button if button.label == "Build the baseline")
+    offer.click().run()
+    assert not app.exception
+    (job,) = services.queue().jobs()
+    assert (job.request.path, job.request.precision, job.state) == ("onnx.onnxruntime", Precision.FP32, JobState.QUEUED)
+    assert "Build the baseline" not in [button.label for button in app.button]
+    assert "Not finished yet: 2 builds" in said(app)
+
+
+def test_a_baseline_that_is_there_is_not_offered(shelf: Shelf) -> None:
+    app = opened("compare", model=shelf.model.digest)
+    assert "Build the baseline" not in [button.label for button in app.button]
+    app.button_group(key=f"compare-Precision-{shelf.model.digest}").set_value(["fp16"]).run()
+    assert "Build the baseline" not in [button.label for button in app.button]
 
 
 def test_titles_tell_builds_apart_that_differ_in_threads_alone(shelf: Shelf) -> None:

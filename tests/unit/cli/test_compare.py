@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from core.analysis.comparison import Standing, summary
 from core.base.files import WORKSPACE_VARIABLE
 from core.cli import compare
 from core.cli.app import app
+from core.cli.requests import exit_code
 from core.report.page import report
 from core.stages.outcome import load_outcome
+from core.storage import housekeeping
 from core.storage.workspace import Workspace
 from dashboard.components.comparison_board import comparison_frame
 
@@ -59,3 +62,30 @@ def test_the_table_has_the_summary_of_the_page(shelf: Shelf) -> None:
     outcomes = [load_outcome(shelf.workspace, key) for key in (shelf.untimed, shelf.int8, shelf.fp16, shelf.fp32)]
     assert summary(board(outcomes)) in shown
     assert "0.619 ms" in shown
+
+
+@pytest.mark.parametrize(
+    ("codes", "worst"),
+    [((0, 0), 0), ((0, 13), 13), ((13, 11), 11), ((0, 13, 6, 11), 6), ((), 0)],
+)
+def test_it_ends_with_what_is_worst(codes: tuple[int, ...], worst: int) -> None:
+    assert compare.worst_code(codes) == worst
+
+
+def test_an_engine_that_nothing_has_run_is_no_0(shelf: Shelf) -> None:
+    outcome = load_outcome(shelf.workspace, shelf.fp32)
+    assert exit_code(outcome) == 0
+    assert exit_code(replace(outcome, parity=None)) == 13
+    unrun = replace(outcome, build=replace(outcome.build, not_run="not run here: it runs on cuda"), parity=None, measurement=None)
+    assert exit_code(unrun) == 13
+
+
+def test_a_missing_baseline_comes_with_the_command_that_builds_it(shelf: Shelf) -> None:
+    housekeeping.delete_build(shelf.workspace, shelf.untimed)
+    done = CliRunner().invoke(app, ["compare", shelf.model.digest, "--path", "a"], catch_exceptions=False)
+    assert "To build the baseline: engineroom build" in done.stdout
+    assert "--path onnx.onnxruntime" in done.stdout
+
+
+def test_a_baseline_that_is_there_needs_no_command(shelf: Shelf) -> None:
+    assert "To build the baseline" not in asked(shelf)
