@@ -17,6 +17,7 @@ from dashboard.components.job_list import tell_retried
 from dashboard.components.layer_section import layer_section
 from dashboard.components.layer_table import source_table
 from dashboard.components.layer_view import layer_view, outcome
+from dashboard.components.measure_again import measure_again_section
 from dashboard.components.measurement import measurement_section
 from dashboard.components.memory_section import memory_section
 from dashboard.components.parity import parity_section
@@ -45,6 +46,7 @@ if build.state in (State.WAITING, State.RUNNING):
     follow_running(found)
 run_section(found)
 headline(found)
+measure_again_section(found)
 
 LAYERS, SOURCES, FINDINGS, PRECISION, MEMORY, MEASUREMENT, PARITY, BUILD = SECTIONS = (
     "Fused layers", "Source nodes", "Findings", "Precision", "Memory", "Measurement", "Parity", "Build",

@@ -10,7 +10,7 @@ from core import __version__
 from core.base.errors import EngineRoomError
 from core.base.files import workspace_root
 from core.base.ownership import keep_files_private
-from core.cli import builds, compare, doctor, duel, findings, jobs, memory, models, precision, preflight, report
+from core.cli import bench, builds, compare, doctor, duel, findings, jobs, memory, models, precision, preflight, report
 from core.cli.output import fail
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for group in (models, preflight, builds, memory, findings, compare, duel, report, precision, jobs, doctor):
+for group in (models, preflight, builds, bench, memory, findings, compare, duel, report, precision, jobs, doctor):
     group.register(app)
 
 

@@ -1,8 +1,7 @@
-"""`build`, `builds`, `layers`, `bench`: one engine and its figures."""
+"""`build`, `builds`, `layers`: one engine and its figures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
@@ -19,25 +18,31 @@ from core.analysis.realized import compare_precisions
 from core.analysis.streams import sentences, streams_of
 from core.analysis.streams import summary as streams_summary
 from core.analysis.summary import Figure, build_figures, devices_text, failures, ran_on_text, state_text
-from core.base.errors import StoreFailed, Unavailable
+from core.base.errors import StoreFailed
 from core.base.precision import Precision
-from core.base.serialization import to_data, write_json
-from core.base.units import digest, interval, milliseconds, number
+from core.base.serialization import to_data
+from core.base.units import digest, milliseconds, number
 from core.benchmark.gpu import GpuTimes
-from core.benchmark.measurement import Measurement
 from core.benchmark.weakness import Weakness, words
 from core.cli.accuracy import precision_fields, print_precision
 from core.cli.models import AsJson, ModelArgument, stored_model
 from core.cli.options import with_options
-from core.cli.output import print_fields, print_json, print_notes, print_table, progress_bar, stderr
-from core.cli.requests import Force, RequestOptions, RunElsewhere, bring_runs, exit_code, make_request, require, run_in_foreground
+from core.cli.output import print_fields, print_json, print_notes, print_table, stderr
+from core.cli.requests import (
+    Force,
+    RequestOptions,
+    RunElsewhere,
+    bring_runs,
+    exit_code,
+    make_request,
+    require,
+    run_in_foreground,
+)
 from core.graph.engine_graph import EngineGraph
 from core.jobs.queue import Queue
 from core.precision.calibration.ranges import UNCALIBRATED
-from core.stages.child import run_stage
 from core.stages.outcome import Outcome, load_outcome, measurement_of
-from core.stages.pipeline import record_done
-from core.storage.builds import Build, StageName, all_builds, measuring_failed, result_file
+from core.storage.builds import Build, all_builds
 from core.storage.duels import all_duels
 from core.storage.workspace import Workspace, default_workspace
 
@@ -46,7 +51,6 @@ def register(app: typer.Typer) -> None:
     app.command("build")(build_command)
     app.command("builds")(builds_command)
     app.command("layers")(layers_command)
-    app.command("bench")(bench_command)
 
 
 @with_options
@@ -237,55 +241,3 @@ def _engine_notes(graph: EngineGraph) -> list[str]:
     ]
     memory = [memory_text(graph.memory), *moved_texts(layer_bytes(graph))] if graph.memory else []
     return [*told_streams, *memory, *graph.notes]
-
-
-def bench_command(
-    build: Annotated[str, typer.Argument(help="Key of a finished build, or its beginning; `engineroom builds` lists them.")],
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Measure so many times, each in a fresh process.")] = 3,
-    json: AsJson = False,
-) -> None:
-    """Measure a built engine again, several times, show how far the medians spread, and keep the middle one with the build."""
-    workspace = default_workspace()
-    asked = load_outcome(workspace, build).build
-    key = asked.key
-    if asked.not_run or asked.ran_elsewhere:
-        raise Unavailable(
-            f"Build {digest(key)} cannot be measured here: it is {devices_text(asked)}.",
-            hint=f"`engineroom run {digest(key)}` has a worker run it where it can.",
-        )
-    found: list[Measurement] = []
-    try:
-        with progress_bar("Measuring") as report:
-            for _ in range(repeats):
-                run_stage(StageName.MEASURE, workspace.build_folder(key), report)
-                found.append(require(load_outcome(workspace, key).measurement))
-    finally:  # each has taken the place of the one before
-        if found:
-            kept = middle(found)
-            write_json(result_file(workspace.build_folder(key), StageName.MEASURE), found[kept])
-    if measuring_failed(asked.stages):
-        record_done(workspace, key, StageName.MEASURE)
-    if json:
-        print_json([{**to_data(one), "weaknesses": to_data(one.weaknesses)} for one in found])
-        return
-    rows = [
-        (
-            n,
-            milliseconds(m.latency.median_ms, 4),
-            interval(m.latency.low_ms, m.latency.high_ms),
-            m.latency.samples,
-            words(m.weaknesses) or None,
-            " ".join(m.warnings),
-        )
-        for n, m in enumerate(found, 1)
-    ]
-    print_table("", ["run", "median", "95 % interval", "samples", "weak", "warnings"], rows, numbers=["run", "median", "samples"])
-    medians = [m.latency.median_ms for m in found]
-    print_fields("Spread of the medians", [("largest over smallest", f"{max(medians) / min(medians):.3f}")])
-    which = f"Run {kept + 1}, the middle one of {repeats}," if repeats > 1 else "This run"
-    print_notes([f"{which} is the build's measurement now, in place of the one that it had."])
-
-
-def middle(found: Sequence[Measurement]) -> int:
-    """The position of the measurement whose median is the middle one; of two middle ones the slower."""
-    return sorted(range(len(found)), key=lambda at: found[at].latency.median_ms)[len(found) // 2]

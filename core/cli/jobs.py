@@ -97,12 +97,16 @@ def submit_command(
 def run_command(
     build: Annotated[str, typer.Argument(help="Key of a build, or its beginning; `engineroom builds` lists them.")],
     priority: PriorityName = "normal",
+    again: Annotated[
+        bool, typer.Option("--again", help="Only measure it again, on the device that its figures are from, wherever that is.")
+    ] = False,
     database: Database = None,
     store: Store = None,
     json: AsJson = False,
 ) -> None:
     """Queue the run of an engine where it can, on a worker that has what it runs on: layer times, parity and latency."""
-    answer = _queue(database, store).run(build, priority=priority_named(priority))
+    queue, rank = _queue(database, store), priority_named(priority)
+    answer = queue.measure(build, priority=rank) if again else queue.run(build, priority=rank)
     if json:
         print_json(answer)
     else:
@@ -156,7 +160,17 @@ def _row(job: Job) -> tuple[object, ...]:
     path, precision = job.request.path, job.request.precision.value
     if job.duel:
         path, precision = f"{len(job.duel.keys)} engines head to head", None
-    return job.id, job.kind.value, job.model_name, path, precision, state, stage, left, submitted
+    return (
+        job.id,
+        "measure" if job.measures_again else job.kind.value,
+        job.model_name,
+        path,
+        precision,
+        state,
+        stage,
+        left,
+        submitted,
+    )
 
 
 def log_command(

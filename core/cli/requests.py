@@ -35,6 +35,7 @@ T = TypeVar("T")
 
 PARITY_FAILED = 11
 NOT_CHECKED = 13
+IN_USE = "waiting for the device: another build is at it"
 DEFAULT_PROTOCOL = Protocol()
 
 Force = Annotated[bool, typer.Option("--force", help="Build again although it was built before.")]
@@ -150,7 +151,7 @@ def run_in_foreground(workspace: Workspace, request: BuildRequest, *, force: boo
                 report(Progress(message=message, fraction=progress.fraction if progress else None))
 
         def wait() -> None:
-            report(Progress(message="waiting for the device: another build is at it"))
+            report(Progress(message=IN_USE))
 
         device = parse_device(request.device)
         with exclusive(device, wait):

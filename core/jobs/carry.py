@@ -17,13 +17,14 @@ from core.base.errors import Cancelled, EngineRoomError, Failure
 from core.base.gpus import CUDA
 from core.base.progress import Progress, Report
 from core.base.serialization import to_data
+from core.jobs.again import check_place
 from core.jobs.database import dbos_module
 from core.jobs.device import Device, exclusive
 from core.jobs.job import LOG_STREAM, STATUS_EVENT, DuelTicket, Ending, JobKind, Snapshot, Ticket
 from core.jobs.processes import boot_seconds
 from core.jobs.supervisor import Lease, StageLimits, Supervisor
 from core.stages.child import LOG_FILE, Interrupted
-from core.stages.elsewhere import run_engine
+from core.stages.elsewhere import AGAIN, REPEATS, middle_of, run_engine
 from core.stages.head_to_head import run_duel
 from core.stages.pipeline import Plan, run_build
 from core.stages.toolchains import Toolchain
@@ -104,14 +105,18 @@ def _run(bench: Bench, ticket: Ticket, voice: Voice) -> Run:
             if artifact := artifact_of(workspace.build_folder(key), stage):
                 store.pull(workspace, Kind.ARTIFACT, artifact)
     voice.read_log()
+    again = ticket.stages == AGAIN
+    if again:
+        check_place(workspace, key, bench.place)
     with _stages_on(bench, ticket, voice) as supervisor:
         run = run_engine(
             workspace,
             key,
             bench.place,
             on_change=lambda run, progress: voice.say(run=run, progress=progress),
-            runner=supervisor.run,
+            runner=middle_of(supervisor.run, REPEATS) if again else supervisor.run,
             refresh=refresh,
+            again=again,
         )
     if store and run.state is not State.CANCELLED:
         store.push_build(workspace, key)

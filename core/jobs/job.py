@@ -121,6 +121,11 @@ class Job:
         return " or ".join(self.runs_on.devices) if self.kind is JobKind.RUN and self.runs_on else self.request.device
 
     @property
+    def measures_again(self) -> bool:
+        """A run that only measures, where it was measured before."""
+        return self.kind is JobKind.RUN and tuple(record.stage for record in self.stages) == (StageName.MEASURE,)
+
+    @property
     def can_retry(self) -> bool:
         """Whether something of it is worth another try."""
         return self.state in (JobState.FAILED, JobState.CANCELLED) or (

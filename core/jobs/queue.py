@@ -11,6 +11,7 @@ from typing import Any
 from core.base.errors import InvalidRequest, NotFound, Unavailable
 from core.base.serialization import from_data, read_json
 from core.benchmark.duel import DuelProtocol
+from core.jobs.again import lacks_place, send_again
 from core.jobs.connection import Connection
 from core.jobs.database import database_url, dbos_module, is_local, is_own, told
 from core.jobs.duels import bring_duels, send_duel, settleable
@@ -178,6 +179,29 @@ class Queue:
         note = "" if listening else f"No worker for {duel.device!r} is running: start one with `engineroom worker`."
         return Submitted(key=duel.key, answer=Answer.QUEUED if new else Answer.JOINED, job=job, note=note)
 
+    def measure(self, key: str, *, priority: Priority = Priority.NORMAL) -> Submitted:
+        """Queues another measurement of a build's engine where its figures are from, or joins the job that is at it already.
+
+        Raises:
+            NotFound: There is no such build.
+            InvalidRequest: It has no engine, or one that nothing has run yet.
+        """
+        outcome, workers = self.outcome(key), self.workers()
+        build = outcome.build
+        if self.store and outcome.built and self.workspace.artifact(outcome.built.artifact):
+            self.store.push_inputs(self.workspace, build.request)
+            self.store.push_build(self.workspace, build.key)
+        with told(self.url):
+            job, new = send_again(
+                self._connection.client,
+                build,
+                model_name=outcome.model.name,
+                needs=needs_of(build.request, outcome.model),
+                workers=workers,
+                priority=priority,
+            )
+        return Submitted(key=build.key, answer=Answer.QUEUED if new else Answer.JOINED, job=job, note=lacks_place(build, workers))
+
     def _submit(
         self,
         request: BuildRequest,
@@ -270,7 +294,7 @@ class Queue:
         if not found.can_retry:
             raise InvalidRequest(f"Job {found.id} is {found.state.value}.", hint="Only failed and cancelled jobs can be retried.")
         if found.kind is JobKind.RUN:
-            return self.run(found.key)
+            return self.measure(found.key) if found.measures_again else self.run(found.key)
         if found.duel:
             return self.duel(found.duel.keys, found.duel.protocol)
         return self.submit(found.request, run_elsewhere=found.run_elsewhere)

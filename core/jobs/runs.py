@@ -18,19 +18,25 @@ from core.base.serialization import read_json, to_data
 from core.base.units import digest
 from core.jobs.job import RUN_WORKFLOW, Job, JobKind, JobState, Priority, Ticket, Worker, WorkerCard
 from core.jobs.rows import ending_of
-from core.stages.elsewhere import run_stages
+from core.stages.elsewhere import AGAIN, run_stages
 from core.stages.outcome import Outcome
 from core.stages.pipeline import plan
 from core.stages.stage import Needs
-from core.storage.builds import BUILD_FILE, Build, StageName, State
+from core.storage.builds import BUILD_FILE, Build, Place, Run, StageName, State
 from core.storage.workspace import Workspace
 
 POLL_SECONDS = 0.35  # for new jobs
+AT = "at"  # no device type: they are "cpu", "cuda"
 
 
 def queue_of(device_type: str, runs_on: RunsOn) -> str:
     """The queue of runs for a device type: `cuda/tensorrt_rtx/8.6,8.9`."""
     return f"{device_type}/{runs_on.backend}/{','.join(runs_on.capabilities)}"
+
+
+def queue_at(place: Place) -> str:
+    """The queue of what only one place can do: `at/gpu-host/cuda:0`."""
+    return f"{AT}/{place.host}/{place.device}"
 
 
 def why_not(card: WorkerCard, runs_on: RunsOn) -> str:
@@ -70,7 +76,7 @@ def register(client: Any, queue: str) -> None:
 
 def queues_for(card: WorkerCard, known: Iterable[str]) -> list[str]:
     """The queues that a worker hears: its device type's, and of those that are known the runs it can carry out."""
-    return [card.device_type, *(name for name in known if _can(card, name))]
+    return [card.device_type, *(name for name in known if _can(card, name) or name == queue_at(card.place))]
 
 
 def _can(card: WorkerCard, queue: str) -> bool:
@@ -111,15 +117,19 @@ def send_run(
     return enqueue(client, RUN_WORKFLOW, queue, ticket, priority)
 
 
-def enqueue(client: Any, workflow: str, queue: str, ticket: Ticket, priority: Priority) -> tuple[str, bool]:
-    """Queues a job, or finds the unfinished one of the same key there; its id, and whether it is a new one."""
+def enqueue(client: Any, workflow: str, queue: str, ticket: Ticket, priority: Priority, *, once: str = "") -> tuple[str, bool]:
+    """Queues a job, or finds the unfinished one of the same key there; its id, and whether it is a new one.
+
+    Args:
+        once: What there is one job of at a time, where that is not the ticket's key.
+    """
     proposed = secrets.token_hex(6)
     handle = client.enqueue(
         {
             "workflow_name": workflow,
             "queue_name": queue,
             "workflow_id": proposed,
-            "deduplication_id": ticket.key,
+            "deduplication_id": once or ticket.key,
             "duplication_policy": "return-existing",
             "priority": int(priority),
         },
@@ -179,10 +189,17 @@ def lacking_runs(workspace: Workspace, rows: Iterable[Any]) -> Iterator[str]:
         build = read_json(Build, path) if path.exists() else None
         if build is None or build.created_at != run.built_at:
             continue
-        if run.state is State.DONE or (run.state is State.FAILED and build.ran_elsewhere is None):
+        again = tuple(record.stage for record in run.stages) == AGAIN
+        if run.state is State.DONE or (run.state is State.FAILED and build.ran_elsewhere is None and not again):
             seen.add(key)
-            if build.run is None or build.run.started_at != run.started_at:
+            if _lacks_measurement(build, run) if again else build.run is None or build.run.started_at != run.started_at:
                 yield key
+
+
+def _lacks_measurement(build: Build, run: Run) -> bool:
+    """Whether what was measured again is newer than the figure here."""
+    measured = next((record.started_at for record in build.all_stages if record.stage is StageName.MEASURE), None)
+    return (measured or 0.0) < (run.stages[0].started_at or 0.0)
 
 
 def hear(dbos: Any, queues: Sequence[str]) -> None:

@@ -57,6 +57,15 @@ def duel_command_for(keys: Sequence[str]) -> str:
     return shlex.join(["engineroom", "duel", *(digest(key) for key in keys)]) if len(keys) > 1 else ""
 
 
+def bench_command_for(key: str, *, elsewhere: bool = False) -> str:
+    """The command that measures a build's engine again.
+
+    Args:
+        elsewhere: Its figures are from another device than it was built on.
+    """
+    return shlex.join(["engineroom", *(["run", digest(key), "--again"] if elsewhere else ["bench", digest(key)])])
+
+
 def _head(request: BuildRequest, command: str) -> list[str]:
     return ["engineroom", command, digest(request.model)]
 

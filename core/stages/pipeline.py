@@ -93,14 +93,6 @@ def forget_build(workspace: Workspace, key: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def record_done(workspace: Workspace, key: str, stage: StageName) -> None:
-    """Notes that a stage that had failed was carried out after all."""
-    path = workspace.build_folder(key) / BUILD_FILE
-    build = read_json(Build, path)
-    records = tuple(replace(one, state=State.DONE, error=None) if one.stage is stage else one for one in build.stages)
-    write_json(path, replace(build, stages=records))
-
-
 def run_build(
     workspace: Workspace,
     request: BuildRequest,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -178,6 +178,16 @@ class Build:
     def all_stages(self) -> tuple[StageRecord, ...]:
         """Its own stages, then those of the run elsewhere that its figures are from."""
         return (*self.stages, *(self.run.stages if self.run and self.ran_elsewhere else ()))
+
+    def with_measured(self, record: StageRecord) -> Build:
+        """The build with another record of its measuring, where its figures are from."""
+
+        def taken(stages: tuple[StageRecord, ...]) -> tuple[StageRecord, ...]:
+            return tuple(record if one.stage is record.stage else one for one in stages)
+
+        if self.run and self.ran_elsewhere:
+            return replace(self, run=replace(self.run, stages=taken(self.run.stages)))
+        return replace(self, stages=taken(self.stages))
 
     @property
     def error(self) -> Failure | None:

@@ -24,6 +24,7 @@ from dashboard.components.chart import show_chart
 from dashboard.components.comparison_data import outcomes_of, rows_of
 from dashboard.components.comparison_memory import memory_of_builds
 from dashboard.components.csv_button import csv_button
+from dashboard.components.measure_again import weak_rows_button
 from dashboard.components.settle import duel_button, settle_section
 from dashboard.components.tables import table_height
 from dashboard.failures import show_error
@@ -181,6 +182,7 @@ def _table(rows: Sequence[ComparisonRow], model: Model) -> None:
             st.caption("Select one row to open its engine, two to set them side by side, several to hold them head to head.")
         if len([row for row in chosen if row.latency]) > 1:
             duel_button([row.key for row in chosen if row.latency], "Hold them head to head")
+        weak_rows_button(chosen)
         csv_button("CSV", lambda: frame, f"{model.name}-builds")
         keys = tuple(row.key for row in (chosen if len(chosen) > 1 else rows))
         report_button(outcomes_of(keys), f"{model.name}-comparison.html", width="content")

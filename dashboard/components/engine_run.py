@@ -40,7 +40,11 @@ def run_section(outcome: Outcome) -> None:
 
 
 def _last_run(key: str) -> Job | None:
-    return next((job for job in services.queue().jobs() if job.kind is JobKind.RUN and job.key == key), None)
+    return next((job for job in services.queue().jobs() if _is_run(job) and job.key == key), None)
+
+
+def _is_run(job: Job) -> bool:
+    return job.kind is JobKind.RUN and not job.measures_again
 
 
 def _follow(job_id: str) -> None:

@@ -7,7 +7,7 @@ import streamlit as st
 from core.base import units
 from core.base.errors import EngineRoomError
 from core.jobs.job import Job, JobKind
-from core.request.commands import command_for, duel_command_for, run_command_for
+from core.request.commands import bench_command_for, command_for, duel_command_for, run_command_for
 from dashboard import links, services
 from dashboard.components.job_list import DETAIL, REFRESH_SECONDS, announce, show_actions, tell_retried
 from dashboard.components.job_status import share_done, show_stages, show_state, status_line, title
@@ -64,7 +64,9 @@ def _facts(job: Job) -> None:
             st.code(job.error.detail, language=None)
     command = command_for(job.request, services.workspace().data_path)
     if job.kind is JobKind.RUN:
-        command = run_command_for(job.key)
+        command = (
+            bench_command_for(job.key, elsewhere=job.runs_on is not None) if job.measures_again else run_command_for(job.key)
+        )
     if job.duel:
         command = duel_command_for(job.duel.keys)
     st.code(command, language=None, wrap_lines=True)

@@ -53,6 +53,8 @@ def title(job: Job, *, settings: bool = True) -> str:
         names = listed([one.title for one in job.duel.contestants], 3)
         return f"{plain(job.model_name)}: head to head, {plain(names)}"
     told = f"{plain(job.model_name)}: {plain(job.request.full_title if settings else job.request.title)}"
+    if job.measures_again:
+        return f"{told}, measured again"
     return f"{told}, run where it can" if job.kind is JobKind.RUN else told
 
 

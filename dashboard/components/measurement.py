@@ -9,10 +9,11 @@ from core.base.units import digest, interval, lengths, milliseconds, size
 from core.benchmark.measurement import Measurement
 from core.benchmark.weakness import words
 from core.stages.outcome import Outcome
-from core.storage.builds import StageName
+from core.storage.builds import StageName, State
 from dashboard.charts.latency import samples_figure
 from dashboard.components.chart import show_chart
 from dashboard.components.gpu_times import gpu_times_section
+from dashboard.components.measure_again import measure_again_button
 from dashboard.components.tables import facts_table
 from dashboard.components.weak_badge import weak_badge
 from dashboard.formatting import plain, sentence
@@ -24,6 +25,8 @@ def measurement_section(outcome: Outcome) -> None:
         why = plain(outcome.build.missing(StageName.MEASURE)).removesuffix(".")
         st.info(f"Latency was not measured: {why}. The tab Build has the log.", icon=":material/timer_off:")
         return
+    if outcome.build.state is State.DONE:
+        measure_again_button(outcome.build.key, "tab")
     weak_badge(words(measured.weaknesses))
     for warning in measured.warnings:
         st.warning(sentence(warning), icon=":material/warning:")

@@ -8,8 +8,8 @@ import pytest
 
 from core.benchmark.measurement import Measurement, Protocol
 from core.benchmark.statistics import latency
-from core.cli.builds import middle
 from core.cli.output import print_table
+from core.stages.elsewhere import middle
 
 
 def test_an_empty_table_says_so(capsys: pytest.CaptureFixture[str]) -> None:
