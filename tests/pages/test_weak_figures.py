@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from core.base.files import WORKSPACE_VARIABLE
+from core.jobs.job import JobState
 from core.stages.outcome import load_outcome
 from core.storage.workspace import Workspace
+from dashboard import services
 from tests.pages.conftest import text_of
 from tests.pages.test_compare import board
 from tests.pages.test_engine import opened
@@ -66,3 +69,40 @@ def test_layer_times_that_contradict_the_latency_are_said_to(shelf: Shelf) -> No
     kinds = next(frame.value for frame in app.dataframe if "Kind" in frame.value.columns)
     assert "Share" not in kinds.columns
     assert "times sum to" not in text_of(opened("engine", build=shelf.fp32))
+
+
+def buttons(app: AppTest) -> list[str]:
+    return [button.label for button in app.button]
+
+
+def test_a_weak_figure_is_measured_again_from_its_page(shelf: Shelf) -> None:
+    app = opened("engine", build=shelf.fp16)
+    assert "Measure again" in buttons(app)
+    assert f"engineroom bench {shelf.fp16[:12]}" in [code.value for code in app.code]
+    assert "Measure again" not in buttons(opened("engine", build=shelf.fp32))
+    app.button(key=f"again-head-{shelf.fp16}").click().run()
+    assert not app.exception
+    (job,) = services.queue().jobs()
+    assert (job.key, job.measures_again, job.state, job.device) == (shelf.fp16, True, JobState.QUEUED, "cuda")
+    told = text_of(app)
+    assert "**Measuring again**" in told
+    assert "Cancel" in buttons(app)
+    assert "Run where it can" not in buttons(app)
+    app.button(key=f"again-cancel-{job.id}").click().run()
+    assert services.queue().job(job.id).state is JobState.CANCELLED
+    told = text_of(app)
+    assert "The figure is the one from before" in told
+    assert "Measure again" in buttons(app)
+
+
+def test_any_figure_can_be_measured_again_from_its_tab(shelf: Shelf) -> None:
+    app = opened("engine", build=shelf.fp32, section="Measurement")
+    app.button(key=f"again-tab-{shelf.fp32}").click().run()
+    assert [job.key for job in services.queue().jobs()] == [shelf.fp32]
+
+
+def test_a_job_that_measures_again_is_called_so(shelf: Shelf) -> None:
+    job = services.queue().measure(shelf.fp16).job
+    assert "measured again" in text_of(opened("jobs"))
+    app = opened("jobs", job=job or "")
+    assert f"engineroom bench {shelf.fp16[:12]}" in [code.value for code in app.code]
