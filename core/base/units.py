@@ -89,6 +89,21 @@ def seconds(value: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def seconds_between(low: float, high: float) -> str:
+    """A duration that is known as a range, in round numbers of one unit: `2 to 5 min`, `about 40 s`, `up to 30 s`."""
+    length, unit = next((one for one in ((3600.0, "h"), (60.0, "min")) if high >= 1.5 * one[0]), (1.0, "s"))
+    first, last = (_round_up(value / length) for value in (low, high))
+    if low <= 0.1 * high:
+        return f"up to {last:g} {unit}"
+    return f"about {last:g} {unit}" if first == last else f"{first:g} to {last:g} {unit}"
+
+
+def _round_up(value: float) -> float:
+    """To halves below 3, to whole numbers below 20, to fives above."""
+    step = 0.5 if value < 3 else 1.0 if value < 20 else 5.0
+    return math.ceil(round(value / step, 6)) * step
+
+
 def ago(moment: float | None, now: float) -> str:
     """How long ago a moment was, both in seconds since the epoch: `just now`, `5 min ago`, `3 days ago`."""
     if moment is None:

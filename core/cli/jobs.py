@@ -31,6 +31,7 @@ from core.storage.store import store_named
 from core.storage.workspace import default_workspace
 
 FOLLOW_SECONDS = 0.5
+UNTOLD = "not known"
 
 Database = Annotated[
     str | None,
@@ -154,7 +155,9 @@ def _row(job: Job) -> tuple[object, ...]:
         stage = job.progress.message
     elif job.waits_for:
         stage = f"waits for {job.waits_for}"
-    left = seconds(job.remaining_seconds) if job.remaining_seconds is not None else None
+    elif job.waits_on:
+        stage = f"waiting for {job.waits_on}"
+    left = job.left or (None if job.state.finished or job.remaining_range else UNTOLD)
     submitted = time.strftime("%d %b %H:%M", time.localtime(job.submitted_at))
     state = f"{job.state.value}, {NOT_RUN}" if job.not_run else job.state.value
     path, precision = job.request.path, job.request.precision.value

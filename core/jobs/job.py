@@ -76,12 +76,15 @@ class Job:
         worker: Id of the worker that runs or ran it.
         attempt: 1 at first; higher after a worker died over it.
         submitted_at, started_at, finished_at: Seconds since the epoch. `started_at` is the current attempt's.
-        remaining_seconds: Estimate from earlier builds of the same kind; None when there were none.
+        remaining_seconds: Estimate from earlier builds of the closest kind; None when there were none, or all were faster.
+        remaining_range: At least and at most so many seconds.
+        left: That in words: "2 to 5 min"; empty where it is not known, and of finished ones.
         error: Of a failed job; also what an optional stage of a done one could not do.
         kind: A build, the run of a build's engine elsewhere, or a head-to-head of several.
         duel: The head-to-head, without its starts; its `request` is then the first build's.
         runs_on: What the engine runs on, where that is not where it is built.
         waits_for: The worker that a queued run needs, in words, while none is there; empty for others.
+        waits_on: The device that a queued job waits for, and what is at it, in words; empty when a worker is about to take it.
         not_run: Why a done build's engine was not run there; empty when it was.
         run_elsewhere: Once it is built, its engine is to be run where it can.
     """
@@ -100,10 +103,13 @@ class Job:
     worker: str | None = None
     attempt: int = 0
     remaining_seconds: float | None = None
+    remaining_range: tuple[float, float] | None = None
+    left: str = ""
     error: Failure | None = None
     kind: JobKind = JobKind.BUILD
     runs_on: RunsOn | None = None
     waits_for: str = ""
+    waits_on: str = ""
     not_run: str = ""
     run_elsewhere: bool = False
     duel: Duel | None = None

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from core.base.errors import InvalidRequest, NotFound, Unavailable
+from core.base.errors import InvalidRequest, NotFound, StoreFailed, Unavailable
 from core.base.serialization import from_data, read_json
 from core.benchmark.duel import DuelProtocol
 from core.jobs.again import lacks_place, send_again
@@ -35,6 +35,7 @@ from core.jobs.job import (
 )
 from core.jobs.rows import UNFINISHED, ending_of, job_of, may_have_told, statuses_of
 from core.jobs.runs import able, enqueue, lacking_runs, send_run, what_runs, with_waits
+from core.jobs.waiting import with_devices
 from core.models.model import Model
 from core.request.build_request import BuildRequest, aimed_at, checked
 from core.request.paths import path_named
@@ -51,6 +52,7 @@ from core.storage.store import Kind, Store, store_named
 from core.storage.workspace import Workspace
 
 HISTORY = 200  # finished jobs that estimates look back on
+MOST_UNFINISHED = 1000  # jobs that are counted before another
 
 # A worker silent for so long is dead. Its builds have been ended by then: their lease is half of this.
 DEAD_AFTER_SECONDS = 20.0
@@ -71,6 +73,7 @@ class Queue:
         self.url = database_url(workspace, database)
         self.store: Store | None = store_named(store)
         self._connection = Connection(self.url, own=is_own(self.url, workspace))
+        self._sizes: dict[str, int] = {}  # of models, which never change
 
     def close(self) -> None:
         self._connection.close()
@@ -382,8 +385,16 @@ class Queue:
             return list(self._connection.client.list_workflows(name=names, sort_desc=True, **filters))
 
     def _with_waits(self, jobs: Sequence[Job]) -> list[Job]:
-        unsure = any(job.state is JobState.RUNNING or (job.kind is JobKind.RUN and not job.state.finished) for job in jobs)
-        return with_waits(jobs, self.workers()) if unsure else list(jobs)
+        if all(job.state.finished for job in jobs):
+            return list(jobs)
+        workers = self.workers()
+        found = with_waits(jobs, workers)
+        if not any(job.state is JobState.QUEUED for job in found):
+            return found
+        rows, known = self._rows(status=list(UNFINISHED), limit=MOST_UNFINISHED), {job.id: job for job in found}
+        history = self._history()
+        others = with_waits((self._as_job(row, history) for row in rows if row.workflow_id not in known), workers)
+        return with_devices(found, [*found, *others], workers)
 
     def _row(self, job: str) -> Any:
         rows = self._rows(workflow_id_prefix=job, limit=2) if job.isalnum() else []
@@ -411,7 +422,17 @@ class Queue:
         return None
 
     def _as_job(self, row: Any, history: Sequence[Build]) -> Job:
-        return job_of(row, self._snapshot(row.workflow_id) if may_have_told(row) else None, history)
+        snapshot = self._snapshot(row.workflow_id) if may_have_told(row) else None
+        if row.name == RUN_WORKFLOW and row.status in UNFINISHED:  # what measuring its build took is the best there is to know
+            file = self.workspace.build_folder(row.input["args"][0]["key"]) / BUILD_FILE
+            history = [*history, *([read_json(Build, file)] if file.exists() else [])]
+        return job_of(row, snapshot, history, self._size_of)
+
+    def _size_of(self, model: str) -> int | None:
+        if model not in self._sizes:
+            with suppress(NotFound, StoreFailed):
+                self._sizes[model] = self.workspace.model(model).size_bytes
+        return self._sizes.get(model)
 
     def _snapshot(self, job: str) -> Snapshot | None:
         with told(self.url):

@@ -8,8 +8,9 @@ from typing import Any
 
 from core.base.errors import EngineRoomError, Failure, StageCrashed
 from core.base.serialization import from_data
-from core.jobs.estimate import remaining_seconds
+from core.jobs.estimate import Estimate, SizeOf, remaining
 from core.jobs.job import Ending, Job, JobKind, JobState, Priority, Snapshot, Ticket
+from core.stages.elsewhere import AGAIN, REPEATS
 from core.storage.builds import Build, StageRecord, State
 from core.storage.duels import without_starts
 
@@ -41,12 +42,13 @@ def may_have_told(row: Any) -> bool:
     return row.status in ("PENDING", "CANCELLED")
 
 
-def job_of(row: Any, snapshot: Snapshot | None, history: Sequence[Build]) -> Job:
+def job_of(row: Any, snapshot: Snapshot | None, history: Sequence[Build], size_of: SizeOf) -> Job:
     """The job of a row.
 
     Args:
         snapshot: What its worker last told, of one that `may_have_told`.
         history: Finished builds, for the estimate of one that is not finished.
+        size_of: Sizes of their models, for the same.
     """
     ticket = from_data(Ticket, row.input["args"][0])
     kind = JobKind(row.name)
@@ -57,6 +59,7 @@ def job_of(row: Any, snapshot: Snapshot | None, history: Sequence[Build]) -> Job
     stages = work.stages if work else tuple(StageRecord(stage=stage) for stage in ticket.stages)
     if state is JobState.CANCELLED:
         stages = tuple(replace(r, state=State.CANCELLED) if r.state is State.RUNNING else r for r in stages)
+    left = None if state.finished else _left(kind, ticket, stages, history, size_of)
     return Job(
         id=row.workflow_id,
         key=ticket.key,
@@ -71,9 +74,9 @@ def job_of(row: Any, snapshot: Snapshot | None, history: Sequence[Build]) -> Job
         progress=snapshot.progress if snapshot and state is JobState.RUNNING else None,
         worker=row.executor_id,
         attempt=row.recovery_attempts or 0,
-        remaining_seconds=None
-        if state.finished or kind is not JobKind.BUILD
-        else remaining_seconds(ticket.request, stages, history),
+        remaining_seconds=left.middle if left else None,
+        remaining_range=(left.low, left.high) if left else None,
+        left=left.text if left else "",
         error=_error(row, ending),
         kind=kind,
         runs_on=ticket.runs_on,
@@ -81,6 +84,16 @@ def job_of(row: Any, snapshot: Snapshot | None, history: Sequence[Build]) -> Job
         run_elsewhere=ticket.run_elsewhere,
         duel=without_starts((told.duel if told else None) or ticket.duel.duel) if ticket.duel else None,
     )
+
+
+def _left(
+    kind: JobKind, ticket: Ticket, stages: Sequence[StageRecord], history: Sequence[Build], size_of: SizeOf
+) -> Estimate | None:
+    """Of builds, and of engines that are measured again."""
+    again = kind is JobKind.RUN and ticket.stages == AGAIN
+    if kind is not JobKind.BUILD and not again:
+        return None
+    return remaining(ticket.request, stages, history, size_of, repeats=REPEATS if again else 1)
 
 
 def _state(row: Any, ending: Ending | None) -> JobState:

@@ -73,18 +73,26 @@ def status_line(job: Job) -> str:
     if job.state is JobState.QUEUED and job.waits_for:
         return f"waits for {job.waits_for}, for {units.lasting(job.submitted_at, now)} now"
     if job.state is JobState.QUEUED:
-        left = f" · takes about {units.seconds(job.remaining_seconds)}" if job.remaining_seconds else ""
-        return f"waiting for {units.lasting(job.submitted_at, now)}{left}"
+        left = f"takes {job.left}" if job.left else "nothing like it was built before, so nothing tells how long it takes"
+        if job.waits_on:
+            return f"waiting for {job.waits_on} · for {units.lasting(job.submitted_at, now)} now · {left}"
+        return f"waiting for {units.lasting(job.submitted_at, now)} · {left}"
     if job.state is JobState.RUNNING:
         running = next((stage.stage.value for stage in job.stages if stage.state is State.RUNNING), "starting")
         doing = f"{running}: {job.progress.message}" if job.progress and job.progress.message else running
         spent = units.seconds(now - job.started_at) if job.started_at else units.UNKNOWN
-        left = f" · about {units.seconds(job.remaining_seconds)} left" if job.remaining_seconds is not None else ""
-        return f"{doing} · {spent} so far{left}"
+        return f"{doing} · {spent} so far · {_left(job)}"
     took = f" after {units.seconds(job.finished_at - job.started_at)}" if job.finished_at and job.started_at else ""
     not_run = f", {NOT_RUN}" if job.not_run else ""
     ended = f"{job.state.value} {units.ago(job.finished_at, now)}{took}{not_run}"
     return f"{ended} · {job.error.message}" if job.error else ended
+
+
+def _left(job: Job) -> str:
+    """Of a running job: "2 to 5 min left", or that nothing tells."""
+    if job.remaining_range is None:
+        return "time left not known"
+    return f"{job.left} left" if job.left else "about to end"
 
 
 def show_stages(job: Job) -> None:

@@ -107,7 +107,7 @@ def test_one_click_queues_the_build_with_that_change_alone_and_follows_it(shelf:
     asked = load_outcome(shelf, build).build.request
     assert job.request == replace(asked, lowering=asked.lowering.placing([Placement.FLOAT_DEPTHWISE]))
     assert "No worker for 'cpu' is running" in said(app)
-    assert [bar for bar in app.get("progress") if "waiting for a moment" in bar.proto.text]
+    assert [bar for bar in app.get("progress") if "for a moment now" in bar.proto.text]
     assert len([button for button in app.button if button.key.startswith("try-")]) == 2
 
 

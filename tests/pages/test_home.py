@@ -43,7 +43,8 @@ def test_models_and_jobs_are_listed(open_page: OpenPage, digits: Model) -> None:
     services.queue().submit(BuildRequest(model=digits.digest, path="savedmodel.onnx.onnxruntime"))
     said = text_of(open_page(links.HOME))
     assert "SavedModel · 361.4 kB" in said
-    assert "waiting for a moment" in said
+    assert "waiting for a worker for cpu: none is running · for a moment now" in said
+    assert "nothing like it was built before" in said
 
 
 def test_a_build_made_in_the_foreground_is_listed(open_page: OpenPage, workspace: Workspace, digits: Model) -> None:

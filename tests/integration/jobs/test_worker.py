@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.shop import Shop, wait_until
+from bench.shop import ROOT, Shop, wait_until
 from core.base.errors import InvalidRequest, NotFound, StageCrashed, StoreFailed, Unavailable
 from core.jobs.job import Answer, JobState, Priority
 from core.storage.builds import State
@@ -69,9 +70,21 @@ def test_estimates_come_from_earlier_builds_of_the_same_kind(shop: Shop) -> None
     first = shop.queue.submit(shop.request(1)).job
     assert shop.queue.job(first or "").remaining_seconds is None
     shop.finished(first)
-    estimate = shop.started(shop.queue.submit(shop.behave(2, "import time; time.sleep(600)")).job).remaining_seconds
-    assert estimate is not None
-    assert 0.2 < estimate < 20
+    second = shop.started(shop.queue.submit(shop.behave(2, "import time; time.sleep(600)")).job)
+    assert second.remaining_seconds is not None
+    assert second.remaining_range is not None
+    assert 0.2 < second.remaining_seconds < 20
+    assert second.remaining_range[0] < second.remaining_seconds < second.remaining_range[1]
+    assert second.left
+    third, fourth = (shop.queue.submit(shop.request(seed)).job or "" for seed in (3, 4))
+    building = rf"cpu:0: build {second.key[:12]} \(tiny\.onnx, ONNX Runtime in fp32\) is building.*"
+    wait_until(lambda: re.fullmatch(building, shop.queue.job(third).waits_on), why=lambda: shop.queue.job(third).waits_on)
+    assert re.fullmatch(rf"{building}, and 1 job before it", shop.queue.job(fourth).waits_on)
+    assert {job.id for job in shop.queue.jobs() if job.waits_on} == {third, fourth}
+    command = [sys.executable, "-m", "core.cli", "jobs"]
+    environment = {**os.environ, "ENGINEROOM_WORKSPACE": str(shop.workspace.root), "PYTHONPATH": str(ROOT)}
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert f"waiting for cpu:0: build {second.key[:12]}" in " ".join(told.split())
 
 
 FAULTS = {
