@@ -2,7 +2,8 @@
 
 What a stage takes is the start of its process, for MEASURE the time that its protocol asks for, and a rest that grows with the
 model. Only the rest is scaled, by the models' sizes on disk. Builds of the same model scatter by the machine's load; of other
-models the size tells the order of magnitude alone, so their range is wider.
+models the size tells the order of magnitude alone, so their range is wider. Of 101 builds of 15 models on a host whose load went
+from 0.5 to 7, each estimated from all others, 63 % took what the range said (18 % longer); from other models' alone 92 %.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ SizeOf = Callable[[str], int | None]
 START_SECONDS = 2.0  # of a stage's process: the interpreter and its runtime
 MOST_SCALED = 50.0
 # How far a single earlier build may be off, each way; of several by the root of their number less.
-OWN_SCATTER, OTHERS_SCATTER = 0.3, 1.0
+OWN_SCATTER, OTHERS_SCATTER = 0.5, 1.0
 ENDS = (0.1, 0.9)  # quantiles of several
 
 # From the closest kind to the widest; the first with a finished stage decides.

@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from core.base.errors import InvalidRequest, NotFound, StoreFailed, Unavailable
+from core.base.errors import InvalidRequest, NotFound, Unavailable
 from core.base.serialization import from_data, read_json
 from core.benchmark.duel import DuelProtocol
 from core.jobs.again import lacks_place, send_again
 from core.jobs.connection import Connection
 from core.jobs.database import database_url, dbos_module, is_local, is_own, told
 from core.jobs.duels import bring_duels, send_duel, settleable
+from core.jobs.history import StoredHistory
 from core.jobs.job import (
     DUEL_WORKFLOW,
     LOG_STREAM,
@@ -73,7 +74,7 @@ class Queue:
         self.url = database_url(workspace, database)
         self.store: Store | None = store_named(store)
         self._connection = Connection(self.url, own=is_own(self.url, workspace))
-        self._sizes: dict[str, int] = {}  # of models, which never change
+        self._stored = StoredHistory(workspace, HISTORY)
 
     def close(self) -> None:
         self._connection.close()
@@ -257,7 +258,7 @@ class Queue:
         """The newest jobs, newest first, of these states or of all."""
         rows = self._rows(limit=limit, status=statuses_of(states))
         history = self._history() if any(row.status in UNFINISHED for row in rows) else []
-        jobs = self._with_waits([self._as_job(row, history) for row in rows])
+        jobs = self._with_waits([self._as_job(row, history) for row in rows], history)
         found = [job for job in jobs if not states or job.state in states]
         return sorted(found, key=lambda job: job.submitted_at, reverse=True)  # SQLite's rows know whole seconds only
 
@@ -268,7 +269,8 @@ class Queue:
             NotFound: None does, or several.
         """
         row = self._row(job)
-        return self._with_waits([self._as_job(row, self._history() if row.status in UNFINISHED else [])])[0]
+        history = self._history() if row.status in UNFINISHED else []
+        return self._with_waits([self._as_job(row, history)], history)[0]
 
     def log(self, job: str, offset: int = 0) -> LogText:
         """What the job has logged since `offset`, at once; the whole log is in the build's folder when it is done."""
@@ -384,15 +386,14 @@ class Queue:
         with told(self.url):
             return list(self._connection.client.list_workflows(name=names, sort_desc=True, **filters))
 
-    def _with_waits(self, jobs: Sequence[Job]) -> list[Job]:
+    def _with_waits(self, jobs: Sequence[Job], history: Sequence[Build]) -> list[Job]:
         if all(job.state.finished for job in jobs):
             return list(jobs)
         workers = self.workers()
         found = with_waits(jobs, workers)
         if not any(job.state is JobState.QUEUED for job in found):
             return found
-        rows, known = self._rows(status=list(UNFINISHED), limit=MOST_UNFINISHED), {job.id: job for job in found}
-        history = self._history()
+        rows, known = self._rows(status=list(UNFINISHED), limit=MOST_UNFINISHED), {job.id for job in found}
         others = with_waits((self._as_job(row, history) for row in rows if row.workflow_id not in known), workers)
         return with_devices(found, [*found, *others], workers)
 
@@ -404,8 +405,11 @@ class Queue:
         return rows[0]
 
     def _history(self) -> list[Build]:
+        """Builds that are done, of the queue and of this workspace, each once."""
         endings = (ending_of(row) for row in self._rows(name=WORKFLOW, status="SUCCESS", limit=HISTORY, load_input=False))
-        return [ending.build for ending in endings if ending and ending.build and ending.build.state is State.DONE]
+        queued = [ending.build for ending in endings if ending and ending.build and ending.build.state is State.DONE]
+        known = {(build.key, build.created_at) for build in queued}
+        return [*queued, *(build for build in self._stored.builds() if (build.key, build.created_at) not in known)]
 
     def _whole(self, key: str) -> str:
         """The key of a build elsewhere that is given by its beginning, if one of the newest jobs made it."""
@@ -423,16 +427,7 @@ class Queue:
 
     def _as_job(self, row: Any, history: Sequence[Build]) -> Job:
         snapshot = self._snapshot(row.workflow_id) if may_have_told(row) else None
-        if row.name == RUN_WORKFLOW and row.status in UNFINISHED:  # what measuring its build took is the best there is to know
-            file = self.workspace.build_folder(row.input["args"][0]["key"]) / BUILD_FILE
-            history = [*history, *([read_json(Build, file)] if file.exists() else [])]
-        return job_of(row, snapshot, history, self._size_of)
-
-    def _size_of(self, model: str) -> int | None:
-        if model not in self._sizes:
-            with suppress(NotFound, StoreFailed):
-                self._sizes[model] = self.workspace.model(model).size_bytes
-        return self._sizes.get(model)
+        return job_of(row, snapshot, history, self._stored.size_of)
 
     def _snapshot(self, job: str) -> Snapshot | None:
         with told(self.url):

@@ -15,7 +15,7 @@ from core.request.paths import path_title
 from core.stages.outcome import Outcome
 from core.storage.builds import State
 from dashboard import links, services
-from dashboard.components.job_status import COLOURS, STAGE_ICONS
+from dashboard.components.job_status import COLOURS, STAGE_ICONS, status_line
 from dashboard.components.layer_view import figures_of
 from dashboard.components.settings_line import settings_line
 from dashboard.components.weak_badge import weak_badge
@@ -81,7 +81,9 @@ def _running(key: str) -> None:
         show_error(error)
         return
     if job := next((job for job in jobs if job.key == key and job.kind is JobKind.BUILD), None):
-        links.link(links.JOBS, "Follow its job", icon=":material/schedule:", job=job.id)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(plain(status_line(job)))
+            links.link(links.JOBS, "Follow its job", icon=":material/schedule:", job=job.id)
 
 
 def headline(outcome: Outcome) -> None:
