@@ -24,7 +24,7 @@ from core.stages.measure import STAGE as MEASURE
 from core.stages.outcome import NOT_CHECKED, Outcome, stamp_of
 from core.stages.parity import STAGE as PARITY
 from core.stages.stage import Stage, preparations_in
-from core.storage.builds import BUILD_FILE, Build, result_file
+from core.storage.builds import BUILD_FILE, Build, State, result_file
 from core.storage.duels import DUEL_FILE, Duel, all_duels
 from core.storage.housekeeping import Usage, usage
 from core.storage.workspace import Workspace, default_workspace
@@ -164,11 +164,12 @@ def figures(build: Build) -> Figures:
     """Read from the build's small files; its layers, which may be large, stay unread."""
     folder = workspace().build_folder(build.key)
     built, measured, parity = _left(folder, BUILD), _left(folder, MEASURE), _left(folder, PARITY)
+    judged = not build.not_run and build.state not in (State.FAILED, State.CANCELLED)
     return Figures(
         size_bytes=built.engine.size_bytes if built else None,
         median_ms=measured.latency.median_ms if measured and not build.not_run else None,
-        on_par=parity.on_par if parity and not build.not_run else None,
-        verdict=parity.verdict if parity and not build.not_run else NOT_CHECKED,
+        on_par=parity.on_par if parity and judged else None,
+        verdict=parity.verdict if parity and judged else NOT_CHECKED,
         weak=words(measured.weaknesses) if measured and not build.not_run else "",
         stamp=UNCALIBRATED if build.request.precision.quantizes and _stamped(folder, built) else "",
     )

@@ -83,6 +83,7 @@ class Job:
         kind: A build, the run of a build's engine elsewhere, or a head-to-head of several.
         duel: The head-to-head, without its starts; its `request` is then the first build's.
         runs_on: What the engine runs on, where that is not where it is built.
+        queue: The one that it stands in: a device type, what runs elsewhere, or a place.
         waits_for: The worker that a queued run needs, in words, while none is there; empty for others.
         waits_on: The device that a queued job waits for, and what is at it, in words; empty when a worker is about to take it.
         not_run: Why a done build's engine was not run there; empty when it was.
@@ -108,6 +109,7 @@ class Job:
     error: Failure | None = None
     kind: JobKind = JobKind.BUILD
     runs_on: RunsOn | None = None
+    queue: str = ""
     waits_for: str = ""
     waits_on: str = ""
     not_run: str = ""

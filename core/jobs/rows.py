@@ -80,6 +80,7 @@ def job_of(row: Any, snapshot: Snapshot | None, history: Sequence[Build], size_o
         error=_error(row, ending),
         kind=kind,
         runs_on=ticket.runs_on,
+        queue=row.queue_name or "",
         not_run=ending.build.not_run if ending and ending.build and state is JobState.DONE else "",
         run_elsewhere=ticket.run_elsewhere,
         duel=without_starts((told.duel if told else None) or ticket.duel.duel) if ticket.duel else None,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from core.base.units import digest, plural
 from core.jobs.job import Job, JobKind, JobState, Worker
-from core.jobs.runs import able
+from core.jobs.runs import AT, able, queue_at
 from core.storage.builds import StageName, State
 
 DOING = {
@@ -37,12 +37,9 @@ def _waits(job: Job) -> bool:
 
 
 def _waits_on(job: Job, known: Mapping[str, Job], workers: Sequence[Worker]) -> str:
-    if job.kind is JobKind.RUN and job.runs_on:
-        alive = able(workers, job.runs_on)
-    else:
-        alive = [worker for worker in workers if worker.alive and worker.card.device_type == job.device]
+    alive = _listening(job, workers)
     if not alive:
-        return f"a worker for {job.device}: none is running"
+        return f"a worker for {job.queue.removeprefix(f'{AT}/') if _has_place(job) else job.device}: none is running"
     busy = [(worker, known[worker.job]) for worker in alive if worker.job and worker.job in known]
     if len(busy) < len(alive):
         return ""  # somebody is about to take it
@@ -50,6 +47,19 @@ def _waits_on(job: Job, known: Mapping[str, Job], workers: Sequence[Worker]) -> 
     before = sum(_goes_before(other, job) for other in known.values()) if len(alive) == 1 else 0
     queued = f", and {plural(before, 'job')} before it" if before else ""
     return f"{worker.card.device}: {_told(at_work)}{queued}"
+
+
+def _has_place(job: Job) -> bool:
+    return job.queue.startswith(f"{AT}/")
+
+
+def _listening(job: Job, workers: Sequence[Worker]) -> list[Worker]:
+    """The live workers that hear its queue."""
+    if _has_place(job):
+        return [worker for worker in workers if worker.alive and queue_at(worker.card.place) == job.queue]
+    if job.kind is JobKind.RUN and job.runs_on:
+        return able(workers, job.runs_on)
+    return [worker for worker in workers if worker.alive and worker.card.device_type == job.device]
 
 
 def _goes_before(other: Job, job: Job) -> bool:

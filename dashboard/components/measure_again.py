@@ -75,13 +75,8 @@ def weak_rows_button(chosen: Sequence[ComparisonRow]) -> None:
 
 
 def _send(keys: Sequence[str]) -> None:
-    notes = []
     for key in keys:
-        submitted = services.queue().measure(key)
-        st.session_state[_remembered(key)] = submitted.job
-        notes.append(submitted.note)
-    for note in dict.fromkeys(filter(None, notes)):
-        st.toast(plain(note), icon=":material/warning:")
+        st.session_state[_remembered(key)] = services.queue().measure(key).job
 
 
 def _job_at(key: str) -> Job | None:

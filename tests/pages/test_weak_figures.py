@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.base.files import WORKSPACE_VARIABLE
 from core.jobs.job import JobState
 from core.stages.outcome import load_outcome
+from core.storage.builds import State
 from core.storage.workspace import Workspace
 from dashboard import services
 from tests.pages.conftest import text_of
@@ -106,3 +107,10 @@ def test_a_job_that_measures_again_is_called_so(shelf: Shelf) -> None:
     assert "measured again" in text_of(opened("jobs"))
     app = opened("jobs", job=job or "")
     assert f"engineroom bench {shelf.fp16[:12]}" in [code.value for code in app.code]
+
+
+def test_a_cancelled_build_is_not_on_par_in_any_list(shelf: Shelf) -> None:
+    build = load_outcome(shelf.workspace, shelf.fp16).build
+    assert services.figures(build).on_par
+    for state in (State.CANCELLED, State.FAILED):
+        assert services.figures(replace(build, state=state)).on_par is None

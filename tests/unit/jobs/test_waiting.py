@@ -79,3 +79,9 @@ def test_no_worker_is_said() -> None:
 def test_others_are_left_as_they_are() -> None:
     for one in (RUNNING, job("d", JobState.DONE), job("w", waits_for="a GPU worker")):
         assert waits_on(one) == ""
+
+
+def test_a_job_for_one_place_waits_for_the_worker_there() -> None:
+    here = job("q", at=5.0, queue="at/one/cpu:0")
+    assert waits_on(here, RUNNING, workers=(worker("cpu:1"), worker(at="r"))) == f"cpu:0: {AT_WORK}"
+    assert waits_on(here, RUNNING, workers=(worker("cpu:1"),)) == "a worker for one/cpu:0: none is running"
