@@ -20,6 +20,7 @@ import onnx
 import psutil
 from onnx import numpy_helper
 
+from bench.driver import free_port, start_server
 from bench.shop import Shop, make_shop, tiny_model
 from core.jobs.device import Device, try_lock
 from core.jobs.job import JobState
@@ -27,7 +28,6 @@ from core.jobs.processes import children, descendants
 from core.jobs.start import worker_lock_file
 from core.storage.builds import engine_artifact
 from core.storage.digest import digest_of
-from tests.browser.driver import free_port, start_server
 
 GUARD = b"core.jobs.guard"
 CHILD = b"core.base.children"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from core.base.units import digest, milliseconds, plural, seconds
+from core.base.units import plural, seconds
 from core.benchmark.sequential import FEWEST, is_narrow
 from core.benchmark.statistics import MedianRatio, Winner
+from core.benchmark.weakness import weaknesses_in
 from core.storage.builds import State
 from core.storage.duels import Duel
 
@@ -103,26 +105,15 @@ def duel_text(duel: Duel) -> str:
 
 def duel_conditions(duel: Duel) -> tuple[str, ...]:
     """What disturbed it, with how many of its starts; a GPU's clocks and temperatures, where they were told."""
-    found: dict[str, int] = {}
-    for start in duel.starts:
-        for kind in dict.fromkeys(_kind_of(text) for text in start.warnings):
-            found[kind] = found.get(kind, 0) + 1
-    told = [f"{kind} in {count} of {plural(len(duel.starts), 'start')}." for kind, count in found.items()]
-    for name, unit in (("GPU clock MHz", "MHz"), ("GPU temperature C", "°C")):
-        values = [float(start.conditions[name]) for start in duel.starts if name in start.conditions]
-        if values:
-            told.append(f"The {name.rpartition(' ')[0]} was {min(values):.0f} to {max(values):.0f} {unit}.")
+    found = Counter(weakness for start in duel.starts for weakness in weaknesses_in(start.warnings))
+    starts = plural(len(duel.starts), "start")
+    told = [f"{weakness.value[0].upper()}{weakness.value[1:]} in {count} of {starts}." for weakness, count in found.items()]
+    for name in ("GPU clock", "GPU temperature"):
+        values = [start.conditions[name].split() for start in duel.starts if name in start.conditions]
+        if values:  # "1980 to 1755 MHz", before and after each
+            low, high = (pick(int(text) for first, _, last, _ in values for text in (first, last)) for pick in (min, max))
+            told.append(f"The {name} was {low} to {high} {values[0][-1]}.")
     return tuple(told)
-
-
-def _kind_of(warning: str) -> str:
-    kinds = {
-        "Other programs": "Other programs took more than a tenth of the cores",
-        "The virtual machine": "The virtual machine's host took time away",
-        "The processor was throttled": "The processor was throttled",
-        "The clock fell": "The processor's clock fell",
-    }
-    return next((words for begin, words in kinds.items() if warning.startswith(begin)), warning.removesuffix("."))
 
 
 def duel_as_data(duel: Duel, against: str | None = None) -> dict[str, Any]:
@@ -153,29 +144,3 @@ def duel_as_data(duel: Duel, against: str | None = None) -> dict[str, Any]:
         ],
         "error": duel.error,
     }
-
-
-def latest_with(duels: Iterable[Duel], a: tuple[str, float], b: tuple[str, float]) -> Duel | None:
-    """The newest head-to-head that tells of two engines.
-
-    Args:
-        duels: The newest first.
-        a, b: Key of a build, and when its engine was made.
-    """
-    wanted = {a, b}
-    for duel in duels:
-        if duel.telling and wanted <= {(one.key, one.made_at) for one in duel.contestants}:
-            return duel
-    return None
-
-
-def starts_text(duels: Sequence[Duel]) -> str:
-    """For a caption: which head-to-heads verdicts rest on."""
-    return "; ".join(f"{digest(duel.key)}, {plural(len(duel.starts), 'start')}" for duel in duels)
-
-
-def medians_text(row: DuelRow) -> str:
-    """`0.123 ms (0.120 to 0.131)`: the median of starts, and the range of theirs."""
-    if row.median_ms is None:
-        return "–"
-    return f"{milliseconds(row.median_ms)} ({milliseconds(row.low_ms)} to {milliseconds(row.high_ms)})"

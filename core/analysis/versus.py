@@ -52,7 +52,8 @@ class Versus:
         if one.machine.get("host") != other.machine.get("host") or one.machine.get("gpu") != other.machine.get("gpu"):
             return ASSUMED_APART
         there = [duel for duel in self.duels if duel.telling and duel.place and _is_at(one, duel.place)][:NEWEST]
-        return max([LEAST_APART, *_repeats(there)]) if there else ASSUMED_APART
+        known = max([LEAST_APART, *_repeats(there)]) if there else ASSUMED_APART
+        return max(known, ASSUMED_APART) if one.weaknesses or other.weaknesses else known
 
 
 def _is_at(measured: Measurement, place: Place) -> bool:
@@ -87,7 +88,7 @@ def how_text(ratios: Iterable[MedianRatio | None]) -> str:
     if bars := [ratio.apart for ratio in known if ratio.how is How.APART]:
         bar = max(bars)
         basis = (
-            "No head-to-head was held on this machine yet, so it is not known what repeats differ by here: up to 2x is assumed."
+            "Up to 2x is assumed, as figures are weak or no head-to-head has told yet what repeats differ by here."
             if bar == ASSUMED_APART
             else f"Repeats of one engine have differed by up to {bar:.2f}x here."
         )

@@ -93,19 +93,6 @@ def compute_capability(which: str | None = None) -> str | None:
     return told if re.fullmatch(r"\d+\.\d", told) else None
 
 
-def gpu_state(which: str | None = None) -> dict[str, str]:
-    """An NVIDIA GPU's clock, temperature and power at this moment; empty where its driver does not tell.
-
-    Args:
-        which: As `gpu_name` takes it.
-    """
-    named = {"clocks.sm": "clock MHz", "temperature.gpu": "temperature C", "power.draw": "power W"}
-    told = ask_driver(",".join(named), which).split(", ")
-    if len(told) != len(named):
-        return {}
-    return {name: text.partition(" ")[0] for name, text in zip(named.values(), told, strict=True) if text[:1].isdigit()}
-
-
 def ask_driver(what: str, which: str | None = None, *, nounits: bool = False) -> str:
     """One of `nvidia-smi --help-query-gpu`'s properties, or several with commas between them; empty where it does not tell.
 

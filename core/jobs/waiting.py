@@ -74,4 +74,7 @@ def _told(job: Job) -> str:
     stage = next((record.stage for record in job.stages if record.state is State.RUNNING), None)
     doing = DOING.get(stage, f"is at {stage.value}") if stage else "is starting"
     left = f", {job.left}" if job.left else ""
+    if job.duel:
+        progress = f", {job.progress.message}" if job.progress else ""
+        return f"{plural(len(job.duel.keys), 'engine')} of {job.model_name} are held head to head{progress}"
     return f"build {digest(job.key)} ({job.model_name}, {job.request.title}) {doing}{left}"

@@ -70,8 +70,8 @@ def _board(rows: Sequence[ComparisonRow]) -> str:
     cells = [_cells(row, weak=weak) for row in fastest_first(rows)]
     figure = tag("figure", latency_chart(rows))
     paid = [f"{row.name}: {row.payoff.text}" for row in rows if row.payoff]
-    weak = [f"{row.name}: {note}" for row in rows for note in row.candidate.notes]
-    told = tag("p", text(how_text(row.speedup for row in rows))) + notes([*paid, *weak])
+    weakened = [f"{row.name}: {note}" for row in rows for note in row.candidate.notes]
+    told = tag("p", text(how_text(row.speedup for row in rows))) + notes([*paid, *weakened])
     return section(
         "Latency, size and parity", figure, table(columns, cells, caption="Every build", numbers=BOARD_NUMBERS), told
     ) + _memory(rows)

@@ -18,6 +18,8 @@ from core.base.progress import Progress, Report, silent
 from core.base.serialization import read_json
 from core.benchmark import machine
 from core.benchmark.duel import Block, Start, all_ratios, is_settled
+from core.benchmark.gpu import clock_warnings
+from core.benchmark.gpu_state import gpu_facts, gpu_sample
 from core.benchmark.sequential import FEWEST, LOOKS
 from core.stages.child import Interrupted
 from core.stages.duel import Ready
@@ -145,6 +147,7 @@ def _rounds(
     rounds = protocol.rounds_for(max(one.run_ms for one in ready.values()) / 1000)
     blocks: dict[str, list[float]] = {key: [] for key in keys}
     spent = {key: ready[key].processor_seconds for key in keys}
+    gpu_before = gpu_sample("before") if cuda else None
     before, own_before = machine.counters(), sum(spent.values())
     for number in range(rounds):
         tell("taking turns", number / rounds)
@@ -155,14 +158,16 @@ def _rounds(
                 raise EngineRoomError(f"A turn took {block.median_ms} ms, which cannot be.")
             blocks[key].append(block.median_ms)
             spent[key] = block.processor_seconds
-    gpu = {f"GPU {name}": text for name, text in machine.gpu_state().items()} if cuda else {}
+    gpu_after = gpu_sample("after") if cuda else None  # its clock has not fallen yet
+    gpu = gpu_facts(gpu_before, gpu_after) if gpu_before and gpu_after else {}
+    held = clock_warnings([one for one in (gpu_before, gpu_after) if one])
     after = replace(machine.counters(), own_seconds=before.own_seconds + sum(spent.values()) - own_before)
     facts, warnings = machine.disturbances(before, after, len(machine.usable_cpus()))
     return Start(
         blocks={key: tuple(round(ms, 6) for ms in found) for key, found in blocks.items()},
         load_ms={key: round(one.load_ms, 1) for key, one in ready.items()},
         conditions={**facts, **gpu},
-        warnings=warnings,
+        warnings=(*warnings, *held),
     )
 
 

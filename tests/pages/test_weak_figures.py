@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from bench.stored_builds import Shelf, fill, resnet, store_build, weaken
 from core.base.files import WORKSPACE_VARIABLE
 from core.jobs.job import JobState
 from core.stages.outcome import load_outcome
@@ -18,7 +19,6 @@ from dashboard import services
 from tests.pages.conftest import text_of
 from tests.pages.test_compare import board
 from tests.pages.test_engine import opened
-from tests.stored_builds import Shelf, fill, resnet, store_build, weaken
 
 OTHERS = "Other programs used 51% of the cores while measuring: measure again on a quiet machine."
 DRIFTING = "Drifting: the second half ran 41% slower than the first; the machine may be heating up or getting busier."

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.stored_builds import Shelf, fill, weaken
 from core.analysis.board import board
 from core.analysis.comparison import row_as_data
 from core.analysis.summary import build_figures
@@ -19,7 +20,6 @@ from core.report.page import report
 from core.stages.outcome import Outcome, load_outcome
 from core.storage.workspace import Workspace
 from dashboard.charts.comparison import Against, latency_figure, scatter_figure
-from tests.stored_builds import Shelf, fill, weaken
 
 NOISY = "Noisy: latencies scatter by 41% of their mean (more than 10%)."
 OTHERS = "Other programs used 51% of the cores while measuring: measure again on a quiet machine."

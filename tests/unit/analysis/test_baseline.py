@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from bench.stored_builds import SIGNATURE
 from core.analysis.baseline import missing_baseline
 from core.base.precision import Precision
 from core.base.serialization import content_key
@@ -14,7 +15,6 @@ from core.benchmark.measurement import Protocol
 from core.models.model import Format, Model
 from core.request.build_request import BuildRequest, checked
 from core.storage.builds import Build, StageName, StageRecord, State
-from tests.stored_builds import SIGNATURE
 
 ONNX = Model(digest=content_key("net"), name="net", format=Format.ONNX, entry="model.onnx", signatures=(SIGNATURE,), size_bytes=1)
 ALL_DONE = tuple(StageRecord(stage=stage, state=State.DONE) for stage in (StageName.BUILD, StageName.MEASURE))

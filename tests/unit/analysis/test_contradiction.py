@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
+from bench.stored_builds import fill, resnet, store_build, store_model
 from core.analysis.board import board
 from core.analysis.contradiction import contradiction_in, contradiction_of, trusted_graph
 from core.analysis.diff import diff_builds
@@ -26,7 +27,6 @@ from core.report.page import report
 from core.request.build_request import BuildRequest
 from core.stages.outcome import Outcome, load_outcome
 from core.storage.workspace import Workspace
-from tests.stored_builds import fill, resnet, store_build, store_model
 
 
 def layers(*times_ms: float | None) -> EngineGraph:

@@ -6,13 +6,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from bench.stored_builds import store_build, store_model
 from core.base.serialization import read_json, write_json
 from core.jobs import history
 from core.jobs.history import StoredHistory
 from core.request.build_request import BuildRequest
 from core.storage.builds import BUILD_FILE, Build, State
 from core.storage.workspace import Workspace
-from tests.stored_builds import store_build, store_model
 
 
 def test_done_builds_are_found_newest_and_read_once(tmp_path: Path, monkeypatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.stored_builds import resnet, store_build, store_model
 from core.base.errors import Cancelled, EngineRoomError, Failure, InvalidRequest, RunFailed
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
@@ -18,7 +19,6 @@ from core.stages.elsewhere import middle_of, run_engine
 from core.stages.outcome import Outcome, load_outcome
 from core.storage.builds import BUILD_FILE, Build, Place, Run, StageName, StageRecord, State, result_file
 from core.storage.workspace import Workspace
-from tests.stored_builds import resnet, store_build, store_model
 
 HERE = Place(host="host", device="cpu:0", name="A processor")
 L4 = Place(host="gpu-host", device="cuda:0", name="NVIDIA L4", capability="8.9")
