@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from core.base.errors import EngineRoomError
 
 _NODES = re.compile(r"\{\{(function_)?node .*")
+# Where in its sources ONNX Runtime gave up: a file, a line and a whole C++ signature, before the reason.
+_ORIGIN = re.compile(r"/[^\s:]+\.(?:cc|h|hpp|cpp|cu):\d+ [^()\n]*\((?:[^()\n]|\([^()\n]*\))*\)(?: const)?(?: \[[^\]\n]*\])? ?")
+_FOLDERS = re.compile(r"(?<![\w.:])/(?:[^\s/:]+/){3,}")  # of a path: which file it is tells its name
+_MOST_LETTERS = 400
 _BOILERPLATE = re.compile(r"Graph execution error|Detected at node|<stack traces|File \"|\[\[$")
 
 
@@ -19,9 +23,14 @@ def whole(error: Exception) -> str:
 
 def first_line(error: Exception) -> str:
     """The line of it that tells what went wrong, without TensorFlow's stack of where."""
-    lines = [stripped for line in whole(error).splitlines() if (stripped := _NODES.sub("", line).strip())]
+    text = _FOLDERS.sub("", _ORIGIN.sub("", whole(error)))
+    lines = [stripped for line in text.splitlines() if (stripped := _NODES.sub("", line).strip())]
     telling = [line for line in lines if not _BOILERPLATE.match(line)] or lines or [type(error).__name__]
-    return telling[0][:400]
+    line = telling[0]
+    if len(line) <= _MOST_LETTERS:
+        return line
+    half = _MOST_LETTERS // 2  # what failed stands first, and why often last
+    return f"{line[:half]} ... {line[-half:]}"
 
 
 def failure(
