@@ -161,19 +161,10 @@ def _row(job: Job) -> tuple[object, ...]:
     submitted = time.strftime("%d %b %H:%M", time.localtime(job.submitted_at))
     state = f"{job.state.value}, {NOT_RUN}" if job.not_run else job.state.value
     path, precision = job.request.path, job.request.precision.value
+    kind = "measure" if job.measures_again else job.kind.value
     if job.duel:
         path, precision = f"{len(job.duel.keys)} engines head to head", None
-    return (
-        job.id,
-        "measure" if job.measures_again else job.kind.value,
-        job.model_name,
-        path,
-        precision,
-        state,
-        stage,
-        left,
-        submitted,
-    )
+    return job.id, kind, job.model_name, path, precision, state, stage, left, submitted
 
 
 def log_command(

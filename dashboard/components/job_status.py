@@ -73,7 +73,8 @@ def status_line(job: Job) -> str:
     if job.state is JobState.QUEUED and job.waits_for:
         return f"waits for {job.waits_for}, for {units.lasting(job.submitted_at, now)} now"
     if job.state is JobState.QUEUED:
-        left = f"takes {job.left}" if job.left else "nothing like it was built before, so nothing tells how long it takes"
+        unknown = "nothing like it was built before, so nothing tells how long it takes"
+        left = f"takes {job.left}" if job.left else unknown if job.kind is JobKind.BUILD else "how long it takes is not known"
         if job.waits_on:
             return f"waiting for {job.waits_on} · for {units.lasting(job.submitted_at, now)} now · {left}"
         return f"waiting for {units.lasting(job.submitted_at, now)} · {left}"

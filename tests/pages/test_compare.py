@@ -61,7 +61,7 @@ def test_verdicts_are_told_whole_and_with_their_margin(shelf: Shelf, monkeypatch
     monkeypatch.setattr(comparison_board, "VERDICT_LETTERS", 40)  # what the column has room for
     told = said(opened("compare", model=shelf.model.digest)).replace("\\", "")
     assert "failed: TensorRT found no kernel" in told
-    assert "Faster and slower mean by more than 2 % with 95 % confidence" in told
+    assert "Measured apart: a winner is named only beyond what repeated runs of one engine differ by." in told
 
 
 def test_it_tells_whether_each_narrow_precision_paid(shelf: Shelf) -> None:

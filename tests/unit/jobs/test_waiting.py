@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from core.base.units import digest
-from core.jobs.job import Job, JobState, Priority, Worker, WorkerCard
+from core.jobs.job import Job, JobKind, JobState, Priority, Worker, WorkerCard
 from core.jobs.waiting import with_devices
 from core.request.build_request import BuildRequest
 from core.storage.builds import StageName, StageRecord, State
+from core.storage.duels import Contestant, Duel
 
 REQUEST = BuildRequest(model="a", path="onnx.onnxruntime")
 STAGES = (StageRecord(stage=StageName.BUILD, state=State.DONE), StageRecord(stage=StageName.MEASURE, state=State.RUNNING))
@@ -85,3 +86,10 @@ def test_a_job_for_one_place_waits_for_the_worker_there() -> None:
     here = job("q", at=5.0, queue="at/one/cpu:0")
     assert waits_on(here, RUNNING, workers=(worker("cpu:1"), worker(at="r"))) == f"cpu:0: {AT_WORK}"
     assert waits_on(here, RUNNING, workers=(worker("cpu:1"),)) == "a worker for one/cpu:0: none is running"
+
+
+def test_a_head_to_head_at_the_device_is_named_so() -> None:
+    engines = tuple(Contestant(key=key, made_at=1.0, title=key) for key in "ab")
+    duel = Duel(key="d", model="a", device="cpu", contestants=engines)
+    held = job("r", JobState.RUNNING, kind=JobKind.DUEL, duel=duel)
+    assert waits_on(job("q", at=5.0), held) == "cpu:0: 2 engines of digits are held head to head"
