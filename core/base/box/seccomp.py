@@ -18,7 +18,8 @@ from core.base.box.landlock import no_new_privileges
 
 _SET_FILTER, _SPEC_ALLOW = 1, 4  # SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW: a box must not slow an engine down
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
-_LOAD, _AND, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_ALU|AND, BPF_JMP|JEQ, |JGE, BPF_RET
+_LOAD, _AND, _GO, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x54, 0x05, 0x15, 0x35, 0x06  # BPF_LD|W|ABS, BPF_ALU|AND, BPF_JMP|JA,
+# |JEQ, |JGE, BPF_RET
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 
 _NAMESPACES = 0x7E020000  # CLONE_NEWNS, _NEWCGROUP, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET
@@ -67,7 +68,7 @@ class _Only:
 
 @dataclass(frozen=True, slots=True)
 class _Among:
-    """Concerns the calls alone whose argument's lower half is one of these."""
+    """Concerns the calls alone whose argument's lower half is one of these; further rules see to the others."""
 
     argument: int
     values: tuple[int, ...]
@@ -129,6 +130,8 @@ def _rules(*, signals: bool, truncates: bool, listens: bool = False) -> list[_Ru
         _Rule("setpriority", refused, (_Only(0, 0), _Only(1, 0))),  # PRIO_PROCESS
         _Rule("ioprio_set", refused, (_Only(0, 1), _Only(1, 0))),  # IOPRIO_WHO_PROCESS
         *(_Rule(name, refused, itself) for name in ("prlimit64", "sched_setparam", "sched_setscheduler", "sched_setattr")),
+        # "To now", by which a file is touched: Python makes it where that is refused, and not where it is told that it was done.
+        _Rule("utimensat", _ERRNO | errno.EACCES, among=_Among(2, (0,))),
         *(_Rule(name, done) for name in _NOT_DONE),
         *(_Rule(name, missing) for name in _NOT_THERE),
     ]
@@ -154,18 +157,19 @@ def _program(machine: Machine, rules: Sequence[_Rule]) -> bytes:
     ]
     for rule in rules:
         if rule.name in machine.numbers:
-            block = [*_concerned(rule.among), *_checks(rule.only), _instruction(_RETURN, rule.action)]
+            block = [*_checks(rule.only), _instruction(_RETURN, rule.action)]
+            if rule.among:
+                block = [*_concerned(rule.among, len(block)), *block]
             code += [_instruction(_EQUAL, machine.numbers[rule.name], 0, len(block)), *block]
     return b"".join([*code, _instruction(_RETURN, _ALLOW)])
 
 
-def _concerned(among: _Among | None) -> list[bytes]:
-    """Lets the call through where its argument is none of these, else goes on behind."""
-    if among is None:
-        return []
+def _concerned(among: _Among, behind: int) -> list[bytes]:
+    """Goes on behind where the argument is one of these, else beyond the `behind` instructions there."""
     last = len(among.values) - 1
-    tests = [_instruction(_EQUAL, value, last + 1 - place, 0) for place, value in enumerate(among.values)]
-    return [_instruction(_LOAD, _ARGUMENTS + 8 * among.argument), *tests, _instruction(_RETURN, _ALLOW)]
+    tests = [_instruction(_EQUAL, value, last - place + 2, 0) for place, value in enumerate(among.values)]
+    skip = [_instruction(_LOAD, _NUMBER), _instruction(_GO, behind)]
+    return [_instruction(_LOAD, _ARGUMENTS + 8 * among.argument), *tests, *skip]
 
 
 def _checks(only: Sequence[_Only]) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import socket
 import stat
 from pathlib import Path
@@ -23,6 +24,10 @@ def work_at_home() -> str:
     with tempfile.NamedTemporaryFile("w", delete=False) as file:
         file.write("kept")
     os.replace(file.name, "below/moved")
+    Path("touched").touch()
+    Path("touched").touch()
+    shutil.copy2("below/moved", "copied")
+    assert Path("touched").exists()
     assert Path.home() == Path.cwd()
     return Path("below/moved").read_text()
 
