@@ -120,7 +120,7 @@ class _Worker:
             self._hold()
         bench = self._patiently(self._set_up)
         with suppress(StoreFailed):
-            sweep_partial(bench.workspace, just_begun=True)  # of workers that were killed, or of this one before it started over
+            sweep_partial(bench.workspace)  # of workers that were killed, or of this one before it started over
         card = self._card(bench)
         self._patiently(partial(self._join, card))
         threading.Thread(target=self._beat_on, name="heartbeat", daemon=True).start()

@@ -18,7 +18,7 @@ from core.storage.builds import BUILD_FILE, Build, State
 from core.storage.duels import all_duels, duel_folder
 from core.storage.rebuilds import rebuilds_file
 from core.storage.store import artifacts_of
-from core.storage.workspace import Workspace
+from core.storage.workspace import Workspace, is_in_use
 
 STALE_SECONDS = 24 * 3600.0
 CLOCK_SECONDS = 60.0  # by which the time of a file and that of a process may differ
@@ -105,13 +105,10 @@ def delete_model(workspace: Workspace, digest: str) -> Collected:
     return Collected(freed_bytes=freed, deleted=(f"model {model.name}", *(text for one in done for text in one.deleted)))
 
 
-def sweep_partial(workspace: Workspace, *, older_than_seconds: float = STALE_SECONDS, just_begun: bool = False) -> Collected:
-    """Deletes partial work whose process is gone; another host's when it is old.
+def sweep_partial(workspace: Workspace, *, older_than_seconds: float = STALE_SECONDS) -> Collected:
+    """Deletes partial work whose process is gone, or has left it (on a read-only disk); another host's when it is old.
 
     A partial folder's name ends in `<host>.<process>-<random>`, see `Workspace.partial_folder`.
-
-    Args:
-        just_begun: This process has made none yet: what has its number is of the program that it was before.
     """
     freed, deleted = 0, []
     for folder in _folders(workspace.root / "tmp"):
@@ -120,8 +117,10 @@ def sweep_partial(workspace: Workspace, *, older_than_seconds: float = STALE_SEC
         here = owner.endswith(socket.gethostname()) and pid.isdigit()
         try:
             touched = folder.stat().st_mtime
-            gone = (just_begun and pid == str(os.getpid())) or (here and _is_gone(int(pid), touched))
-            stale = gone if here else time.time() - touched > older_than_seconds
+            if here and int(pid) == os.getpid():
+                stale = not is_in_use(folder)
+            else:
+                stale = _is_gone(int(pid), touched) if here else time.time() - touched > older_than_seconds
         except FileNotFoundError:
             continue  # settled or removed meanwhile
         if stale:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,15 @@ from core.base.names import is_key
 from core.base.ownership import open_to_group
 from core.base.serialization import read_json
 from core.models.model import Model
+
+_in_use: set[Path] = set()  # partial folders that this process works in
+_making = threading.Lock()
+
+
+def is_in_use(partial: Path) -> bool:
+    """Whether this process works in a partial folder now."""
+    with _making:
+        return partial.absolute() in _in_use
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +112,9 @@ class Workspace:
         parent = self.root / "tmp"
         try:
             parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{socket.gethostname()}.{os.getpid()}-", dir=parent))
+            with _making:
+                folder = Path(tempfile.mkdtemp(prefix=f"{prefix}{socket.gethostname()}.{os.getpid()}-", dir=parent))
+                _in_use.add(folder.absolute())
             open_to_group(folder)
         except OSError as error:
             raise StoreFailed(
@@ -119,6 +131,7 @@ class Workspace:
             raise
         finally:
             clear_away(folder)
+            _in_use.discard(folder.absolute())
 
     def _refused(self, error: OSError) -> bool:
         """Whether it is about rights of something in here, not of what a user brought."""
