@@ -104,7 +104,7 @@ def test_on_a_machine_that_nothing_is_known_of_only_a_large_difference_is_a_win(
     assert [row.standing for row in found] == [Standing.BASELINE, Standing.APART, Standing.FASTER]
     assert found[1].speedup is not None
     assert found[1].speedup.apart == 2.0
-    assert "up to 2x is assumed" in how_text(row.speedup for row in found)
+    assert "Up to 2x is assumed" in how_text(row.speedup for row in found)
     elsewhere = replace(far, measurement=replace(measured(7.0), machine={"host": "another"}))
     assert rows(base, elsewhere)[1].standing is Standing.APART
 
