@@ -122,6 +122,8 @@ class Shelf:
         if not (final / "model.json").is_file():
             if not (self._folder / "content" / model.entry).exists():
                 raise BrokenModel(f"{model.name} has no {model.entry!r}, which is to be its main file.", hint="Export it again.")
+            if not model.signatures:
+                raise BrokenModel(f"{model.name} has no signature that could be run.", hint="Export it with one.")
             write_json(self._folder / "model.json", replace(model, digest=self._digest))
             self._workspace.settle(self._folder, final)
         return read_json(Model, final / "model.json")

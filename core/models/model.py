@@ -60,8 +60,6 @@ class Model:
 
     def __post_init__(self) -> None:
         check_below(self.entry)
-        if not self.signatures:
-            raise ValueError("a model without a signature")
 
     def signature(self, name: str | None = None) -> Signature:
         """The signature of that name, the default one for None.

@@ -13,6 +13,7 @@ and only where the recipe starts from this model; links, devices and oversized r
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from core.base.box.limits import disk_bytes, limited_box, memory_bytes
 from core.base.box.plain import check_plain, is_own_folder, make_plain
 from core.base.errors import InvalidRequest, StoreFailed
 from core.base.files import CACHES, link_or_copy
-from core.base.serialization import from_data, read_json, write_json
+from core.base.serialization import from_data, read_json, to_data, write_json
 from core.request.build_request import BuildRequest
 from core.stages.all_stages import stage_named
 from core.stages.stage import Recipe
@@ -36,6 +37,7 @@ from core.storage.workspace import Workspace
 RECIPE = "recipe.json"  # in an artifact: what made it
 RESULT_BYTES = 128_000_000  # a graph of 100,000 nodes takes half
 MOST_MADE = 200  # things that one stage makes
+_DIGITS = re.compile(rb"\d{19}")
 CACHE_SUFFIXES = (".timing", ".cache")
 CACHE_FILES, CACHE_BYTES = 2_000, 4_000_000_000
 
@@ -168,6 +170,8 @@ class Desk:
                 return False
             check_plain(result, os.lstat(result), RESULT_BYTES)
             found = read_json(stage_named(stage).result, result)
+            if _DIGITS.search(result.read_bytes()) and _has_no_place_in_tables(to_data(found)):
+                raise StoreFailed(f"Stage {stage.value} left a number of more than 64 bits.", hint="Nothing of it is kept.")
             artifact = getattr(found, "artifact", None)
             if artifact is not None and not belongs(self.real, artifact, self.model):
                 hint = "Nothing of it is kept."
@@ -176,6 +180,20 @@ class Desk:
                 )
             write_json(result_file(folder, stage), found)
             return True
+
+
+def _has_no_place_in_tables(data: Any) -> bool:
+    """Whether a whole number in it is beyond 64 bits, which tables of pages and files refuse."""
+    left = [data]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+        elif isinstance(one, int) and not -(1 << 63) <= one < 1 << 63:
+            return True
+    return False
 
 
 @contextmanager

@@ -124,19 +124,15 @@ def _grants(box: Box, libraries: Iterable[str]) -> Iterator[tuple[Path, Access]]
     yield box.home, OWN
 
 
-def _holds(folder: Path, home: Path) -> bool:
-    """Whether what the process works on lies below a folder that it would be given whole, the models of others beside it."""
-    return folder.resolve() in home.resolve().parents
-
-
 def _libraries(package: str, home: Path) -> set[str]:
     """The interpreter and what it imports from; of the folder that `core` lies in, `core` and the package alone."""
     place = Path(core.__file__).parent.parent
     found = {sys.prefix, sys.base_prefix, sys.exec_prefix, str(Path(sys.executable).resolve().parent)}
     found |= {str((place / name).resolve()) for name in ("core", package)}
-    apart = (place.resolve(), Path.cwd().resolve(), Path.home().resolve(), Path("/"))
+    # What it works on lies below a folder of these, and the models of others beside it.
+    apart = {place.resolve(), Path.cwd().resolve(), Path.home().resolve(), Path("/"), *home.resolve().parents}
     named = [*sys.path, *(one for one in os.environ.get("LD_LIBRARY_PATH", "").split(":") if one.startswith("/"))]
-    found |= {entry for entry in named if entry and Path(entry).resolve() not in apart and not _holds(Path(entry), home)}
+    found |= {entry for entry in named if entry and Path(entry).resolve() not in apart}
     if modelopt := os.environ.get("ENGINEROOM_MODELOPT_PYTHON"):
         found |= {str(folder.parent.parent) for folder in (Path(modelopt), Path(modelopt).resolve())}
     return found

@@ -14,10 +14,10 @@ _OWN_FILES = (
 )
 _OWN_FOLDERS = ("fd", "fdinfo")
 # Beside them a control group's folder tells the numbers of all processes in it.
-_GROUP_FILES = (
+_GROUP_FILES = {
     *("cpu.max", "cpuset.cpus.effective", "cpuset.mems.effective", "memory.max", "memory.high", "memory.current", "memory.stat"),
     *("cpu.cfs_quota_us", "cpu.cfs_period_us", "cpuset.cpus", "cpuset.mems", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-)
+}
 _GROUPS = Path("/sys/fs/cgroup")
 _pinned: list[int] = []  # for as long as one of these is open, the kernel does not forget which file it granted
 
@@ -45,11 +45,14 @@ def group_files() -> Iterator[Path]:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
         return
+    seen: set[Path] = set()
     for line in lines:
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         base = _GROUPS / controllers.removeprefix("name=") if controllers else _GROUPS
         group = base / path.lstrip("/")
         for folder in (group, *group.parents):
-            if folder.is_relative_to(_GROUPS) and ".." not in folder.parts:
-                yield from (folder / name for name in _GROUP_FILES)
+            if folder not in seen and folder.is_relative_to(_GROUPS) and ".." not in folder.parts:
+                seen.add(folder)
+                with suppress(OSError):
+                    yield from (folder / name for name in _GROUP_FILES.intersection(os.listdir(folder)))

@@ -263,7 +263,7 @@ def deceive(
         (nonsense, "asked for what is none"),
         (elsewhere, "gave an answer that is none"),
         (nowhere, "has no 'other.onnx'"),
-        (speechless, "gave an answer that is none"),
+        (speechless, "has no signature"),
         (through_a_link, "is not a plain file"),
         (holding_on, "were changed while it was read"),
         (by_another_name, "were changed while it was read"),

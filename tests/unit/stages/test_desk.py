@@ -254,6 +254,12 @@ def test_results_are_plain_and_of_bounded_size(workspace: Workspace, tmp_path: P
         write_json(place / "parity.json", {"fine": 1})
         with pytest.raises(StoreFailed, match=r"Could not read .*parity\.json"):
             desk.take_result(StageName.PARITY, folder)
+        layer = {"name": f"l{10**25}", "kind": "k", "source_nodes": [], "weight_bytes": 10**25}
+        write_json(place / "inspect.json", {"layers": [layer], "source_nodes": []})
+        with pytest.raises(StoreFailed, match="a number of more than 64 bits"):
+            desk.take_result(StageName.INSPECT, folder)
+        write_json(place / "inspect.json", {"layers": [{**layer, "weight_bytes": 1 << 62}], "source_nodes": []})
+        assert desk.take_result(StageName.INSPECT, folder)
         write_json(place / "inspect.json", {"layers": [], "source_nodes": [], "artifact": "../../models"})
         assert desk.take_result(StageName.INSPECT, folder)
     assert sorted(path.name for path in folder.iterdir()) == ["inspect.json", REQUEST_FILE]
