@@ -141,15 +141,16 @@ class House:
                 found.append(f"{path.relative_to(workspace.root)} is torn")
         for folder in workspace.builds.glob("*"):
             engine = engine_artifact(folder)
-            if engine and workspace.artifact(engine) is None:
+            if (
+                engine and workspace.artifact(engine) is None and not self.shop.store
+            ):  # a store's engines come when they are asked for
                 found.append(f"build {folder.name[:12]} names an engine that is not there")
         return found
 
     def left_behind(self) -> list[str]:
         """What nobody at work needs, when nobody is at work: partial work, temporary files, locks that are held."""
-        root = self.shop.workspace.root
-        found = [f"tmp/{path.name}" for path in (root / "tmp").glob("*")]
-        found += [str(path.relative_to(root)) for path in root.rglob("*.partial")]
+        found = [str(path.relative_to(self.folder)) for path in self.folder.glob("*/tmp/*")]
+        found += [str(path.relative_to(self.folder)) for path in self.folder.rglob("*.partial")]
         known = ("engine-room-", "workspace", "worker-", "server.log", "fake", "tiny.onnx", "models")
         found += [path.name for path in self.folder.iterdir() if not path.name.startswith(known)]
         locks = {"device": self.folder / f"engine-room-{os.getuid()}" / DEVICE.lock_file.name}

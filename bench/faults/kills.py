@@ -266,7 +266,7 @@ class Watch(threading.Thread):
 
     def __init__(self, made: House) -> None:
         super().__init__(daemon=True)
-        self._builds = os.fsencode(made.shop.workspace.builds)
+        self._folder = os.fsencode(made.folder)
         self.over = threading.Event()
         self.looks = 0
         self.doubled: list[str] = []
@@ -274,11 +274,15 @@ class Watch(threading.Thread):
     def run(self) -> None:
         while not self.over.wait(0.1):
             lines = {int(name): command_line(int(name)) for name in os.listdir("/proc") if name.isdigit()}
-            stages = {pid: line for pid, line in lines.items() if CHILD in line and self._builds in line and b"guard" not in line}
+            stages = {pid: line for pid, line in lines.items() if _is_stage(line, self._folder)}
             roots = [pid for pid in stages if stages.get(_parent(pid)) != stages[pid]]
             self.looks += 1
             if len(roots) > 1:
                 self.doubled.append(f"{[stages[pid][-160:] for pid in roots]}")
+
+
+def _is_stage(line: bytes, folder: bytes) -> bool:
+    return CHILD in line and folder in line and b"/builds/" in line and b"guard" not in line
 
 
 def _parent(pid: int) -> int:
