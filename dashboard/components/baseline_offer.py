@@ -44,4 +44,4 @@ def baseline_offer(model: Model, builds: Sequence[Build], unfinished: set[str]) 
                 return
             st.session_state[NOTE] = submitted.note
             st.rerun()
-        st.code(command_for(request, services.workspace().data_path), language=None)
+        st.code(command_for(request, services.workspace().data_path), language=None, wrap_lines=True)

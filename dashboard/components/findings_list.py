@@ -20,7 +20,7 @@ from dashboard.components.layer_view import outcome as load
 from dashboard.components.mend_trial import mend_trial, trials_of
 from dashboard.components.selection import select
 from dashboard.components.tables import table_height
-from dashboard.formatting import plain, sentence, visible
+from dashboard.formatting import plain, visible
 
 LINKED = 6
 NODES_HEIGHT = 250
@@ -61,7 +61,7 @@ def _finding(finding: Finding, view: LayerView, outcome: Outcome, job: Job | Non
             else:
                 st.markdown(f"**{title}**" + (f" · {percent(finding.share)} of the time" if finding.share else ""))
         st.text(visible(finding.message))
-        st.caption(sentence(finding.hint))
+        st.caption(plain(finding.hint))
         _layers(finding, view, number)
         _nodes(finding, view)
         if finding.mend:

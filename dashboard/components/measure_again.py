@@ -46,7 +46,7 @@ def measure_again_section(outcome: Outcome) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             measure_again_button(key, "head")
             st.caption("The latency is weak. Another takes its place when it was taken to its end.")
-            st.code(bench_command_for(key, elsewhere=outcome.build.ran_elsewhere is not None), language=None)
+            st.code(bench_command_for(key, elsewhere=outcome.build.ran_elsewhere is not None), language=None, wrap_lines=True)
 
 
 def measure_again_button(key: str, where: str) -> None:

@@ -70,7 +70,7 @@ def _offer(mend: Mend) -> None:
                 return
             st.session_state[NOTE] = submitted.note
             st.rerun()
-        st.code(mend.command, language=None)
+        st.code(mend.command, language=None, wrap_lines=True)
 
 
 def _follow(job_id: str) -> None:

@@ -47,6 +47,8 @@ def _payoff(outcome: Outcome) -> None:
     found = payoff_among(outcome, builds, services.outcome, services.duels())
     if found is None:
         st.info(plain(no_payoff_text(outcome, builds, services.outcome)), icon=":material/balance:")
+    elif found.paid is None:
+        st.info(plain(found.text), icon=":material/balance:")
     elif found.paid:
         st.success(plain(found.text), icon=":material/trending_up:")
     else:

@@ -82,7 +82,7 @@ def _offer(keys: Sequence[str], titles: Mapping[str, str]) -> None:
             f":material/balance: **Not settled which is faster:** {plain(names)}. In a head-to-head they take turns, "
             "with fresh processes several times, until the interval is narrow."
         )
-        st.code(duel_command_for(keys), language=None)
+        st.code(duel_command_for(keys), language=None, wrap_lines=True)
     with button:
         duel_button(keys, "Settle it", key="settle")
 

@@ -44,7 +44,7 @@ class Copy:
             self.forks = None
         command = [sys.executable, *arguments]
         done = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False)
-        assert done.returncode in (0, 11), done.stderr[-4000:]  # 11: built, and not on par
+        assert done.returncode in (0, 11, 13), done.stderr[-4000:]  # built: not on par, or nothing tells
         return done.stdout
 
     def build(self, *options: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench.shop import Shop, wait_until
 from core.benchmark.duel import DuelProtocol
 from core.benchmark.sequential import FEWEST
@@ -9,6 +11,7 @@ from core.jobs.job import Answer, Job, JobKind, JobState
 from core.storage.builds import State
 from core.storage.duels import all_duels, stored_duel
 
+pytestmark = pytest.mark.usefixtures("forked")
 SHORT = DuelProtocol(block_seconds=0.002, rounds=5, starts=FEWEST)
 
 

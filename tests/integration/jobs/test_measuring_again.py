@@ -100,13 +100,15 @@ def bench(shop: Shop, build: Outcome, folder: Path) -> subprocess.Popen[str]:
 
 
 def test_bench_waits_for_the_device(shop: Shop, build: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     lock = try_lock(parse_device("cpu").lock_file)
     assert lock is not None
     with bench(shop, build, tmp_path) as process:
-        assert process.stderr is not None
-        assert "waiting for the device" in process.stderr.readline()
-        os.close(lock)
+        try:
+            assert process.stderr is not None
+            assert "waiting for the device" in process.stderr.readline()
+        finally:
+            os.close(lock)  # or every later command of this process would wait
         told, problems = process.communicate(timeout=120)
     assert process.returncode == 0, problems
     assert "the middle one of 2" in told
