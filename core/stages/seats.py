@@ -40,6 +40,7 @@ class Seat(threading.Thread):
         self._told: SimpleQueue[Any] = SimpleQueue()
         self._asked: SimpleQueue[Any] = SimpleQueue()
         self._gone: Gone | None = None
+        self._over = threading.Event()
         self._context = contextvars.copy_context()  # what stops the children of the caller's thread stops this one's too
 
     def run(self) -> None:
@@ -51,6 +52,8 @@ class Seat(threading.Thread):
             self._told.put(Gone(None))
 
     def _turn(self, told: Any) -> float | None:
+        if self._over.is_set():
+            return None  # however often it asks on
         self._told.put(told)
         seconds: float | None = self._asked.get()
         return seconds
@@ -77,6 +80,7 @@ class Seat(threading.Thread):
 
     def dismiss(self) -> None:
         """It is over, whenever it asks next."""
+        self._over.set()
         self._asked.put(None)
 
     def left(self) -> BaseException | None:

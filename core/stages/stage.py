@@ -3,7 +3,8 @@
     convert -> simplify -> precision -> build -> inspect -> reference -> parity -> measure
 
 The first three pass a model on (`Prepared`), `build` leaves the engine, the rest look at it. Every stage runs in a process of
-its own, reads the results of those before it from the build's folder and leaves its own there as `<stage>.json`.
+its own, reads the results of those before it from the build's folder and leaves its own there as `<stage>.json`. One more,
+`duel`, is no build's: an engine's part in a head-to-head.
 
 A stage is a name in `StageName`, whose order is the stages' order, and a file of that name here with a `STAGE`.
 """
