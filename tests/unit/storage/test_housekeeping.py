@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from bench.shop import wait_until
 from core.base.children.call import Process, start_process
 from core.base.errors import InvalidRequest, NotFound, StageCrashed, StoreFailed
 from core.base.progress import silent
@@ -91,10 +93,16 @@ def test_a_build_that_runs_is_not_deleted(workspace: Workspace) -> None:
     def start(command: list[str], **more: Any) -> Process:
         """A process that does nothing for a while, under the stage's own command line."""
         stage = start_process([sys.executable, "-c", "import time; time.sleep(30)", *command[1:]], **more)
-        with pytest.raises(InvalidRequest, match="is running"):
-            delete_build(workspace, "b1")
-        stage.kill()
+        try:
+            wait_until(listed)  # a command that was just started has no words for a moment
+            with pytest.raises(InvalidRequest, match="is running"):
+                delete_build(workspace, "b1")
+        finally:
+            stage.kill()
         return stage
+
+    def listed() -> bool:
+        return any(str(folder) in (process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"]))
 
     with pytest.raises(StageCrashed):
         run_stage(StageName.CONVERT, folder, silent, start=start)
