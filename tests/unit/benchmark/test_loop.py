@@ -63,7 +63,7 @@ def test_throughput_is_counted_over_the_time_of_all_runs_the_slow_ones_too() -> 
     class Uneven(Sleeper):
         def run(self, inputs: Tensors) -> dict[str, Array]:
             found = super().run(inputs)
-            time.sleep(0.02 if len(self.feeds) % 3 == 0 else 0.0)
+            time.sleep(0.1 if len(self.feeds) % 3 == 0 else 0.0)  # far more than a busy machine adds
             return found
 
     session = Uneven(seconds=0.001)
