@@ -10,7 +10,7 @@ from core.base.precision import Precision
 from core.jobs.job import Worker
 from core.models.model import Model
 from core.request.build_request import BuildRequest, checked
-from core.request.references import own_framework
+from core.request.references import ends_on, own_framework
 from core.storage.builds import Build, StageName, State
 
 
@@ -53,7 +53,7 @@ def missing_baseline(model: Model, builds: Sequence[Build], workers: Sequence[Wo
 
 
 def _is_own(model: Model, path: str) -> bool:
-    return any(f".{end}." in f"{path}." for end in own_framework(model.format))
+    return any(ends_on(path, end) for end in own_framework(model.format))
 
 
 def _measured(build: Build) -> bool:

@@ -19,7 +19,7 @@ from core.benchmark.latency import Latency
 from core.benchmark.statistics import How, MedianRatio, Winner
 from core.models.model import Format
 from core.request.paths import path_title
-from core.request.references import own_framework
+from core.request.references import ends_on, own_framework
 from core.stages.contestants import MOST
 from core.storage.duels import Duel
 
@@ -112,16 +112,12 @@ def default_baseline(candidates: Sequence[Candidate]) -> str | None:
     None where nothing of that was measured. The order of the candidates plays no part.
     """
     measured = [one for one in candidates if one.measurement and one.precision is Precision.FP32]
-    own = ([one for one in measured if _ends_on(one, end)] for end in _own_ends(candidates))
+    own = ([one for one in measured if ends_on(one.path, end)] for end in _own_ends(candidates))
     return _slowest(next((group for group in own if group), _best_known(measured)))
 
 
 def _own_ends(candidates: Sequence[Candidate]) -> tuple[str, ...]:
     return own_framework(Format(candidates[0].path.partition(".")[0])) if candidates else ()
-
-
-def _ends_on(candidate: Candidate, end: str) -> bool:
-    return f".{end}." in f"{candidate.path}."
 
 
 def _best_known(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -133,10 +129,10 @@ def _best_known(candidates: Sequence[Candidate]) -> list[Candidate]:
 def _stands_in(base: Candidate, candidates: Sequence[Candidate]) -> str:
     """What the default baseline stands in for, and why; empty where it is the source's own framework in FP32."""
     ends = _own_ends(candidates)
-    if base.precision is Precision.FP32 and any(_ends_on(base, end) for end in ends):
+    if base.precision is Precision.FP32 and any(ends_on(base.path, end) for end in ends):
         return ""
     plain = (one for one in candidates if one.precision is Precision.FP32)
-    built = next((one for one in plain if any(_ends_on(one, end) for end in ends)), None)
+    built = next((one for one in plain if any(ends_on(one.path, end) for end in ends)), None)
     name = built.title if built else path_title(f"{base.path.partition('.')[0]}.{ends[0]}")
     return f"{name} in fp32 was not {'measured' if built else 'built'}"
 

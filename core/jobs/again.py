@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.base.errors import InvalidRequest, NotFound
 from core.base.serialization import read_json
 from core.base.units import digest
-from core.jobs.job import RUN_WORKFLOW, Priority, Ticket, Worker
-from core.jobs.runs import enqueue, queue_at, register
+from core.jobs.job import RUN_WORKFLOW, Priority, Worker
+from core.jobs.runs import enqueue, queue_at, register, run_ticket
 from core.stages.elsewhere import AGAIN, check_measurable
 from core.stages.stage import Needs
 from core.storage.builds import BUILD_FILE, Build, Place, StageName
@@ -57,16 +56,8 @@ def send_again(
     """
     check_measurable(build)
     queue = queue_for(build, workers)
+    ticket = run_ticket(build, AGAIN, build.runs_on, model_name, needs)
     register(client, queue)
-    ticket = Ticket(
-        key=build.key,
-        request=build.request,
-        model_name=model_name,
-        stages=AGAIN,
-        runs_on=build.runs_on,
-        needs=dict(needs),
-        submitted_at=time.time(),
-    )
     # A job of its own beside a build of the same key: that may not be swallowed by it.
     return enqueue(client, RUN_WORKFLOW, queue, ticket, priority, once=f"{build.key}/measure")
 

@@ -104,17 +104,24 @@ def send_run(
         workers: Those that there are.
     """
     queue = queue_of(device_type_for(runs_on, workers), runs_on)
+    ticket = run_ticket(build, run_stages(build), runs_on, model_name, needs)
     register(client, queue)
-    ticket = Ticket(
+    return enqueue(client, RUN_WORKFLOW, queue, ticket, priority)
+
+
+def run_ticket(
+    build: Build, stages: tuple[StageName, ...], runs_on: RunsOn | None, model_name: str, needs: Mapping[StageName, Needs]
+) -> Ticket:
+    """What a job carries that runs a stored build's engine, for these stages."""
+    return Ticket(
         key=build.key,
         request=build.request,
         model_name=model_name,
-        stages=run_stages(build),
+        stages=stages,
         runs_on=runs_on,
         needs=dict(needs),
         submitted_at=time.time(),
     )
-    return enqueue(client, RUN_WORKFLOW, queue, ticket, priority)
 
 
 def enqueue(client: Any, workflow: str, queue: str, ticket: Ticket, priority: Priority, *, once: str = "") -> tuple[str, bool]:

@@ -40,6 +40,11 @@ def reference_for(model_format: Format) -> ReferenceKind:
     return REFERENCES[model_format]
 
 
+def ends_on(path: str, end: str) -> bool:
+    """Whether a path's id ends so, or goes on in the same runtime: on one of `own_framework`'s ends."""
+    return f".{end}." in f"{path}."
+
+
 def own_framework(model_format: Format) -> tuple[str, ...]:
     """How the ids of paths end on which a format runs in the framework it comes from, the reference's own end first."""
     kind = REFERENCES[model_format]

@@ -12,9 +12,9 @@ from core.jobs.job import Job, JobKind, JobState, Worker
 from core.jobs.runs import able, what_runs, why_not
 from core.stages.outcome import Outcome
 from core.storage.builds import Build, State
-from dashboard import links, services
+from dashboard import services
+from dashboard.components.job_follow import show_going
 from dashboard.components.job_list import act
-from dashboard.components.job_status import share_done, show_state, status_line
 from dashboard.failures import show_error
 from dashboard.formatting import plain
 
@@ -52,16 +52,8 @@ def _follow(job_id: str) -> None:
     job = services.queue().job(job_id)
     if job.state.finished:
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        show_state(job)
-        st.markdown("**Its run where it can**")
-        st.caption(plain(status_line(job)))
-        links.link(links.JOBS, "Follow its job", icon=":material/schedule:", job=job.id)
-        if st.button("Cancel", icon=":material/close:", key=f"run-cancel-{job.id}"):
-            act(lambda: services.queue().cancel(job.id))
-    if job.state is JobState.RUNNING:
-        st.progress(share_done(job))
-    elif job.waits_for and job.runs_on:
+    show_going(job, "Its run where it can", "run")
+    if job.state is not JobState.RUNNING and job.waits_for and job.runs_on:
         st.caption(plain(_who(job.runs_on, services.queue().workers())))
 
 

@@ -14,8 +14,9 @@ from core.request.commands import bench_command_for
 from core.stages.outcome import Outcome
 from core.storage.builds import State
 from dashboard import links, services
+from dashboard.components.job_follow import show_going
 from dashboard.components.job_list import act
-from dashboard.components.job_status import share_done, show_state, status_line
+from dashboard.components.job_status import show_state, status_line
 from dashboard.failures import show_error
 from dashboard.formatting import plain
 
@@ -104,12 +105,4 @@ def _follow(job_id: str) -> None:
     if job.state.finished:
         st.rerun()
     with st.container(border=True):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            show_state(job)
-            st.markdown("**Measuring again**")
-            st.caption(plain(status_line(job)))
-            links.link(links.JOBS, "Follow its job", icon=":material/schedule:", job=job.id)
-            if st.button("Cancel", icon=":material/close:", key=f"again-cancel-{job.id}"):
-                act(lambda: services.queue().cancel(job.id))
-        if job.state is JobState.RUNNING:
-            st.progress(share_done(job))
+        show_going(job, "Measuring again", "again")

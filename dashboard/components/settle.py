@@ -15,10 +15,9 @@ from core.jobs.job import Answer, Job, JobKind, JobState
 from core.request.commands import duel_command_for
 from core.storage.builds import State
 from core.storage.duels import Duel
-from dashboard import links, services
+from dashboard import services
 from dashboard.components.csv_button import csv_button
-from dashboard.components.job_list import act
-from dashboard.components.job_status import share_done, show_state, status_line
+from dashboard.components.job_follow import show_going
 from dashboard.failures import show_error
 from dashboard.formatting import plain
 
@@ -92,15 +91,7 @@ def _follow(job_id: str) -> None:
     job = services.queue().job(job_id)
     if job.state.finished:
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center"):
-        show_state(job)
-        st.markdown(f"**Head to head: {plain(duel_title(job))}**")
-        st.caption(plain(status_line(job)))
-        links.link(links.JOBS, "Follow its job", icon=":material/schedule:", job=job.id)
-        if st.button("Cancel", icon=":material/close:", key=f"duel-cancel-{job.id}"):
-            act(lambda: services.queue().cancel(job.id))
-    if job.state is JobState.RUNNING:
-        st.progress(share_done(job))
+    show_going(job, f"Head to head: {plain(duel_title(job))}", "duel")
 
 
 def duel_title(job: Job) -> str:
