@@ -20,6 +20,11 @@ WARM_UP_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seated:
+    """Its process has started, with what it needs to open its engine, and waits until it may."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
     """What an engine tells before its first turn.
 
@@ -43,6 +48,8 @@ class Part:
 def run(context: StageContext) -> Part:
     backend, engine = backend_named(context.request.backend), built_engine(context)
     feed = {name: np.asarray(value, order="C") for name, value in first_inputs(context).items()}
+    if context.next_turn(Seated()) is None:
+        return Part(turns=0)
     context.report(Progress(message="Loading the engine"))
     began = time.perf_counter()
     with backend.open(engine) as session:

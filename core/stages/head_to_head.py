@@ -22,7 +22,7 @@ from core.benchmark.gpu import clock_warnings
 from core.benchmark.gpu_state import gpu_facts, gpu_sample
 from core.benchmark.sequential import FEWEST, LOOKS
 from core.stages.child import Interrupted
-from core.stages.duel import Ready
+from core.stages.duel import Ready, Seated
 from core.stages.seats import Seat
 from core.storage.builds import BUILD_FILE, Build, Place, StageName, StageRecord, State
 from core.storage.duels import Contestant, Duel, store_duel, stored_duel
@@ -113,9 +113,13 @@ def _start(workspace: Workspace, duel: Duel, tell: Callable[..., None], runner: 
             seats[one.key] = Seat(one.title, partial(_take_part, runner, one.key, folder))
         try:
             tell(f"loading {len(seats)} engines")
-            ready = {}
-            for key in luck.sample(duel.keys, len(seats)):  # one after the other: they would spoil each other's load times
+            order, ready = luck.sample(duel.keys, len(seats)), {}
+            for key in order:
                 seats[key].start()
+            for key in order:
+                seats[key].hear(Seated)
+            for key in order:  # one after the other: they would spoil each other's load times
+                seats[key].ask(0.0)
                 ready[key] = seats[key].hear(Ready)
             return _rounds(duel, seats, ready, luck, tell, cuda)
         finally:
