@@ -143,12 +143,12 @@ def lanes(count: int, cpus: int, load: int, runs: int, budget: float, kept: Path
     """What all lanes found; a line of each at once in the file `kept`."""
     usable = usable_cpus()
     parts = [usable[index * cpus : (index + 1) * cpus] for index in range(count)]
-    tasks = [task for _ in range(runs) for task in ("A/A", "3 %", "apart")]
+    tasks = [[task for _ in range(index, runs, count) for task in ("A/A", "3 %", "apart")] for index in range(count)]
     until = time.time() + budget
     context = multiprocessing.get_context("spawn")
     burners = [context.Process(target=rest_never, args=(part,), daemon=True) for part in parts for _ in range(load)]
     found: multiprocessing.Queue[dict[str, Any] | None] = context.Queue()
-    workers = [context.Process(target=_work, args=(tasks[index::count], until, part, found)) for index, part in enumerate(parts)]
+    workers = [context.Process(target=_work, args=(*own, until, found)) for own in zip(tasks, parts, strict=True)]
     for process in (*burners, *workers):
         process.start()
     told: list[dict[str, Any]] = []
@@ -165,7 +165,7 @@ def lanes(count: int, cpus: int, load: int, runs: int, budget: float, kept: Path
     return told
 
 
-def _work(tasks: Sequence[str], until: float, part: Sequence[int], found: Any) -> None:
+def _work(tasks: Sequence[str], part: Sequence[int], until: float, found: Any) -> None:
     try:
         for one in lane(tasks, until, part):
             found.put(one)

@@ -1,6 +1,6 @@
 """Head-to-heads on a GPU: an engine with itself, with rebuilds of it, and how far rebuilds lie apart.
 
-    python3.10 -m bench.gpu.duels --work FOLDER [--minutes 9] [--aa 20] [--rebuilds 5]
+    python3.10 -m bench.gpu.duels --work FOLDER [--device cuda:0] [--minutes 9] [--aa 20] [--rebuilds 5]
 
 ResNet-50 with random weights in FP16 on TensorRT. "A/A" holds one engine against itself; "rebuild" holds it against others that
 were built of the same graph without a timing cache. It can be begun again over the same folder and goes on; what did not fit into
@@ -10,6 +10,7 @@ its minutes is not in the table.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import time
@@ -27,7 +28,7 @@ from core.base.progress import Report
 from core.benchmark.duel import DuelProtocol
 from core.benchmark.measurement import Protocol
 from core.intake.take_in import take_in
-from core.jobs.device import exclusive, parse_device
+from core.jobs.device import Device, exclusive, parse_device
 from core.request.build_request import BuildRequest, checked
 from core.stages.child import run_stage
 from core.stages.contestants import duel_of
@@ -39,7 +40,6 @@ from core.storage.duels import Duel, duel_folder, stored_duel
 from core.storage.workspace import Workspace
 
 TACTICS = "edge_mask_convolutions,jit_convolutions"  # what needs no other library
-DEVICE = parse_device("cuda")
 
 
 def resnet50(path: Path) -> Path:
@@ -103,7 +103,9 @@ def resnet50(path: Path) -> Path:
     return path
 
 
-def built(workspace: Workspace, model: str, workspace_mb: int, seconds: float = 1.0, *, force: bool = False) -> Outcome:
+def built(
+    workspace: Workspace, device: Device, model: str, workspace_mb: int, seconds: float = 1.0, *, force: bool = False
+) -> Outcome:
     """The engine of FP16; each `workspace_mb` is a build of its own."""
     found = workspace.model(model)
     request = BuildRequest(
@@ -115,7 +117,7 @@ def built(workspace: Workspace, model: str, workspace_mb: int, seconds: float = 
         protocol=Protocol(min_seconds=seconds),
     )
     began = time.monotonic()
-    build = run_build(workspace, checked(request, found), on_change=lambda *_: None, force=force, place=DEVICE.place)
+    build = run_build(workspace, checked(request, found), on_change=lambda *_: None, force=force, place=device.place)
     outcome = load_outcome(workspace, build.key)
     if build.state is not State.DONE or outcome.measurement is None:
         sys.exit(f"The engine was not built and measured: {build.error}")
@@ -127,7 +129,7 @@ def built(workspace: Workspace, model: str, workspace_mb: int, seconds: float = 
     return outcome
 
 
-def held(workspace: Workspace, one: Outcome, other: Outcome, number: int) -> Duel:
+def held(workspace: Workspace, device: Device, one: Outcome, other: Outcome, number: int) -> Duel:
     duel = duel_of([one, other], DuelProtocol(max_seconds=120 + number / 1e3))  # each is another one's key
     folder = duel_folder(workspace, duel.key)
     if (before := stored_duel(workspace, duel.key)) and before.state is State.DONE:
@@ -135,28 +137,28 @@ def held(workspace: Workspace, one: Outcome, other: Outcome, number: int) -> Due
     folder.mkdir(parents=True, exist_ok=True)
 
     def run(key: str, scratch: Path, report: Report, turn: Fetch) -> None:
-        run_stage(StageName.DUEL, scratch, report, device="cuda", build=folder, environment=DEVICE.environment, turn=turn)
+        run_stage(StageName.DUEL, scratch, report, device="cuda", build=folder, environment=device.environment, turn=turn)
 
-    return run_duel(workspace, duel, DEVICE.place, on_change=lambda *_: None, runner=run, cuda=True)
+    return run_duel(workspace, duel, device.place, on_change=lambda *_: None, runner=run, cuda=True)
 
 
-def everything(work: Path, aa: int, rebuilds: int, until: float) -> Iterator[tuple[str, Duel]]:
+def everything(work: Path, device: Device, aa: int, rebuilds: int, until: float) -> Iterator[tuple[str, Duel]]:
     workspace = Workspace(work / "workspace")
     work.mkdir(parents=True, exist_ok=True)
     path = work / "resnet50.onnx"
     model = take_in(path if path.exists() else resnet50(path), workspace, name="resnet50").digest
-    build = partial(built, workspace, model)
+    build = partial(built, workspace, device, model)
     first, same = build(8192), build(8192, 1.01)
     for number in range(aa):
         if time.monotonic() > until:
             return
-        yield "A/A", held(workspace, first, same, number)
+        yield "A/A", held(workspace, device, first, same, number)
     others = []
     for number in range(rebuilds):
         if time.monotonic() > until:
             return
         others.append(build(8193 + number))
-        yield "rebuild", held(workspace, first, others[-1], number)
+        yield "rebuild", held(workspace, device, first, others[-1], number)
     again = build(8192, force=True)
     print("; ".join(next(figure for figure in build_figures(again) if figure.label == "Median latency").against))
     medians = [one.measurement.latency.median_ms for one in (first, *others, again) if one.measurement]
@@ -166,15 +168,17 @@ def everything(work: Path, aa: int, rebuilds: int, until: float) -> Iterator[tup
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--device", type=parse_device, default="cuda:0")
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--aa", type=int, default=20)
     parser.add_argument("--rebuilds", type=int, default=5)
     asked = parser.parse_args()
     until = time.monotonic() + 60 * asked.minutes
     found: dict[str, list[Duel]] = {}
-    print(f"{DEVICE.place.text}", flush=True)
-    with exclusive(DEVICE, lambda: None):
-        for kind, duel in everything(asked.work, asked.aa, asked.rebuilds, until):
+    os.environ.update(asked.device.environment)  # what this process asks of the driver is of that GPU too
+    print(f"{asked.device.place.text}", flush=True)
+    with exclusive(asked.device, lambda: None):
+        for kind, duel in everything(asked.work, asked.device, asked.aa, asked.rebuilds, until):
             ratio = duel.ratio(*duel.keys)
             medians = [statistics.median(start.median_ms(key) for start in duel.starts) for key in duel.keys]
             print(f"{kind:8}{medians[0]:.4f} {medians[1]:.4f} ms  {ratio_text(ratio)}  {duel_text(duel)}", flush=True)

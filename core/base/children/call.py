@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from core.base.box.box import Box
 from core.base.box.environment import allowed
+from core.base.children.bytecode import keep_bytecode
 from core.base.children.events import BOX_VARIABLE, EVENTS_VARIABLE, MOST_BYTES, Ending, EndingKind, read_events
 from core.base.children.kills import out_of_memory_kills
 from core.base.children.stop import stoppable
@@ -167,6 +168,8 @@ class Child:
         """
         request_end, write_end = os.pipe()
         read_end, events_end = os.pipe()
+        if self.box:
+            keep_bytecode()
         with (
             os.fdopen(write_end, "wb", buffering=0) as requests,
             os.fdopen(read_end, "rb") as events,
