@@ -123,10 +123,11 @@ def lane(tasks: Sequence[str], until: float, cpus: Sequence[int]) -> Iterator[di
                 duel = held(workspace, one, same if task == "A/A" else other, number)
                 duels.append(duel)
                 ratio = duel.ratio(*duel.keys)
-                if ratio is None:
-                    raise SystemExit(f"A head-to-head told nothing: {duel.error}")
+                if duel.error or ratio is None:
+                    raise SystemExit(f"A head-to-head was cut off: {duel.error}")
                 told |= {"winner": ratio.winner.value, "ratio": ratio.ratio, "starts": len(duel.starts), "settled": duel.settled}
                 told |= {"low": ratio.low, "high": ratio.high}
+                told |= {"log ratios": [round(start.log_ratio(*duel.keys), 5) for start in duel.starts]}
             yield {**told, "seconds": time.monotonic() - began}
 
 

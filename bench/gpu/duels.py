@@ -179,6 +179,8 @@ def main() -> None:
     print(f"{asked.device.place.text}", flush=True)
     with exclusive(asked.device, lambda: None):
         for kind, duel in everything(asked.work, asked.device, asked.aa, asked.rebuilds, until):
+            if duel.error:
+                sys.exit(f"A head-to-head was cut off: {duel.error}")
             ratio = duel.ratio(*duel.keys)
             medians = [statistics.median(start.median_ms(key) for start in duel.starts) for key in duel.keys]
             print(f"{kind:8}{medians[0]:.4f} {medians[1]:.4f} ms  {ratio_text(ratio)}  {duel_text(duel)}", flush=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 WORKSPACE_VARIABLE = "ENGINEROOM_WORKSPACE"
+_WRITING = threading.Lock()
 CACHES = "caches"  # of a workspace: what the builders and runtimes of GPUs keep
 
 
@@ -74,13 +76,14 @@ def write_whole(path: Path, data: bytes) -> None:
         OSError: The folder is full or not writable.
     """
     partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
+    with _WRITING:  # threads that write one file would take the partial one from each other
+        try:
+            partial.write_bytes(data)
+            partial.replace(path)
+        except OSError:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
 
 
 def workspace_root() -> Path:

@@ -61,7 +61,7 @@ class Device:
 
 
 def parse_device(text: str) -> Device:
-    """Reads `cpu`, `cuda` or `cuda:1`.
+    """Reads `cpu`, `cuda` or `cuda:1`; `cuda` alone is the first GPU that CUDA_VISIBLE_DEVICES leaves.
 
     Raises:
         InvalidRequest: It is not of that form.
@@ -69,7 +69,12 @@ def parse_device(text: str) -> Device:
     found = re.fullmatch(r"([a-z][a-z0-9-]*)(?::(\d+))?", text)
     if not found:
         raise InvalidRequest(f"Could not read the device {text!r}.", hint="Write cpu, cuda or cuda:1.")
-    return Device(found[1], int(found[2] or 0))
+    return Device(found[1], int(found[2] or _first_visible(found[1])))
+
+
+def _first_visible(kind: str) -> int:
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0].strip()
+    return int(first) if kind.startswith("cuda") and first.isdecimal() else 0
 
 
 def lock_folder() -> Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from core.base import files
-from core.base.files import clear_away, folder_bytes, link_or_copy, linked
+from core.base.files import clear_away, folder_bytes, link_or_copy, linked, write_whole
 
 
 def test_a_file_gets_a_second_name_and_a_link_is_followed(tmp_path: Path) -> None:
@@ -56,3 +57,13 @@ def test_folders_without_end_are_counted_and_cleared_away(deep: Path, tmp_path: 
     clear_away(deep)
     assert [path.name for path in tmp_path.iterdir()] == ["beside"]
     clear_away(deep)
+
+
+def test_threads_that_write_one_file_do_not_take_it_from_each_other(tmp_path: Path) -> None:
+    texts = [bytes([number]) * 5000 for number in range(8)]
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: write_whole(tmp_path / "walls.json", text), texts * 100))
+
+    assert (tmp_path / "walls.json").read_bytes() in texts
+    assert [one.name for one in tmp_path.iterdir()] == ["walls.json"]

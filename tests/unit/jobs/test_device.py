@@ -18,6 +18,15 @@ def test_devices_are_read() -> None:
     assert parse_device("cpu").environment == {}
 
 
+@pytest.mark.parametrize(("visible", "index"), [("3", 3), ("2,5", 2), ("", 0), ("-1", 0), ("GPU-1a28ed05", 0)])
+def test_a_gpu_without_a_number_is_the_first_that_is_visible(monkeypatch: pytest.MonkeyPatch, visible: str, index: int) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert parse_device("cuda") == Device("cuda", index)
+    assert parse_device("cuda:1") == Device("cuda", 1)
+    assert parse_device("cpu") == Device("cpu", 0)
+
+
+
 @pytest.mark.parametrize("text", ["", "cuda:", "cuda:x", "../cpu", "CPU", "cuda:1:2"])
 def test_what_is_no_device_is_told(text: str) -> None:
     with pytest.raises(InvalidRequest, match="Could not read the device"):
