@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.base.children.crowd import MOST_PROCESSES
 from core.base.children.events import Ending, EndingKind, die_with_parent
 from core.base.children.kills import out_of_memory_kills
 from core.jobs.processes import GUARD_VARIABLE, boot_seconds, descendants, end, identity, reap, resident_bytes
@@ -139,11 +140,18 @@ def _watch(limits: Limits, child: int, wake: int) -> Ending | int:
             return Ending(kind=EndingKind.LEASE, words=words)
         if time.monotonic() - started > limits.time_seconds:
             return Ending.at_time_limit(limits.time_seconds)
-        if (used := resident_bytes(descendants(os.getpid()))) > limits.memory_bytes:
-            words = (
-                f"was ended when it used {used / 1e9:.2f} GB of memory, more than its limit of {limits.memory_bytes / 1e9:.2f} GB"
-            )
-            return Ending(kind=EndingKind.MEMORY, words=words)
+        if beyond := _beyond(descendants(os.getpid()), limits):
+            return beyond
+
+
+def _beyond(below: list[int], limits: Limits) -> Ending | None:
+    """What the stage's processes take too much of."""
+    if len(below) > MOST_PROCESSES:
+        return Ending.beyond_processes(MOST_PROCESSES)
+    if (used := resident_bytes(below)) > limits.memory_bytes:
+        words = f"was ended when it used {used / 1e9:.2f} GB of memory, more than its limit of {limits.memory_bytes / 1e9:.2f} GB"
+        return Ending(kind=EndingKind.MEMORY, words=words)
+    return None
 
 
 def _end_tree(child: int) -> int:
@@ -155,6 +163,8 @@ def _end_tree(child: int) -> int:
         if not (left := descendants(os.getpid())):
             break
         seen.update(left)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child, signal.SIGKILL)  # all at once: one by one, they start others meanwhile
         end(left)
         time.sleep(0.005)
     return len(seen - {child})

@@ -56,7 +56,10 @@ class GuardedChild:
     """A stage under its guard; `kill` ends the whole tree.
 
     The guard tells how the stage ended by a pipe of its own: what comes over the stage's may be a model's invention.
+    It counts the stage's processes too.
     """
+
+    crowd = None
 
     def __init__(
         self,

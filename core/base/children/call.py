@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from core.base.box.box import Box
 from core.base.box.environment import allowed
 from core.base.children.bytecode import keep_bytecode
+from core.base.children.crowd import Crowd
 from core.base.children.events import BOX_VARIABLE, EVENTS_VARIABLE, MOST_BYTES, Ending, EndingKind, read_events
 from core.base.children.kills import out_of_memory_kills
 from core.base.children.stop import stoppable
@@ -68,6 +69,10 @@ class Process(Protocol):
 
     def kill(self) -> None: ...
 
+    @property
+    def crowd(self) -> Crowd | None:
+        """What counts its processes; None where a guard does."""
+
     def ending(self, code: int) -> Ending:
         """What it means that `wait` returned this and nothing else was told."""
 
@@ -94,6 +99,7 @@ class _Group:
 
     def __init__(self, leader: subprocess.Popen[bytes]) -> None:
         self._leader, self._kernel_kills = leader, out_of_memory_kills()
+        self.crowd: Crowd | None = Crowd(leader.pid)
 
     def poll(self) -> int | None:
         return self._leader.poll()
@@ -219,7 +225,7 @@ class Child:
         """The last event of each kind, one of them an answer, an error or an ending. The process is gone afterwards."""
         told: dict[str, Any] = {}
         try:
-            with stoppable(process), Watch(self._limits, log, process.kill) as watch:
+            with stoppable(process), Watch(self._limits, log, process.kill, process.crowd) as watch:
                 _write_line(requests, request)
                 try:
                     for kind, value in read_events(events, self.answer_bytes):

@@ -74,6 +74,10 @@ class Ending:
         return cls(kind=EndingKind.OUTPUT, words=f"was ended when it had made more than {most:,} files, its limit")
 
     @classmethod
+    def beyond_processes(cls, most: int) -> Ending:
+        return cls(kind=EndingKind.OUTPUT, words=f"was ended when it had started more than {most:,} processes, its limit")
+
+    @classmethod
     def at_time_limit(cls, seconds: float) -> Ending:
         return cls(kind=EndingKind.TIME, words=f"was ended after {seconds:g} s, its time limit")
 

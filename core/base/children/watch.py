@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from core.base.children.crowd import MOST_PROCESSES, Crowd
 from core.base.children.events import Ending, EndingKind
 
 LOG_BYTES = 64_000_000  # that one child may print; verbose builders print a tenth of it
@@ -44,11 +45,12 @@ class Watch:
 
     Args:
         log: Where the child prints; what is there already does not count.
+        crowd: Of its process group; None where another counts.
     """
 
-    def __init__(self, limits: Limits, log: IO[bytes], end: Callable[[], None]) -> None:
+    def __init__(self, limits: Limits, log: IO[bytes], end: Callable[[], None], crowd: Crowd | None = None) -> None:
         self.ending: Ending | None = None
-        self._limits, self._log, self._end = limits, log.fileno(), end
+        self._limits, self._log, self._end, self._crowd = limits, log.fileno(), end, crowd
         self._printed_before = os.fstat(self._log).st_size
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="child-watch", daemon=True)
@@ -69,6 +71,8 @@ class Watch:
             now = time.monotonic()
             if self._limits.seconds is not None and now - started > self._limits.seconds:
                 self.ending = Ending.at_time_limit(self._limits.seconds)
+            elif self._crowd and self._crowd.is_too_large:
+                self.ending = Ending.beyond_processes(MOST_PROCESSES)
             elif now - measured > MEASURE_SECONDS:
                 self.ending, measured = self._beyond_folder(), now
             self.ending = self.ending or self._beyond_log()

@@ -115,6 +115,12 @@ def test_a_memory_blow_up_is_ended_at_the_limit_of_the_whole_tree(guarded: Calla
     assert "more than its limit of 0.25 GB" in ending["words"]
 
 
+def test_processes_without_end_are_ended_all_at_once(guarded: Callable[..., Guarded]) -> None:
+    script = "import time\nfor _ in range(20_000):\n    if os.fork() == 0:\n        time.sleep(60)\ntime.sleep(60)"
+    ending = guarded(script, memory=10**12).ending()
+    assert ending == {"kind": "output", "words": "was ended when it had started more than 512 processes, its limit"}
+
+
 def test_a_c_loop_that_ignores_sigterm_is_gone_within_a_second_of_cancelling(guarded: Callable[..., Guarded]) -> None:
     script = "import signal, re\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nhere()\nre.match('(a+)+b', 'a' * 64)"
     run = guarded(script)

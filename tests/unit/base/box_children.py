@@ -92,3 +92,15 @@ def _sends(path: str) -> str:
     with ours, theirs:
         ours.sendto(b"secret", path)
     return "sent"
+
+
+def start_many(count: int, seconds: float) -> str:
+    """Children that wait, and their parent with them."""
+    import time
+
+    for _ in range(count):
+        if os.fork() == 0:
+            time.sleep(30)
+            os._exit(0)
+    time.sleep(seconds)
+    return "done"

@@ -167,6 +167,16 @@ def test_a_flooded_log_and_a_filled_disk_end_it(home: Path) -> None:
     assert ending_of("make_many_files", Box(home=home, home_bytes=20_000_000)) is EndingKind.OUTPUT
 
 
+def test_processes_without_end_end_it(home: Path) -> None:
+    """Root has no limit of the kernel's."""
+    if os.getuid() != 0:
+        pytest.skip("RLIMIT_NPROC holds a user before that")
+    with pytest.raises(NoAnswer, match="started more than 512 processes") as end:
+        Child(box=Box(home=home)).call(box_children.start_many, 700, 20.0)
+    assert end.value.ending.kind is EndingKind.OUTPUT
+    assert Child(box=Box(home=home)).call(box_children.start_many, 20, 0.0) == "done"
+
+
 @pytest.mark.parametrize("deed", ["hide_files_deep", "hide_files_in_a_closed_folder", "take_space_without_length"])
 def test_what_is_hidden_from_the_limits_ends_it_too(deed: str, home: Path) -> None:
     if deed == "hide_files_in_a_closed_folder" and os.getuid() == 0:

@@ -26,7 +26,6 @@ def test_a_gpu_without_a_number_is_the_first_that_is_visible(monkeypatch: pytest
     assert parse_device("cpu") == Device("cpu", 0)
 
 
-
 @pytest.mark.parametrize("text", ["", "cuda:", "cuda:x", "../cpu", "CPU", "cuda:1:2"])
 def test_what_is_no_device_is_told(text: str) -> None:
     with pytest.raises(InvalidRequest, match="Could not read the device"):
