@@ -16,6 +16,7 @@ import streamlit as st
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from core.base.box.homes import sweep_homes
 from core.base.errors import EngineRoomError
 from core.base.files import WORKSPACE_VARIABLE
 from core.base.ownership import keep_files_private
@@ -105,6 +106,7 @@ def main() -> None:
         sys.exit(str(error))
     close_half_requests()
     uploads.sweep(workspace)
+    sweep_homes()
     if not arguments.no_worker:
         start_workers(workspace, arguments.device or ())
     print(f"Engine Room is ready on http://{arguments.address}:{arguments.port}\nIts workspace is {workspace.root}", flush=True)

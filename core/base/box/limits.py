@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from core.base.box.box import GIGABYTE, Box
+from core.base.box.homes import passing_home
 from core.base.errors import InvalidRequest
-from core.base.files import clear_away
 
 DISK_VARIABLE = "ENGINEROOM_STAGE_DISK_GB"
 DISK_GB = 50.0
@@ -59,11 +58,8 @@ def passing_box(
     Args:
         beside: The folder to make it in, where what is made there is to stay on that disk.
     """
-    home = Path(tempfile.mkdtemp(prefix=f"engineroom-{purpose}-", dir=beside))
-    try:
+    with passing_home(purpose, beside) as home:
         yield limited_box(home, reads, memory_bytes=memory_bytes)
-    finally:
-        clear_away(home)
 
 
 def memory_bytes() -> int:
