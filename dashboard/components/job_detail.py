@@ -24,17 +24,18 @@ def live_job(job_id: str) -> None:
     except EngineRoomError as error:
         show_error(error)
         return
-    refreshed = st.fragment(_job, run_every=None if job.state.finished else REFRESH_SECONDS)
-    refreshed(job_id)
+    live = not job.state.finished
+    st.fragment(_job, run_every=REFRESH_SECONDS if live else None)(job_id, live)
 
 
-def _job(job_id: str) -> None:
-    queue = services.queue()
+def _job(job_id: str, live: bool) -> None:
     try:
-        job = queue.job(job_id)
+        job = services.queue().job(job_id)
     except EngineRoomError as error:
         show_error(error)
         return
+    if live and job.state.finished:
+        st.rerun()  # the whole page, which then is not refreshed any more
     announce([job])
     tell_retried()
     st.header(title(job))

@@ -1,7 +1,8 @@
-"""Everyone's queue, live."""
+"""Everyone's queue, kept up to date."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 import streamlit as st
@@ -10,13 +11,16 @@ from core.base.errors import EngineRoomError
 from core.jobs.job import Answer, Job, JobKind, JobState
 from dashboard import links, services
 from dashboard.components.job_status import share_done, show_state, status_line, title
+from dashboard.components.redraw import redraw_when
 from dashboard.failures import show_error
 from dashboard.formatting import plain, sentence
 
 SEEN = "jobs-seen"
 RETRIED = "jobs-retried"  # session state: what to tell of a retry once the page is drawn anew
 SHOWN_FINISHED = 30
-REFRESH_SECONDS = 1.0
+REFRESH_SECONDS = 1.0  # while a job waits or runs
+IDLE_SECONDS = 2.0
+WORDS_SECONDS = 20.0  # "5 min ago" may be so late
 DETAIL = "detail"
 # How a request was met, after what was requested.
 WORDS = {
@@ -26,33 +30,60 @@ WORDS = {
 }
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
 def live_jobs() -> None:
-    """The queue and the latest finished jobs, refreshed by itself."""
+    """The queue, drawn anew every second while there is any, and the latest finished jobs, drawn anew when they have changed."""
+    revision = _revision()
     try:
         jobs = services.queue().jobs()
     except EngineRoomError as error:
         show_error(error)
+        redraw_when(lambda: _revision() is not None, IDLE_SECONDS)
         return
     announce(jobs)
     tell_retried()
-    waiting = [job for job in jobs if not job.state.finished]
+    waiting = any(not job.state.finished for job in jobs)
     finished = [job for job in jobs if job.state.finished]
     if not jobs:
         st.info("Nothing has been built yet.", icon=":material/schedule:")
         links.link(links.BUILD, "Build something", icon=":material/play_arrow:")
+    else:
+        st.fragment(_waiting, run_every=REFRESH_SECONDS if waiting else None)()
+    if finished:
+        st.header("Finished")
+    shown = finished[:SHOWN_FINISHED]
+    for job in shown:
+        _job_row(job)
+    if len(finished) > SHOWN_FINISHED:
+        st.caption(f"{len(finished) - SHOWN_FINISHED} older ones are not shown; `engineroom jobs` lists them.")
+    drawn_at, lines = time.monotonic(), [status_line(job) for job in shown]
+
+    def is_stale() -> bool:
+        if _revision() != revision:
+            return True
+        return time.monotonic() - drawn_at > WORDS_SECONDS and [status_line(job) for job in shown] != lines
+
+    redraw_when(is_stale, REFRESH_SECONDS if waiting else IDLE_SECONDS)
+
+
+def _revision() -> object | None:
+    """None while the queue cannot be asked."""
+    try:
+        return services.queue().revision()
+    except EngineRoomError:
+        return None
+
+
+def _waiting() -> None:
+    try:
+        waiting = services.queue().jobs(states=(JobState.QUEUED, JobState.RUNNING))
+    except EngineRoomError as error:
+        show_error(error)
         return
     st.header(f"Running and waiting: {len(waiting)}")
     if not waiting:
         st.caption("The queue is empty.")
     for job in sorted(waiting, key=_queue_order):
         _job_row(job)
-    if finished:
-        st.header("Finished")
-    for job in finished[:SHOWN_FINISHED]:
-        _job_row(job)
-    if len(finished) > SHOWN_FINISHED:
-        st.caption(f"{len(finished) - SHOWN_FINISHED} older ones are not shown; `engineroom jobs` lists them.")
 
 
 def announce(jobs: Sequence[Job]) -> None:
