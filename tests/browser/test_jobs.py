@@ -17,8 +17,11 @@ pytestmark = pytest.mark.browser
 def test_an_idle_page_is_sent_nothing_and_learns_of_a_new_job(page: Page, dashboard: Dashboard, digits: Model) -> None:
     received: list[bytes | str] = []
 
+    def keep(frame: bytes | str) -> None:
+        received.append(frame)
+
     def listen(socket: WebSocket) -> None:
-        socket.on("framereceived", lambda frame: received.append(frame))
+        socket.on("framereceived", keep)
 
     page.on("websocket", listen)
     queue = Queue(dashboard.workspace)
