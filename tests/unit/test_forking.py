@@ -20,7 +20,8 @@ from core.base.errors import EngineRoomError, StageCrashed
 from core.base.progress import silent
 from core.stages.child import run_stage
 from core.storage.builds import StageName
-from tests.forking import STAGE, Forked, Server, forking, works_with_tensorflow
+from tests.forked_process import STAGE, works_with_tensorflow
+from tests.forking import Forked, Server, forking
 
 
 def core_cli(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -60,7 +61,7 @@ def waiting_child(*words: str) -> Iterator[subprocess.Popen[bytes]]:
 def test_a_fork_is_a_child_of_its_asker_and_ends_by_its_signal() -> None:
     with waiting_child(STAGE) as process:
         found = psutil.Process(process.pid)
-        assert (found.ppid(), "tests.forking" in found.cmdline()) == (os.getpid(), True)
+        assert (found.ppid(), "tests.forked_process" in found.cmdline()) == (os.getpid(), True)
         process.kill()
         assert process.wait() == -signal.SIGKILL
 

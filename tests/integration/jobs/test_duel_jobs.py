@@ -6,13 +6,12 @@ import pytest
 
 from bench.shop import Shop, wait_until
 from core.benchmark.duel import DuelProtocol
-from core.benchmark.sequential import FEWEST
 from core.jobs.job import Answer, Job, JobKind, JobState
 from core.storage.builds import State
 from core.storage.duels import all_duels, stored_duel
 
 pytestmark = pytest.mark.usefixtures("forked")
-SHORT = DuelProtocol(block_seconds=0.002, rounds=5, starts=FEWEST)
+SHORT = DuelProtocol(block_seconds=0.002, rounds=5, starts=1)
 
 
 def test_a_sweep_is_settled_by_itself_and_a_head_to_head_is_a_job_like_others(shop: Shop) -> None:
@@ -53,7 +52,7 @@ def test_a_sweep_is_settled_by_itself_and_a_head_to_head_is_a_job_like_others(sh
     assert [record.state for record in done.stages] == [State.DONE]
     found = stored_duel(shop.workspace, asked.key)
     assert found is not None
-    assert len(found.starts) == FEWEST
+    assert len(found.starts) == SHORT.starts
     assert found.place is not None
     assert found.place.device == "cpu:0"
     assert shop.queue.duel(keys, SHORT) == type(asked)(key=asked.key, answer=Answer.STORED, job=asked.job)

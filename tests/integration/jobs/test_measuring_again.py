@@ -18,9 +18,11 @@ from core.jobs.job import Answer, Job, JobKind, JobState
 from core.stages.outcome import Outcome
 from core.storage.builds import StageName, State
 
+pytestmark = pytest.mark.usefixtures("forked")
+
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(tmp_path_factory: pytest.TempPathFactory, forked: None) -> Iterator[Shop]:
     made = make_shop(tmp_path_factory.mktemp("shop"))
     made.start_worker(fake=False)
     yield made
@@ -88,14 +90,14 @@ def test_a_rebuild_that_is_asked_for_meanwhile_is_not_swallowed(shop: Shop, buil
     assert shop.queue.job(rebuild.job or "").kind is JobKind.BUILD
 
 
-def bench(shop: Shop, build: Outcome, folder: Path) -> subprocess.Popen[str]:
+def bench(shop: Shop, build: Outcome, folder: Path, *, repeats: int = 2) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
         "ENGINEROOM_WORKSPACE": str(shop.workspace.root),
         "TMPDIR": str(folder),
         "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, "-m", "core.cli", "bench", build.build.key, "--repeats", "2"]
+    command = [sys.executable, "-m", "core.cli", "bench", build.build.key, "--repeats", str(repeats)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -116,10 +118,10 @@ def test_bench_waits_for_the_device(shop: Shop, build: Outcome, tmp_path: Path, 
 
 def test_a_bench_that_is_stopped_keeps_the_old_figure(shop: Shop, build: Outcome, tmp_path: Path) -> None:
     before = shop.queue.outcome(build.build.key)
-    with bench(shop, build, tmp_path) as process:
+    with bench(shop, build, tmp_path, repeats=5) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if "2 of 2: Measuring" in line:
+            if "2 of 5: Measuring" in line:
                 break
         process.send_signal(signal.SIGINT)
         told = process.stderr.read()
