@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from core.storage.workspace import Workspace
 from tests.digits import make_once
 from tests.forking import Server, fork_server, forking, start_process
+from tests.resnet50 import Converted, convert_once
 
 # What takes long comes first, for nobody is to wait for it at the end. Files of one pattern share what is made once a session:
 # one process runs all of them. Two have a browser.
@@ -84,9 +86,19 @@ def forked(_fork_server: Server) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def digits_made(tmp_path_factory: pytest.TempPathFactory, _fork_server: Server) -> Workspace:
     """The workspace of `tests/digits.py`: to be copied, not to be changed."""
-    own = tmp_path_factory.getbasetemp()
     with forking(_fork_server):
-        return make_once(own.parent if "PYTEST_XDIST_WORKER" in os.environ else own)
+        return make_once(_of_the_run(tmp_path_factory))
+
+
+@pytest.fixture(scope="session")
+def resnet50(tmp_path_factory: pytest.TempPathFactory) -> Converted:
+    return convert_once(_of_the_run(tmp_path_factory))
+
+
+def _of_the_run(folders: pytest.TempPathFactory) -> Path:
+    """The folder that its processes share."""
+    own = folders.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A real server with a worker, and a real Chromium, for every browser test.
+"""A real server with a worker, a fork whose stages are forks too, and a real Chromium, for every browser test.
 
 Fixtures: `dashboard` (one server for the session, with its own workspace and worker), `page` (a fresh browser tab that fails
 its test when it asks for anything outside this machine), `new_page` (more of them), `digits` (a stored model) and
@@ -23,6 +23,7 @@ from core.storage.workspace import Workspace
 from sample_models.make_models import sample
 from tests.browser.visitors import VIEWPORT, Visitors
 from tests.digits import copy_into
+from tests.forking import Server, forking
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +33,9 @@ def workspace() -> Iterator[Workspace]:
 
 
 @pytest.fixture(scope="session")
-def dashboard(workspace: Workspace) -> Iterator[Dashboard]:
-    worker = start_worker(workspace, workspace.root / "worker.log")
+def dashboard(workspace: Workspace, _fork_server: Server) -> Iterator[Dashboard]:
+    with forking(_fork_server):
+        worker = start_worker(workspace, workspace.root / "worker.log")
     server, url = start_server(workspace, workspace.root / "server.log")
     yield Dashboard(url=url, workspace=workspace, pid=server.pid)
     stop(server)

@@ -19,6 +19,7 @@ from core.graph.engine_graph import EngineGraph, Fate
 from core.models.model import Format, Source
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import read_onnx
+from tests.resnet50 import Converted
 
 # Nine networks of constant weights in the onnx package, each with what it answers to a ramp from 0 to 1.
 LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx"))
@@ -88,9 +89,12 @@ def test_all_nine_networks_are_there() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "level"), PARITY, ids=str)
 @pytest.mark.parametrize("network", ["mobilenetv2", "resnet50"])
-def test_every_node_of_a_converted_network_is_in_a_layer(network: str, name: str, level: str, tmp_path: Path) -> None:
+def test_every_node_of_a_converted_network_is_in_a_layer(
+    network: str, name: str, level: str, tmp_path: Path, resnet50: Converted
+) -> None:
     backend = backend_named(name)
-    engine = backend.build(source_of(onnx_of(network)), config_of(level), tmp_path, silent)
+    path = resnet50.model if network == "resnet50" else onnx_of(network)
+    engine = backend.build(source_of(path), config_of(level), tmp_path, silent)
     graph = backend.describe(engine)
     assert_every_node_has_a_place(graph)
     # A converter leaves few constant expressions, and nothing else may be loose.
