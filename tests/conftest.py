@@ -15,7 +15,7 @@ import pytest
 
 from core.storage.workspace import Workspace
 from tests.digits import make_once
-from tests.forking import Server, fork_server, forking, start_process
+from tests.forking import Server, fork_server, forking, how_to_start, is_forking, start_process
 from tests.resnet50 import Converted, convert_once
 
 # What takes long comes first, for nobody is to wait for it at the end. Files of one pattern share what is made once a session:
@@ -70,6 +70,14 @@ def own_temporary_folder() -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def leaves_starts_alone() -> Iterator[None]:
+    """Names the test after which commands would be forked no more."""
+    before = how_to_start()
+    yield
+    assert how_to_start() == before
+
+
 @pytest.fixture(scope="session")
 def _fork_server() -> Iterator[Server]:
     with fork_server() as server:
@@ -79,7 +87,9 @@ def _fork_server() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def forked(_fork_server: Server) -> Iterator[None]:
     """Stages and commands are forks, not new interpreters, in all of a module's tests but those that ask for `real_processes`."""
+    assert subprocess.Popen is start_process, "a module before this one has left its forks"
     with forking(_fork_server):
+        assert is_forking(), "a module before this one has left variables"
         yield
 
 

@@ -151,3 +151,13 @@ def forking(server: Server, tree: Path = ROOT) -> Iterator[None]:
         yield
     finally:
         subprocess.Popen, Forked.servers = before, servers  # type: ignore[misc]
+
+
+def is_forking() -> bool:
+    """Whether commands of `MODULES` with this process's own variables are forked."""
+    return subprocess.Popen is Forked and place(os.environ) in Forked.servers
+
+
+def how_to_start() -> tuple[Any, ...]:
+    """All that decides whether a command is forked; what changes it and does not change it back makes all that follows slow."""
+    return subprocess.Popen, Forked.servers, {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}

@@ -21,7 +21,9 @@ from core.base.progress import silent
 from core.stages.child import run_stage
 from core.storage.builds import StageName
 from tests.forked_process import STAGE, works_with_tensorflow
-from tests.forking import Forked, Server, forking
+from tests.forking import Forked
+
+pytestmark = pytest.mark.usefixtures("forked")
 
 
 def core_cli(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
@@ -36,14 +38,6 @@ def test_a_fork_tells_what_a_new_interpreter_tells(tmp_path: Path, monkeypatch: 
     started = core_cli("inspect", "nothing.onnx", env=workspace, cwd=tmp_path)
     assert (forked.returncode, forked.stdout, forked.stderr) == (started.returncode, started.stdout, started.stderr)
     assert forked.returncode == 3
-
-
-@pytest.fixture(autouse=True)
-def told_to_fork(_fork_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever tests before these have left of variables and of what starts processes."""
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    with forking(_fork_server):
-        yield
 
 
 @contextmanager
