@@ -21,8 +21,7 @@ from core.storage.workspace import Workspace
 
 START_SECONDS = 60.0
 
-
-_started: list[subprocess.Popen[bytes]] = []  # asked now and then whether they ended, so that they leave no zombies
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def ensure_local_worker(workspace: Workspace, *, device: str = "cpu") -> bool:
@@ -36,7 +35,7 @@ def ensure_local_worker(workspace: Workspace, *, device: str = "cpu") -> bool:
     """
     lock_file = worker_lock_file(workspace, parse_device(device))
     environment = {**os.environ, WORKSPACE_VARIABLE: str(workspace.root)}
-    _started[:] = [process for process in _started if process.poll() is None]
+    let_go_of_ended()
     deadline = time.monotonic() + START_SECONDS
     try:
         while (turn := try_lock(lock_file.with_suffix(".start"))) is None and time.monotonic() < deadline:
@@ -51,6 +50,12 @@ def ensure_local_worker(workspace: Workspace, *, device: str = "cpu") -> bool:
     except OSError as error:
         raise StoreFailed(f"The worker could not be started: {error.strerror}.", hint="Check the workspace's rights.") from error
     return True
+
+
+def let_go_of_ended() -> int:
+    """Those of this process's own workers that have ended leave no zombies; how many go on."""
+    _started[:] = [process for process in _started if process.poll() is None]
+    return len(_started)
 
 
 def _start(device: str, environment: dict[str, str], log_file: Path, lock_file: Path, deadline: float) -> None:

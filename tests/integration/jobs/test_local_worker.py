@@ -15,7 +15,7 @@ from bench.shop import ROOT, Shop, tiny_model, wait_until
 from core.base.errors import StageCrashed
 from core.jobs.device import Device
 from core.jobs.job import JobState
-from core.jobs.local import ensure_local_worker, is_running, worker_log
+from core.jobs.local import ensure_local_worker, is_running, let_go_of_ended, worker_log
 from core.jobs.start import worker_lock_file
 
 pytestmark = pytest.mark.usefixtures("forked")
@@ -49,7 +49,7 @@ def test_many_dashboards_start_one_worker_that_outlives_them(shop: Shop, monkeyp
         worker = fresh[0]
     finally:
         os.kill(worker.card.pid, signal.SIGTERM)
-    wait_until(lambda: not [w for w in shop.queue.workers() if w.alive])
+    wait_until(lambda: not [w for w in shop.queue.workers() if w.alive] and not let_go_of_ended())
 
 
 def test_a_worker_that_cannot_start_tells_why(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

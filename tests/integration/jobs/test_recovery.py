@@ -18,7 +18,7 @@ from core.base.serialization import read_json
 from core.jobs import local
 from core.jobs.device import Device
 from core.jobs.job import Job, JobState
-from core.jobs.local import is_outdated, is_running, retire_outdated, worker_log
+from core.jobs.local import is_outdated, is_running, let_go_of_ended, retire_outdated, worker_log
 from core.jobs.start import worker_lock_file
 from core.storage.builds import BUILD_FILE, Build, State
 from core.storage.store import Store
@@ -134,7 +134,7 @@ def test_the_dashboard_starts_another_worker(shop: Shop, monkeypatch: pytest.Mon
         for pid in alive(shop):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-    wait_until(lambda: not is_running(worker_lock_file(shop.workspace, Device("cpu"))))
+    wait_until(lambda: not is_running(worker_lock_file(shop.workspace, Device("cpu"))) and not let_go_of_ended())
 
 
 def test_pauses_grow_between_workers_that_do_not_live(monkeypatch: pytest.MonkeyPatch, shop: Shop) -> None:
