@@ -18,17 +18,23 @@ from tests.digits import make_once
 from tests.forking import Server, fork_server, forking, how_to_start, is_forking, start_process
 from tests.resnet50 import Converted, convert_once
 
-# What takes long comes first, for nobody is to wait for it at the end. Files of one pattern share what is made once a session:
-# one process runs all of them. Two have a browser.
+# What takes long comes first, for nobody is to wait for it at the end. Two have a browser.
+BROWSERS = ("tests/browser/test_[l-z]*.py", "tests/browser/test_[a-k]*.py")
+NETWORKS = "tests/integration/backends/test_onnx_[nr]*.py"
+MODELS = "tests/integration/models/*.py"
 FIRST = (
-    "tests/browser/test_[l-z]*.py",
-    "tests/browser/test_[a-k]*.py",
+    *BROWSERS,
+    "tests/integration/jobs/test_worker.py",
+    NETWORKS,
     "tests/integration/jobs/*.py",
-    "tests/integration/backends/test_onnx_networks.py",
     "tests/integration/conversion/*.py",
-    "tests/integration/models/*.py",
-    "tests/contract/test_adding.py",
+    MODELS,
+    "tests/integration/test_verdicts.py",
+    "tests/unit/base/test_box.py",
+    "tests/contract/*.py",
 )
+# Files of these share what is made once a session: one process runs all of them.
+TOGETHER = (*BROWSERS, NETWORKS, MODELS)
 
 
 def _place(nodeid: str) -> int:
@@ -43,12 +49,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Shares out whole files, or all files of a pattern, in their order."""
+    """Shares out whole files, or all files of a pattern of `TOGETHER`, in their order."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return dict(enumerate(FIRST)).get(_place(nodeid), nodeid.partition("::")[0])
+            pattern = dict(enumerate(FIRST)).get(_place(nodeid))
+            return pattern if pattern in TOGETHER else nodeid.partition("::")[0]
 
     config.option.loadscopereorder = False
     return Scheduling(config, log)
