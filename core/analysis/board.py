@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from core.analysis.candidate import Candidate, candidate_from
-from core.analysis.comparison import ComparisonRow, compare_candidates
+from core.analysis.comparison import compare_candidates
+from core.analysis.comparison_row import ComparisonRow
 from core.precision.settings import settings_as_texts
 from core.stages.outcome import Outcome
 from core.storage.builds import Build

@@ -9,7 +9,9 @@ import typer
 
 from core.analysis.baseline import missing_baseline
 from core.analysis.board import board
-from core.analysis.comparison import ComparisonRow, contenders, row_as_data, summary
+from core.analysis.comparison_data import row_as_data
+from core.analysis.comparison_row import ComparisonRow
+from core.analysis.comparison_summary import contenders, summary
 from core.analysis.memory import COLUMNS as MEMORY
 from core.analysis.memory import cells_of, columns_of
 from core.analysis.summary import protocol_text

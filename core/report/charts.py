@@ -10,7 +10,7 @@ import numpy as np
 
 from core.analysis.bars import layer_bars
 from core.analysis.colours import ACCENT, GREY, PRECISIONS, Colouring
-from core.analysis.comparison import ComparisonRow, Standing, by_latency
+from core.analysis.comparison_row import ComparisonRow, Standing, by_latency
 from core.analysis.layers import LayerRow, time_text
 from core.analysis.streams import Streams
 from core.base.units import interval, milliseconds, shortened

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from core import __version__
 from core.analysis.board import board
-from core.analysis.comparison import ComparisonRow, fastest_first, summary
+from core.analysis.comparison_row import ComparisonRow, fastest_first
+from core.analysis.comparison_summary import summary
 from core.analysis.diff import DiffRow, EngineDiff, diff_builds
 from core.analysis.memory import cells_of, columns_of
 from core.analysis.versus import how_text

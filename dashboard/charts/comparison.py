@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from core.analysis.candidate import Candidate
 from core.analysis.colours import ACCENT, GREY, PRECISIONS
-from core.analysis.comparison import ComparisonRow, Standing, by_latency
+from core.analysis.comparison_row import ComparisonRow, Standing, by_latency
 from core.analysis.diff import DiffRow
 from core.base.precision import Precision
 from core.base.units import interval, milliseconds, scientific, shortened, size

@@ -8,7 +8,7 @@ from textwrap import wrap
 import plotly.graph_objects as go
 
 from core.analysis.colours import ACCENT, CATEGORICAL, GREY
-from core.analysis.comparison import ComparisonRow
+from core.analysis.comparison_row import ComparisonRow
 from core.analysis.memory import ContextRow, context_rows
 from core.analysis.profiles import ProfilePoint
 from core.base.units import plural, size

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.analysis.comparison import ComparisonRow, Standing, fastest_first, summary
+from core.analysis.comparison_row import ComparisonRow, Standing, fastest_first
+from core.analysis.comparison_summary import summary
 from core.analysis.summary import protocol_text, state_text
 from core.analysis.versus import how_text
 from core.base.errors import EngineRoomError

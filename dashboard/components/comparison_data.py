@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.analysis.board import board
-from core.analysis.comparison import ComparisonRow
+from core.analysis.comparison_row import ComparisonRow
 from core.stages.outcome import Outcome
 from dashboard import services
 from dashboard.components.layer_view import outcome, stamp

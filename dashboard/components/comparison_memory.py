@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.analysis.comparison import ComparisonRow
+from core.analysis.comparison_row import ComparisonRow
 from core.base.units import plural
 from core.models.model import Model
 from dashboard import links

@@ -8,7 +8,8 @@ from itertools import islice
 import pandas as pd
 import streamlit as st
 
-from core.analysis.comparison import ComparisonRow, Standing, summary
+from core.analysis.comparison_row import ComparisonRow, Standing
+from core.analysis.comparison_summary import summary
 from core.analysis.contradiction import trusted_graph
 from core.analysis.diff import DiffRow, EngineDiff, aligns, diff_builds
 from core.analysis.layers import layer_rows, precisions_text

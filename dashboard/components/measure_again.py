@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.analysis.comparison import ComparisonRow
+from core.analysis.comparison_row import ComparisonRow
 from core.base.errors import EngineRoomError
 from core.base.units import plural
 from core.jobs.job import Job, JobState

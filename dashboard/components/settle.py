@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 import streamlit as st
 
-from core.analysis.comparison import ComparisonRow, contenders
+from core.analysis.comparison_row import ComparisonRow
+from core.analysis.comparison_summary import contenders
 from core.analysis.duels import DuelRow, duel_conditions, duel_rows, duel_text
 from core.base.errors import EngineRoomError
 from core.base.units import digest, listed, plural

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from bench.stored_builds import Shelf, fill, weaken
 from core.analysis.board import board
-from core.analysis.comparison import row_as_data
+from core.analysis.comparison_data import row_as_data
 from core.analysis.summary import build_figures
 from core.base.files import WORKSPACE_VARIABLE
 from core.cli import compare

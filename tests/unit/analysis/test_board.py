@@ -9,7 +9,8 @@ import pytest
 
 from bench.stored_builds import Shelf, fill, store_build
 from core.analysis.board import board, titled_candidates
-from core.analysis.comparison import Standing, default_baseline
+from core.analysis.comparison import default_baseline
+from core.analysis.comparison_row import Standing
 from core.base.precision import Precision
 from core.base.profile import AxisRange, ShapeProfile
 from core.precision.settings import Placement, PrecisionSettings

@@ -9,16 +9,10 @@ import numpy as np
 import pytest
 
 from core.analysis.candidate import Candidate
-from core.analysis.comparison import (
-    ComparisonRow,
-    Standing,
-    by_latency,
-    compare_candidates,
-    contenders,
-    fastest_first,
-    row_as_data,
-    summary,
-)
+from core.analysis.comparison import compare_candidates
+from core.analysis.comparison_data import row_as_data
+from core.analysis.comparison_row import ComparisonRow, Standing, by_latency, fastest_first
+from core.analysis.comparison_summary import contenders, summary
 from core.analysis.versus import how_text
 from core.base.precision import Precision
 from core.benchmark.measurement import Measurement, Protocol

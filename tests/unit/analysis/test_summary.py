@@ -9,7 +9,8 @@ import pytest
 from bench.stored_builds import SIGNATURE, Shelf, fill
 from core.analysis.board import board
 from core.analysis.candidate import candidate_from
-from core.analysis.comparison import Standing, row_as_data
+from core.analysis.comparison_data import row_as_data
+from core.analysis.comparison_row import Standing
 from core.analysis.summary import Figure, build_figures, devices_text, failures, protocol_text, ran_on_text, state_text
 from core.base.errors import Failure
 from core.models.model import Format

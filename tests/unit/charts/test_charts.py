@@ -7,7 +7,7 @@ import pytest
 from bench.stored_builds import Shelf, chain, fill, resnet
 from core.analysis.board import board
 from core.analysis.colours import ColourBy, Colouring
-from core.analysis.comparison import ComparisonRow
+from core.analysis.comparison_row import ComparisonRow
 from core.analysis.diff import diff_engines
 from core.analysis.layers import layer_rows
 from core.graph.engine_graph import EngineGraph

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from bench.stored_builds import Shelf, fill
 from core.analysis.board import board
-from core.analysis.comparison import Standing, summary
+from core.analysis.comparison_row import Standing
+from core.analysis.comparison_summary import summary
 from core.base.files import WORKSPACE_VARIABLE
 from core.cli import compare
 from core.cli.app import app

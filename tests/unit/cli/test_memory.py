@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from bench.stored_builds import Shelf, fill, store_build, streaming, streaming_request
 from core.analysis.board import board
-from core.analysis.comparison import row_as_data
+from core.analysis.comparison_data import row_as_data
 from core.analysis.summary import GPU_MEMORY, build_figures
 from core.base.errors import NotFound
 from core.base.files import WORKSPACE_VARIABLE

@@ -9,7 +9,8 @@ import pytest
 
 from bench.stored_builds import Shelf, fill, store_build
 from core.analysis.board import board
-from core.analysis.comparison import row_as_data, summary
+from core.analysis.comparison_data import row_as_data
+from core.analysis.comparison_summary import summary
 from core.analysis.finding import FindingKind
 from core.analysis.findings import findings_of
 from core.analysis.summary import build_figures
