@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import platform
 import secrets
 import signal
 import socket
@@ -15,47 +13,35 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from typing import Any, NoReturn, TypeVar
 
-import core
-from core.base.errors import EngineRoomError, Failure, StoreFailed, Unavailable
-from core.base.serialization import content_key, from_data, to_data
-from core.jobs.carry import Bench, carry_out
-from core.jobs.code import code_stamp
+from core.base.errors import EngineRoomError, StoreFailed, Unavailable
+from core.base.serialization import content_key
+from core.jobs.carry import Bench
 from core.jobs.database import (
-    APPLICATION,
-    APPLICATION_VERSION,
     DATABASE_VARIABLE,
     database_url,
-    dbos_module,
     identity,
     is_own,
-    open_client,
     prepare,
     shown,
     told,
 )
-from core.jobs.duels import forget_duel, settle_sweep
 from core.jobs.guard import become_subreaper
-from core.jobs.heap import give_memory_back, use_one_heap
+from core.jobs.heap import use_one_heap
 from core.jobs.heartbeats import Heartbeats
-from core.jobs.job import RETIRE_SIGNAL, Ending, JobKind, Ticket, WorkerCard
+from core.jobs.job import RETIRE_SIGNAL, WorkerCard
+from core.jobs.job_engine import JobEngine
 from core.jobs.processes import boot_seconds
-from core.jobs.runs import hear, one_at_a_time, queues_for, register, send_run
+from core.jobs.runs import hear, queues_for
 from core.jobs.silence import Silence, give_away
 from core.jobs.start import OPTIONS_VARIABLE, WorkerOptions, become_worker, hold_for_life, worker_lock_file
 from core.jobs.supervisor import Lease
-from core.stages.child import Interrupted
-from core.stages.pipeline import forget_build
-from core.stages.toolchains import OWN, link_core, probe
-from core.storage.builds import Build, State
+from core.jobs.worker_set_up import card_of, set_up
 from core.storage.housekeeping import sweep_partial
-from core.storage.store import store_named
 
 BEATS_PER_LEASE = 5
 DEAD_AFTER_LEASES = 2
-MAX_ATTEMPTS = 10
 RESTARTED = "ENGINEROOM_WORKER_RESTARTED"
 RETRY_SECONDS = 5.0
 
@@ -65,12 +51,6 @@ T = TypeVar("T")
 def _say(text: str) -> None:
     with suppress(OSError):  # where its disk is full, the worker goes on without a word
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-def _tells_trouble(record: logging.LogRecord) -> bool:
-    """False for what the job engine says when somebody cancels a running job, which is no trouble."""
-    error = record.exc_info[1] if record.exc_info else None
-    return type(error).__name__ != "DBOSAwaitedWorkflowCancelledError" and "no longer owned" not in record.getMessage()
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -118,10 +98,10 @@ class _Worker:
         signal.signal(RETIRE_SIGNAL, lambda *_: self._retiring.set())
         if self._again:
             self._hold()
-        bench = self._patiently(self._set_up)
+        bench = self._patiently(lambda: set_up(self._options, self._id, self._lease))
         with suppress(StoreFailed):
             sweep_partial(bench.workspace)  # of workers that were killed, or of this one before it started over
-        card = self._card(bench)
+        card = card_of(bench)
         self._patiently(partial(self._join, card))
         threading.Thread(target=self._beat_on, name="heartbeat", daemon=True).start()
         dbos = self._launched(bench, card)
@@ -166,68 +146,20 @@ class _Worker:
         self._beats.join(card)
         self._lease.renew(boot_seconds())
 
-    def _set_up(self) -> Bench:
-        options = self._options
-        try:
-            core_folder = link_core(options.workspace.root / "workers" / "core")
-        except OSError as error:
-            hint = "Free some disk space or check the folder's rights."
-            raise StoreFailed(f"The workspace {options.workspace.root} is not writable: {error.strerror}.", hint=hint) from error
-        named = dict(options.toolchains)
-        interpreters = {OWN: named.pop(OWN, sys.executable), **named}
-        return Bench(
-            worker=self._id,
-            workspace=options.workspace,
-            store=store_named(options.store),
-            device=options.device,
-            place=options.device.place,
-            toolchains=[probe(name, python, core_folder) for name, python in interpreters.items()],
-            core_folder=core_folder,
-            limits=options.limits,
-            lease=self._lease,
-        )
-
-    def _card(self, bench: Bench) -> WorkerCard:
-        return WorkerCard(
-            id=self._id,
-            host=bench.place.host,
-            pid=os.getpid(),
-            device=bench.place.device,
-            device_type=bench.device.type,
-            device_name=bench.place.name,
-            capability=bench.place.capability,
-            versions={
-                "engine-room": core.__version__,
-                "code": code_stamp(),
-                "python": platform.python_version(),
-                "dbos": version("dbos"),
-            },
-            toolchains=tuple(bench.toolchains),
-        )
-
-    def _send_on(self, build: Build, ticket: Ticket) -> None:
-        """Queues the run of an engine that was to be run, and does not run here."""
-        if build.state is State.DONE and build.not_run and build.runs_on:
-            workers = self._beats.workers(DEAD_AFTER_LEASES * self._lease.seconds)
-            client = open_client(self._url)
-            send_run(client, build, build.runs_on, model_name=ticket.model_name, needs=ticket.needs, workers=workers)
-            client.destroy()
-
-    def _settle(self, bench: Bench, ticket: Ticket) -> None:
-        """Queues the head-to-head of a sweep whose last build this was; the build stands without it."""
-        workers = self._beats.workers(DEAD_AFTER_LEASES * self._lease.seconds)
-        try:
-            client = open_client(self._url)
-            settle_sweep(client, bench.workspace, bench.store, ticket, workers)
-            client.destroy()
-        except EngineRoomError as error:
-            _say(f"The sweep's head-to-head was not queued: {error}")
-
     def _launched(self, bench: Bench, card: WorkerCard) -> Any:
         """Starts the job engine; a worker that starts over does so once more when that fails."""
+        engine = JobEngine(
+            url=self._url,
+            bench=bench,
+            card=card,
+            jobs=self._jobs,
+            workers=lambda: self._beats.workers(DEAD_AFTER_LEASES * self._lease.seconds),
+            say=_say,
+            start_over=self._start_over,
+        )
         try:
             with told(self._url):
-                return self._launch(bench, card)
+                return engine.launch()
         except StoreFailed as error:
             if not self._again:
                 self._forget()
@@ -235,87 +167,6 @@ class _Worker:
             if not self._stop.wait(RETRY_SECONDS):
                 self._start_over(str(error))
             self._leave()
-
-    def _launch(self, bench: Bench, card: WorkerCard) -> Any:
-        """Starts the job engine, which then calls `build`, `run` or `duel` for each job."""
-        module = dbos_module()
-        dbos = module.DBOS
-        engine = dbos(
-            config={
-                "name": APPLICATION,
-                "system_database_url": self._url,
-                "application_version": APPLICATION_VERSION,
-                "executor_id": self._id,
-                "serializer": module.DBOSPortableJSONSerializer(),
-                "sys_db_pool_size": 2,
-                "max_executor_threads": 4,
-                "run_migrations": False,
-                "use_listen_notify": False,
-                "notification_listener_polling_interval_sec": 60.0,  # a worker waits for no notification
-                "log_level": "WARNING",
-            }
-        )
-
-        def forget(ticket: Ticket) -> dict[str, Any] | None:
-            try:
-                if ticket.duel:
-                    forget_duel(bench.workspace, ticket.key)
-                    return None
-                if bench.store:
-                    bench.store.forget_build(bench.workspace, ticket.request.key)
-                forget_build(bench.workspace, ticket.request.key)
-            except EngineRoomError as error:
-                now = time.time()
-                ending: dict[str, Any] = to_data(Ending(started_at=now, finished_at=now, error=Failure.of(error)))
-                return ending
-            return None
-
-        def carry(ticket: Ticket, kind: JobKind) -> Any:
-            job = str(dbos.workflow_id)
-            self._jobs.append(job)
-            try:
-                ending = carry_out(bench, job, ticket, kind)
-                if ticket.run_elsewhere and ending.build:
-                    self._send_on(ending.build, ticket)
-                if ticket.settle:
-                    self._settle(bench, ticket)
-                return to_data(ending)
-            finally:
-                self._jobs.remove(job)
-                with suppress(StoreFailed):
-                    sweep_partial(bench.workspace)  # what a stage that was ended left half done
-                give_memory_back()
-
-        def work(data: Any, kind: JobKind) -> Any:
-            ticket = from_data(Ticket, data)
-            try:
-                with told(self._url):
-                    trouble = dbos.run_step({"name": "forget"}, forget, ticket) if ticket.force else None
-                    return trouble or dbos.run_step({"name": "carry out"}, carry, ticket, kind)
-            except (Interrupted, StoreFailed) as reason:  # cut off, or the end could not be recorded
-                self._start_over(str(reason))
-                threading.Event().wait()  # until the process is replaced: no outcome may be recorded
-
-        @dbos.workflow(name=JobKind.BUILD.value, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]
-        def build(data: Any) -> Any:
-            return work(data, JobKind.BUILD)
-
-        @dbos.workflow(name=JobKind.RUN.value, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]
-        def run(data: Any) -> Any:
-            return work(data, JobKind.RUN)
-
-        @dbos.workflow(name=JobKind.DUEL.value, max_recovery_attempts=MAX_ATTEMPTS)  # type: ignore[untyped-decorator]
-        def duel(data: Any) -> Any:
-            return work(data, JobKind.DUEL)
-
-        logging.getLogger("dbos").addFilter(_tells_trouble)
-        client = open_client(self._url)
-        register(client, card.device_type)
-        dbos.listen_queues(queues_for(card, [queue.name for queue in client.list_queues()]))
-        client.destroy()
-        one_at_a_time(engine)
-        dbos.launch()
-        return engine
 
     def _beat_on(self) -> None:
         while not self._stop.wait(self._lease.seconds / BEATS_PER_LEASE):

@@ -77,7 +77,7 @@ def test_a_worker_that_starts_over_waits_with_its_own_lock(shop: Shop) -> None:
 
 
 def test_a_job_never_runs_without_a_worker(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("core.jobs.queue.DEAD_AFTER_SECONDS", 1.0)
+    monkeypatch.setattr("core.jobs.listing.DEAD_AFTER_SECONDS", 1.0)
     worker = shop.start_worker()
     job = shop.started(shop.queue.submit(shop.behave(1, "import time; time.sleep(60)")).job)
     assert job.state is JobState.RUNNING
