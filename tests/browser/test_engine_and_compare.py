@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from bench.driver import Dashboard, visit
 from bench.stored_builds import Shelf, fill
 from core.stages.outcome import Outcome
 from core.storage.workspace import Workspace
+from tests.browser.axe import THEIRS, violations
 
 pytestmark = pytest.mark.browser
 
@@ -101,21 +101,8 @@ def test_the_board_is_the_same_for_a_colleague(page: Page, shelf: Shelf, new_pag
         expect(one.get_by_text("TensorRT in fp16 is the fastest that is right")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/engine?build={fp16}", "/compare?model={model}", "/compare?builds={fp32},{fp16}"])
-def test_axe_finds_nothing_of_ours(shelf: Shelf, new_page: Callable[..., Page], path: str, scheme: str) -> None:
-    page = new_page(color_scheme=scheme)
-    visit(page, path.format(fp16=shelf.fp16, fp32=shelf.fp32, model=shelf.model.digest))
-    page.wait_for_timeout(2000)
-    found = Axe().run(page).response["violations"]
-    ours = [
-        f"{violation['id']}: {node['html'][:300]}"
-        for violation in found
-        for node in violation["nodes"]
-        if not any(part in node["html"] for part in THEIRS)
-    ]
+def test_axe_finds_nothing_of_ours(shelf: Shelf, page: Page, path: str) -> None:
+    address = path.format(fp16=shelf.fp16, fp32=shelf.fp32, model=shelf.model.digest)
+    ours = violations(page, lambda: visit(page, address), settles_ms=2000, theirs=THEIRS)
     assert not ours, "\n".join(ours)
-
-
-# Markup of Streamlit and plotly that nobody outside them can change.
-THEIRS = ("data-testid=", "glide", "modebar", "st-emotion", "stHeader")

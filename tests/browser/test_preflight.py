@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import onnx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from bench.driver import Dashboard, visit
@@ -16,6 +14,7 @@ from core.intake.add_model import add_model
 from core.models.model import Model
 from core.onnxio.file import save_onnx
 from tests import asked_models as models
+from tests.browser.axe import violations
 
 pytestmark = pytest.mark.browser
 
@@ -66,11 +65,10 @@ def test_a_node_is_for_those_who_have_a_token(page: Page, odd: Model, dashboard:
     assert page.request.get(f"{dashboard.url}{path}/5?signature=main").status == 403
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_of_ours(new_page: Callable[..., Page], odd: Model, scheme: str) -> None:
-    page = new_page(color_scheme=scheme)
-    visit(page, f"/model?model={odd.digest}&target=tensorrt_rtx")
-    expect(page.locator(".layer-graph .told")).to_contain_text("not supported by TensorRT-RTX")
-    page.wait_for_timeout(700)
-    found = [f"{one['id']}: {node['html'][:200]}" for one in Axe().run(page).response["violations"] for node in one["nodes"]]
+def test_axe_finds_nothing_of_ours(page: Page, odd: Model) -> None:
+    def open_it() -> None:
+        visit(page, f"/model?model={odd.digest}&target=tensorrt_rtx")
+        expect(page.locator(".layer-graph .told")).to_contain_text("not supported by TensorRT-RTX")
+
+    found = violations(page, open_it, settles_ms=700)
     assert not found, "\n".join(found)

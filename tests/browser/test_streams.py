@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from bench.driver import Dashboard, visit
 from bench.stored_builds import fill, store_build, streaming, streaming_request
 from core.storage.workspace import Workspace
-from tests.browser.test_engine_and_compare import THEIRS
+from tests.browser.axe import THEIRS, violations
 
 pytestmark = pytest.mark.browser
 
@@ -68,16 +66,7 @@ def test_contexts_are_in_the_address(page: Page, build: str) -> None:
     page.wait_for_url("**contexts=5**")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", ["/engine?build={}", "/engine?build={}&section=Memory"])
-def test_axe_finds_nothing_of_ours(build: str, new_page: Callable[..., Page], path: str, scheme: str) -> None:
-    page = new_page(color_scheme=scheme)
-    visit(page, path.format(build))
-    page.wait_for_timeout(2000)
-    ours = [
-        f"{violation['id']}: {node['html'][:300]}"
-        for violation in Axe().run(page).response["violations"]
-        for node in violation["nodes"]
-        if not any(part in node["html"] for part in THEIRS)
-    ]
+def test_axe_finds_nothing_of_ours(build: str, page: Page, path: str) -> None:
+    ours = violations(page, lambda: visit(page, path.format(build)), settles_ms=2000, theirs=THEIRS)
     assert not ours, "\n".join(ours)
