@@ -25,6 +25,21 @@ from tests.browser.visitors import VIEWPORT, Visitors
 from tests.digits import copy_into
 from tests.forking import Server, forking
 
+# Every visit is a new document that runs the same scripts for a second or two: they are compiled once, and never optimized.
+# The list of features takes the place of Playwright's own, so what matters of that is in it.
+OFF = (
+    "ScriptStreaming",  # it compiles in the background, whether that was done before or not
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "AvoidCorsURLLoaderRestartOnRedirect", "DestroyProfileOnBrowserClose"),
+    *("HttpsUpgrades", "HttpsFirstBalancedModeAutoEnable", "PaintHolding", "ThirdPartyStoragePartitioning"),
+    *("AimEnabled", "LensOverlay", "MediaRouter", "NetworkTimeServiceQuerying", "OptimizationHints", "PreconnectToSearch"),
+)
+SWITCHES = [
+    "--no-sandbox",
+    "--v8-cache-options=code",
+    "--js-flags=--no-opt --no-maglev",
+    f"--disable-features={','.join(OFF)}",
+]
+
 
 @pytest.fixture(scope="session")
 def workspace() -> Iterator[Workspace]:
@@ -53,7 +68,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"{CHROMIUM} is not installed: scripts/system-packages.sh does it")
     expect.set_options(timeout=PAGE_MILLISECONDS)
-    running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    running = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
     yield running
     running.close()
 
