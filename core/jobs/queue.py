@@ -11,7 +11,7 @@ from core.base.serialization import read_json
 from core.benchmark.duel import DuelProtocol
 from core.jobs.connection import Connection
 from core.jobs.database import database_url, is_local, is_own, told
-from core.jobs.duels import bring_duels, settleable
+from core.jobs.duels import bring_duels, settle_sweep, settleable
 from core.jobs.engine_jobs import EngineJobs
 from core.jobs.job import (
     DUEL_WORKFLOW,
@@ -29,6 +29,7 @@ from core.jobs.job import (
 )
 from core.jobs.listing import HISTORY, Listing
 from core.jobs.offers import check_offered, lack_in
+from core.jobs.rows import ticket_of
 from core.jobs.runs import enqueue, lacking_runs
 from core.models.model import Model
 from core.request.build_request import BuildRequest, aimed_at, checked
@@ -218,6 +219,8 @@ class Queue:
         row = self._listing.row(job)
         with told(self.url):
             self._connection.client.cancel_workflow(row.workflow_id)
+            if (ticket := ticket_of(row)).settle:  # no worker is at its end
+                settle_sweep(self._connection.client, self.workspace, self.store, ticket, self.workers())
         return self.job(row.workflow_id)
 
     def retry(self, job: str) -> Submitted:

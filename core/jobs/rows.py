@@ -37,6 +37,10 @@ def ending_of(row: Any) -> Ending | None:
     return from_data(Ending, row.output) if row.status == "SUCCESS" and row.output else None
 
 
+def ticket_of(row: Any) -> Ticket:
+    return from_data(Ticket, row.input["args"][0])
+
+
 def may_have_told(row: Any) -> bool:
     """Whether the last snapshot is all there is to know of it: it runs, or was cancelled."""
     return row.status in ("PENDING", "CANCELLED")
@@ -50,7 +54,7 @@ def job_of(row: Any, snapshot: Snapshot | None, history: Sequence[Build], size_o
         history: Finished builds, for the estimate of one that is not finished.
         size_of: Sizes of their models, for the same.
     """
-    ticket = from_data(Ticket, row.input["args"][0])
+    ticket = ticket_of(row)
     kind = JobKind(row.name)
     ending = ending_of(row)
     state = _state(row, ending)

@@ -63,3 +63,21 @@ def test_a_sweep_is_settled_by_itself_and_a_head_to_head_is_a_job_like_others(sh
     held_again = stored_duel(shop.workspace, asked.key)
     assert held_again is not None
     assert held_again.starts != found.starts
+
+
+def test_a_sweep_is_settled_when_its_last_build_is_cancelled_while_no_worker_is_at_it(shop: Shop) -> None:
+    worker = shop.start_worker()
+    requests = [shop.request(0), shop.request(1), shop.behave(2, "import time; time.sleep(600)")]
+    answers = shop.queue.submit_all(requests, settle=True)
+    for answer in answers[:2]:
+        assert shop.finished(answer.job).state is JobState.DONE
+    wait_until(lambda: shop.queue.job(answers[2].job or "").state is JobState.RUNNING)
+    worker.terminate()
+    worker.wait()
+    assert JobKind.DUEL not in {job.kind for job in shop.queue.jobs()}
+
+    shop.queue.cancel(answers[2].job or "")
+
+    (job,) = [job for job in shop.queue.jobs() if job.kind is JobKind.DUEL]
+    assert job.duel is not None
+    assert set(job.duel.keys) == {answer.key for answer in answers[:2]}
