@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.backends.base import Backend, BuildConfig, Engine
+from core.base.availability import installed_version
 from core.base.files import folder_bytes
 from core.models.model import Source
 
@@ -30,3 +31,11 @@ def built(
         versions=versions,
         notes=notes,
     )
+
+
+def build_again(engine: Engine, package: str) -> str:
+    """What to do about an engine that does not load; empty where the same package built it, as it would build the same again."""
+    built_by, here = engine.versions.get(package), installed_version(package)
+    if built_by == here:
+        return ""
+    return f"Build it again here: {package} {built_by or 'of another version'} built it, and {here} is to run it."

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from core.base.errors import EngineRoomError
+from core.base.reasons import plain_reason, shortened
+from core.models.model import Format, Source
+from core.onnxio.rules import broken_rule
 
 _NODES = re.compile(r"\{\{(function_)?node .*")
-# Where in its sources ONNX Runtime gave up: a file, a line and a whole C++ signature, before the reason.
-_ORIGIN = re.compile(r"/[^\s:]+\.(?:cc|h|hpp|cpp|cu):\d+ [^()\n]*\((?:[^()\n]|\([^()\n]*\))*\)(?: const)?(?: \[[^\]\n]*\])? ?")
-_FOLDERS = re.compile(r"(?<![\w.:])/(?:[^\s/:]+/){3,}")  # of a path: which file it is tells its name
-_MOST_LETTERS = 400
+ASK_OTHERS = "The model's preflight tells which other runtimes take it (`engineroom preflight`)."
 _BOILERPLATE = re.compile(r"Graph execution error|Detected at node|<stack traces|File \"|\[\[$")
 
 
@@ -23,14 +23,16 @@ def whole(error: Exception) -> str:
 
 def first_line(error: Exception) -> str:
     """The line of it that tells what went wrong, without TensorFlow's stack of where."""
-    text = _FOLDERS.sub("", _ORIGIN.sub("", whole(error)))
-    lines = [stripped for line in text.splitlines() if (stripped := _NODES.sub("", line).strip())]
+    lines = [stripped for line in plain_reason(whole(error)).splitlines() if (stripped := _NODES.sub("", line).strip())]
     telling = [line for line in lines if not _BOILERPLATE.match(line)] or lines or [type(error).__name__]
-    line = telling[0]
-    if len(line) <= _MOST_LETTERS:
-        return line
-    half = _MOST_LETTERS // 2  # what failed stands first, and why often last
-    return f"{line[:half]} ... {line[-half:]}"
+    return shortened(telling[0])
+
+
+def onnx_hint(source: Source) -> str:
+    """What to do about a model that a runtime cannot read: another will not read a user's file that breaks ONNX's own rules."""
+    if source.format is Format.ONNX and not source.is_made and (rule := broken_rule(source.path)):
+        return f"The file breaks ONNX's own rules ({rule}): export it again."
+    return ASK_OTHERS
 
 
 def failure(

@@ -6,16 +6,17 @@ import logging
 import re
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from core.base.errors import ConversionFailed, EngineRoomError, UnsupportedOps
+from core.base.reasons import plain_reason, shortened, without_places
 from core.base.units import listed
+from core.models.tf_state import STATE_HINT, told_write
 
-_LONGEST_SENTENCE = 240
 _NODES_NAMED = 3
-# How tf2onnx marks its assertions and ONNX Runtime everything.
-_PREFIX = re.compile(r"^make_sure failure: |^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from .+? failed:\s*)?")
+_PREFIX = re.compile(r"^make_sure failure: ")  # how tf2onnx marks its assertions
+_MLIR_ERROR = re.compile(r"^(?:.*?<unknown>:\d+: )?error: ")
 _UNREGISTERED = re.compile(r"Op type not registered '([^']+)'")
 
 
@@ -37,13 +38,14 @@ class ConverterLog(logging.Handler):
 
 
 @contextmanager
-def explained(tool: str, what: str, *, logger: str) -> Iterator[ConverterLog]:
+def explained(tool: str, what: str, *, logger: str, hint: Callable[[Exception], str] = lambda _: "") -> Iterator[ConverterLog]:
     """Whatever a converter throws inside becomes a `ConversionFailed` with its last words.
 
     Args:
         tool: For the message: "tf2onnx".
         what: What it was asked to convert: "resnet50 (serving_default)".
         logger: Name of the logger that the tool writes to.
+        hint: What to do, by what it raised; empty where nothing is known to help.
 
     Raises:
         ConversionFailed: The tool failed.
@@ -66,9 +68,10 @@ def explained(tool: str, what: str, *, logger: str) -> Iterator[ConverterLog]:
                 hint="It comes from a custom op library. Export the model without it.",
                 detail=detail,
             ) from error
+        written = told_write(str(error))
         raise ConversionFailed(
-            f"{tool} could not convert {what}: {last_words(error)}.",
-            hint="The log's end tells more. Another path may carry this model over.",
+            f"{tool} could not convert {what}: {written or last_words(error)}.",
+            hint=STATE_HINT if written else hint(error) or "The log's end tells more.",
             detail=detail,
         ) from error
     finally:
@@ -76,13 +79,15 @@ def explained(tool: str, what: str, *, logger: str) -> Iterator[ConverterLog]:
 
 
 def last_words(error: BaseException) -> str:
-    """The first line of an exception's text that says something, cut to a sentence without its full stop."""
-    lines = [line.strip() for line in str(error).splitlines()]
+    """The first line of an exception's text that says something, a sentence without its full stop.
+
+    Of MLIR's messages, the first error without the place in the graph that it begins with.
+    """
+    lines = [line.strip() for line in plain_reason(str(error)).splitlines()]
+    if errors := [line for line in lines if _MLIR_ERROR.match(line)]:
+        lines = [without_places(_MLIR_ERROR.sub("", line)) for line in errors]
     words = next((line for line in lines if re.search(r"\w{3}", line)), type(error).__name__)
-    words = _PREFIX.sub("", words)
-    if len(words) > _LONGEST_SENTENCE:
-        words = words[:_LONGEST_SENTENCE].rsplit(" ", 1)[0] + " …"
-    return words.rstrip(" .:")
+    return shortened(_PREFIX.sub("", words)).rstrip(" .:")
 
 
 def unsupported(tool: str, what: str, nodes: Mapping[str, Sequence[str]], *, detail: str = "") -> UnsupportedOps:

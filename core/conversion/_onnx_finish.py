@@ -86,7 +86,7 @@ def load_in_runtime(path: Path, what: str) -> list[str]:
             return [f"ONNX Runtime cannot run the converted model: {words}."]
         raise ConversionFailed(
             f"ONNX Runtime refuses the ONNX model that tf2onnx made of {what}: {words}.",
-            hint="This is most likely a fault of tf2onnx. Another path may carry this model over.",
+            hint="This is most likely a fault of tf2onnx, which a path without ONNX does not meet.",
             detail=str(error),
         ) from error
     return []

@@ -24,10 +24,10 @@ class OnnxFromGraphDef(_tf2onnx.FromTensorFlow):
     source = Format.GRAPHDEF
 
     def convert(self, source: Source, folder: Path, report: Report) -> Converted:
-        with explained(_tf2onnx.TOOL, source.path.name, logger=_tf2onnx.LOGGER) as log:
+        with explained(_tf2onnx.TOOL, source.title, logger=_tf2onnx.LOGGER) as log:
             report(Progress(message="Loading TensorFlow and the graph", fraction=0.0))
             frozen = self._frozen(source)
-            return _tf2onnx.to_onnx(frozen, source.signature, folder, what=source.path.name, log=log, report=report)
+            return _tf2onnx.to_onnx(frozen, source.signature, folder, what=source.title, log=log, report=report)
 
     def _frozen(self, source: Source) -> _tf2onnx.Frozen:
         tf = import_tensorflow()

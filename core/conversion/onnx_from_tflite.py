@@ -29,11 +29,11 @@ class OnnxFromTflite:
         return _tf2onnx.availability() if litert.available else litert
 
     def convert(self, source: Source, folder: Path, report: Report) -> Converted:
-        with explained(_tf2onnx.TOOL, source.path.name, logger=_tf2onnx.LOGGER) as log:
+        with explained(_tf2onnx.TOOL, source.title, logger=_tf2onnx.LOGGER) as log:
             report(Progress(message="Loading TensorFlow", fraction=0.0))
             inputs, outputs = _tensor_names(source.path, source.signature)
             frozen = _tf2onnx.Frozen(tflite=source.path, inputs=inputs, outputs=outputs)
-            return _tf2onnx.to_onnx(frozen, source.signature, folder, what=source.path.name, log=log, report=report)
+            return _tf2onnx.to_onnx(frozen, source.signature, folder, what=source.title, log=log, report=report)
 
 
 def _tensor_names(path: Path, signature: Signature) -> tuple[Mapping[str, str], Mapping[str, str]]:

@@ -30,7 +30,7 @@ class SavedModelFromKeras:
         return from_packages("Keras", "keras") if tensorflow.available else tensorflow
 
     def convert(self, source: Source, folder: Path, report: Report) -> Converted:
-        with explained("Keras", source.path.name, logger="keras"):
+        with explained("Keras", source.title, logger="keras"):
             report(Progress(message="Loading Keras and the model", fraction=0.0))
             model = _load(source.path)
             report(Progress(message="Saving it as a SavedModel", fraction=0.6))

@@ -36,7 +36,7 @@ class TfliteFromSavedModel:
     def convert(self, source: Source, folder: Path, report: Report) -> Converted:
         what = f"signature {source.signature.name}"
         notes = []
-        with explained(TOOL, what, logger="tensorflow"):
+        with explained(TOOL, what, logger="tensorflow", hint=lambda error: _hint(error, source)):
             report(Progress(message="Loading TensorFlow", fraction=0.0))
             tf = import_tensorflow()
 
@@ -76,6 +76,19 @@ def _converted(source: Source, ops: list[Any]) -> bytes:
         converter.target_spec.supported_ops = ops
         content: bytes = converter.convert()
     return content
+
+
+def _hint(error: Exception, source: Source) -> str:
+    """What helps against an error of the converter's."""
+    if "requires element_shape to be static" not in str(error):
+        return ""
+    open_axes = sorted({axis for spec in source.signature.inputs for axis in spec.dynamic_axes})
+    if not open_axes:
+        return ""
+    return (
+        "What a loop carries must have fixed lengths there: fix the batch size, and lengths that the state depends on, "
+        f"and export the model again (open now: {', '.join(open_axes)})."
+    )
 
 
 def _named(pattern: re.Pattern[str], error: Exception) -> list[str]:

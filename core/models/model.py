@@ -84,9 +84,21 @@ class Source:
         path: The model's main file, or its folder for a SavedModel.
         signature: The one callable to carry over; its names are kept through every conversion.
         calibration: The user's calibration data, for backends that quantize by themselves.
+        name: As people know the model; empty where nobody says.
+        is_made: A step made it of the user's model: in another format, or in another precision.
     """
 
     path: Path
     format: Format
     signature: Signature
     calibration: Path | None = None
+    name: str = ""
+    is_made: bool = False
+
+    @property
+    def title(self) -> str:
+        """For messages: "net.onnx", or "the ONNX model made of net.keras"."""
+        name = self.name or self.path.name
+        if not self.is_made:
+            return name
+        return f"the {self.format.label}{'' if self.format is Format.SAVEDMODEL else ' model'} made of {name}"

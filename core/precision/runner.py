@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from core.base.errors import ConversionFailed, InvalidRequest, Unavailable, first_line
+from core.base.reasons import plain_reason, shortened
 from core.onnxio.file import save_onnx
 
 
@@ -48,15 +49,19 @@ class Runner:
             try:
                 self.session: Any = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
             except Exception as error:
-                raise ConversionFailed(f"ONNX Runtime cannot run the model: {first_line(error)}", detail=str(error)) from error
+                raise ConversionFailed(f"ONNX Runtime cannot run the model: {_why(error)}", detail=str(error)) from error
         self.inputs = [value.name for value in self.session.get_inputs()]
 
     def run(self, sample: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
         try:
             found: list[NDArray[np.generic]] = self.session.run(self.results, {name: sample[name] for name in self.inputs})
         except Exception as error:
-            raise InvalidRequest(f"The model does not run on this sample: {first_line(error)}", detail=str(error)) from error
+            raise InvalidRequest(f"The model does not run on this sample: {_why(error)}", detail=str(error)) from error
         return found
+
+
+def _why(error: Exception) -> str:
+    return shortened(plain_reason(first_line(error)))
 
 
 class _outputs_replaced:  # noqa: N801 - reads as the action it is

@@ -75,7 +75,7 @@ def source_of(context: StageContext) -> Source:
     """The model as it was stored."""
     model = context.model
     path = context.workspace.model_path(model)
-    return Source(path=path, format=model.format, signature=model.signature(context.request.signature))
+    return Source(path=path, format=model.format, signature=model.signature(context.request.signature), name=model.name)
 
 
 def built_by(

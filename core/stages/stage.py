@@ -206,7 +206,7 @@ class StageContext:
         """
         found = result_of(self.folder, stage)
         if found is None:
-            raise NotFound(f"Stage {stage.name.value} has left no result.", hint="Run the build again.")
+            raise NotFound(f"It works on what stage {stage.name.value} finds, and that has left nothing.")
         return found
 
     @property
@@ -228,7 +228,13 @@ class StageContext:
             base = found
         else:
             raise NotFound("An intermediate model of this build was deleted.", hint="Run the build again.")
-        return Source(path=base / prepared.entry, format=prepared.format, signature=prepared.signature)
+        return Source(
+            path=base / prepared.entry,
+            format=prepared.format,
+            signature=prepared.signature,
+            name=self.model.name,
+            is_made=prepared.format is not self.model.format or prepared.precision is not None,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

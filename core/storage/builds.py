@@ -191,8 +191,9 @@ class Build:
 
     @property
     def error(self) -> Failure | None:
-        """Why it failed, or what an optional stage could not do."""
-        return next((record.error for record in self.stages if record.error), None)
+        """Why it failed, which the stage tells that ended it; of one that is done, what an optional stage could not do."""
+        stages = reversed(self.stages) if self.state is State.FAILED else self.stages
+        return next((record.error for record in stages if record.error), None)
 
 
 def engine_artifact(folder: Path) -> str | None:

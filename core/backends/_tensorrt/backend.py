@@ -125,6 +125,7 @@ class TensorRTBackend:
             version=version,
             fp32_nodes=frozenset(nodes_to_hold_in_fp32(model)) if version.precision_flags else frozenset(),
             on_gpu=on_gpu,
+            title=source.title,
         )
         write_json(folder / SHAPES, open_shapes(model, source.signature, settings.profiles))
         log = Log(folder / LOG, self.title, graph.aliases)

@@ -64,6 +64,7 @@ class Job:
     Attributes:
         fp32_nodes: Source nodes that must compute in FP32 although the builder may narrow others; none where types are strong.
         on_gpu: It is built on a GPU; else nothing may ask CUDA.
+        title: Of the model, for messages; empty for the graph's file name.
     """
 
     product: Product
@@ -74,6 +75,7 @@ class Job:
     version: Features
     fp32_nodes: frozenset[str] = frozenset()
     on_gpu: bool = True
+    title: str = ""
 
 
 def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, BuildFacts]:
@@ -125,7 +127,7 @@ def build_plan(trt: Any, job: Job, log: Log, report: Report) -> tuple[bytes, Bui
             log.memory_told.clear()
             serialized = serialize()
         if serialized is None:
-            raise build_failure(log, job.graph.path.name, cuda.memory_bytes()[0] if job.on_gpu else None)
+            raise build_failure(log, job.title or job.graph.path.name, cuda.memory_bytes()[0] if job.on_gpu else None)
     warnings = tuple(dict.fromkeys(log.warnings))
     facts = BuildFacts(
         gpu=gpu,

@@ -18,7 +18,7 @@ from core.backends._inputs import as_text, check_inputs
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.litert._graph import engine_graph
-from core.backends.litert._preflight import FLEX_HINT, preflight
+from core.backends.litert._preflight import hint_for, preflight
 from core.base.availability import Availability, from_packages, installed_versions
 from core.base.errors import BuildFailed, InvalidRequest, RunFailed
 from core.base.precision import Precision
@@ -63,7 +63,7 @@ class LiteRTBackend:
             with self.open(engine) as session:
                 session.run(zeros(source.signature, config.profile))
         except RunFailed as error:
-            raise BuildFailed(error.message, hint=error.hint or _hint(error.detail), detail=error.detail) from error
+            raise BuildFailed(error.message, hint=error.hint or hint_for(error.detail), detail=error.detail) from error
         return engine
 
     @contextmanager
@@ -142,12 +142,6 @@ def _threads(engine: Engine) -> int:
 
 def _uses_xnnpack(engine: Engine) -> bool:
     return bool(engine.config.options.get("xnnpack", True))
-
-
-def _hint(detail: str) -> str:
-    if "Select TensorFlow op" in detail or "Flex" in detail:
-        return FLEX_HINT
-    return "The model uses a custom op." if "custom op" in detail.lower() else ""
 
 
 BACKEND = LiteRTBackend()

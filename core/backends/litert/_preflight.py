@@ -20,7 +20,10 @@ from core.models.tflite_tables import read_tables
 _PACKAGE = "ai-edge-litert"
 _FAILED_AT = re.compile(r"Node number (\d+) \(\S+?\) (failed to (?:prepare|invoke))\.?")
 _NOISE = re.compile(r"\s*See instructions: \S+\s*")
-FLEX_HINT = "Its TensorFlow ops need the Flex delegate, which LiteRT's package lacks: convert with built-in ops alone."
+FLEX_HINT = (
+    "They are TensorFlow's own ops, for the Flex delegate, which LiteRT's package lacks: run the model in TensorFlow, or "
+    "export it without them."
+)
 
 
 def preflight(source: Source, report: Report) -> Support:
@@ -92,7 +95,7 @@ def hint_for(said: str) -> str:
     if "Select TensorFlow op" in said or "Flex" in said:
         return FLEX_HINT
     if "custom op" in said.lower():
-        return "Do this step before or after the model, or convert it from built-in ops alone: LiteRT knows no custom op."
-    if "version" in said:
+        return "LiteRT knows no custom op: export the model without this step, and do it before or after."
+    if "builtin opcode" in said:
         return "Update ai-edge-litert, or convert the model with an older TensorFlow."
     return ""

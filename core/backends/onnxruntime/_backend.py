@@ -11,10 +11,11 @@ from typing import Any
 import onnx
 
 from core.backends._config import checked_options
-from core.backends._engine import built
+from core.backends._engine import build_again, built
 from core.backends._errors import told_as
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Variant
+from core.backends.onnxruntime._hints import building_hint
 from core.backends.onnxruntime._layers import engine_graph, fixed_axes, mean_times, profiled
 from core.backends.onnxruntime._preflight import preflight
 from core.backends.onnxruntime._sessions import OnnxRuntimeSession, create_session, imported, session_options, told_settings
@@ -108,8 +109,8 @@ class OnnxRuntime:
             made.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "4096")
         with told_as(
             BuildFailed,
-            f"ONNX Runtime could not build {source.path.name}",
-            hint="If it lacks a kernel, try another precision or path.",
+            f"ONNX Runtime could not build {source.title}",
+            hint=lambda error: building_hint(error, source),
         ):
             create_session(_traceable(source.path, made) if changed else source.path, made, config.device)
         provider = "CUDAExecutionProvider" if config.device == "cuda" else "CPUExecutionProvider"
@@ -172,7 +173,7 @@ class OnnxRuntime:
         with told_as(
             RunFailed,
             "ONNX Runtime could not load the engine",
-            hint="Build it again on this machine: optimised graphs are made for one version and one kind of processor.",
+            hint=build_again(engine, "onnxruntime"),
         ):
             session = create_session(engine.folder / _MODEL, made, engine.config.device)
         return OnnxRuntimeSession(session, engine.signature, told_settings(made))

@@ -13,6 +13,7 @@ import numpy as np
 from core.backends._errors import failure
 from core.backends._inputs import as_text, check_inputs
 from core.backends.base import BuildConfig, OptionValue
+from core.backends.onnxruntime._hints import running_hint
 from core.base.errors import RunFailed, Unavailable
 from core.base.tensors import Array, Signature, Tensors
 
@@ -112,8 +113,7 @@ class OnnxRuntimeSession:
         try:
             results = self._run_by_reference(feeds) if self._by_reference else self._session.run(self._outputs, feeds)
         except Exception as error:
-            hint = "Check the input shapes against the build's shape profile."
-            raise failure(RunFailed, "ONNX Runtime could not run the engine", error, hint=hint) from error
+            raise failure(RunFailed, "ONNX Runtime could not run the engine", error, hint=running_hint) from error
         arrays = (as_text(array) if array.dtype.kind == "O" else array for array in map(np.asarray, results))
         return dict(zip(self._outputs, arrays, strict=True))
 

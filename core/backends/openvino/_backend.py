@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from core.backends._config import checked_options
-from core.backends._engine import built
-from core.backends._errors import told_as
+from core.backends._engine import build_again, built
+from core.backends._errors import ASK_OTHERS, told_as
 from core.backends._trial import zeros
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.openvino._layers import APPENDABLE_KINDS, RuntimeGraph, Shape, is_quantized, mean_times, nodes_of_model
@@ -89,7 +89,7 @@ class OpenVino:
         if config.precision is Precision.INT8 and not is_quantized(model):
             raise BuildFailed(
                 "The model holds no quantized ops, so no INT8 engine can come of it.",
-                hint="Take the path through ONNX, or ask for fp32.",
+                hint="Ask for fp32.",
             )
         write_json(folder / _PORTS, ports)
         if source.format is Format.ONNX:
@@ -97,8 +97,8 @@ class OpenVino:
 
         report(Progress(message="Compiling", fraction=0.5))
         (folder / _ARTIFACT).mkdir(parents=True, exist_ok=True)
-        what = f"OpenVINO could not compile {source.path.name}"
-        with told_as(BuildFailed, what, hint="Try another precision, or ONNX Runtime.", sentence=told):
+        what = f"OpenVINO could not compile {source.title}"
+        with told_as(BuildFailed, what, hint=ASK_OTHERS, sentence=told):
             compiled = core.compile_model(model, "CPU", compile_properties(model, config, options))
             narrows = config.precision is Precision.FP16 and not is_typed(model, config.precision)
             imported().save_model(model, os.fspath(folder / _MODEL), compress_to_fp16=narrows)
@@ -153,7 +153,7 @@ class OpenVino:
     def _compile(self, model: Any, engine: Engine, *, profiled: bool = False) -> Any:
         options = checked_options(self, engine.config, self.availability().runs_on)
         what = "OpenVINO could not load the engine"
-        with told_as(RunFailed, what, hint="Build it again on this machine.", sentence=told):
+        with told_as(RunFailed, what, hint=build_again(engine, "openvino"), sentence=told):
             properties = compile_properties(model, engine.config, options, profiled=profiled)
             return imported().Core().compile_model(model, "CPU", properties)
 
@@ -167,14 +167,14 @@ class OpenVino:
 
 
 def _read(engine: Engine) -> Any:
-    with told_as(RunFailed, "OpenVINO could not read the engine", hint="Build it again.", sentence=told):
+    with told_as(RunFailed, "OpenVINO could not read the engine", hint=build_again(engine, "openvino"), sentence=told):
         return imported().Core().read_model(os.fspath(engine.folder / _MODEL))
 
 
 def _check_dtypes(source: Source) -> None:
     """Text crashes OpenVINO 2026.4's CPU plugin: it frees a string tensor twice."""
     if text := [spec.name for spec in source.signature.inputs + source.signature.outputs if spec.dtype == "string"]:
-        raise BuildFailed(f"OpenVINO cannot carry text, which {', '.join(text)} is.", hint="Try ONNX Runtime or TensorFlow.")
+        raise BuildFailed(f"OpenVINO cannot carry text, which {', '.join(text)} is.", hint=ASK_OTHERS)
 
 
 def _check_precision(core: Any, compiled: Any, config: BuildConfig) -> None:

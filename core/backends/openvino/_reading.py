@@ -8,18 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.backends._errors import told_as
+from core.backends._errors import ASK_OTHERS, onnx_hint, told_as
 from core.base.availability import Availability
 from core.base.dtypes import worded_dtype
 from core.base.errors import BuildFailed, Unavailable
 from core.base.profile import Point, ShapeProfile
+from core.base.reasons import plain_reason, shortened
 from core.base.tensors import TensorSpec
 from core.models.model import Format, Source
 from core.models.tflite_tables import read_tables, signature_ends
 
 _DEFAULT_SIGNATURE = "serving_default"
-# What OpenVINO puts before the sentence that tells something.
-_NOISE = re.compile(r"^(Exception from |Check '|FrontEnd API failed|Summary:|\[ ?(GENERAL_ERROR|ERROR)|While validating|$)")
+# What OpenVINO puts before the sentences that tell something.
+_NOISE = re.compile(
+    r"^(Exception from |Check '|FrontEnd API failed|Summary:|\[ ?(GENERAL_ERROR|ERROR)|While validating|Loading input model$"
+    r"|Converting input model$|Model wasn't fully converted|.* with a message:$|To facilitate the conversion|$)"
+)
+_MOST_LINES = 4
 _UNCONVERTED = re.compile(r"ONNX node '<Node\((\w+)\): ([^>]+)>'")
 
 
@@ -58,11 +63,11 @@ def told(error: Exception) -> str:
     lines = [line.strip(" -") for line in str(error).splitlines()]
     telling = [line for line in lines if not _NOISE.match(line)] or lines or [type(error).__name__]
     if missing := next((line for line in telling if line.startswith("No conversion rule")), ""):
-        return missing[:400]
+        return shortened(missing)
     first = re.split(r"\n\n|\nSummary:|\n-- ", str(error).partition(" with a message:\n")[2])[0]
     if found := _UNCONVERTED.search(first):
-        return f"it cannot convert the {found[1]} that makes {found[2]}: {first.splitlines()[-1]}"[:400]
-    return telling[0][:400]
+        return shortened(f"it cannot convert the {found[1]} that makes {found[2]}: {first.splitlines()[-1]}")
+    return shortened(plain_reason("; ".join(line.rstrip(" :.") for line in telling[:_MOST_LINES])))
 
 
 def read_model(core: Any, source: Source) -> Any:
@@ -73,7 +78,7 @@ def read_model(core: Any, source: Source) -> Any:
     """
     if source.format is Format.SAVEDMODEL and (refused := refusal(source.format, source.signature.name, _signatures(source))):
         raise BuildFailed(refused.reason, hint=refused.hint)
-    with told_as(BuildFailed, f"OpenVINO could not read {source.path.name}", hint=_hint(source), sentence=told):
+    with told_as(BuildFailed, f"OpenVINO could not read {source.title}", hint=lambda _: onnx_hint(source), sentence=told):
         return core.read_model(os.fspath(source.path))
 
 
@@ -91,7 +96,7 @@ def find_ports(model: Any, source: Source) -> Ports:
         raise BuildFailed(
             f"OpenVINO's names for signature {source.signature.name} could not be told: it has inputs {_listed(given)} and "
             f"outputs {_listed(wanted)}.",
-            hint=_hint(source),
+            hint=ASK_OTHERS,
         )
     return Ports(inputs=inputs, outputs=outputs)
 
@@ -170,7 +175,3 @@ def _matched(specs: Sequence[TensorSpec], ports: Sequence[set[str]], aliases: Ma
 
 def _listed(ports: Sequence[set[str]]) -> str:
     return ", ".join("/".join(sorted(port)) or "(unnamed)" for port in ports) or "none"
-
-
-def _hint(source: Source) -> str:
-    return "Try ONNX Runtime on the same file." if source.format is Format.ONNX else "Take the path through ONNX."

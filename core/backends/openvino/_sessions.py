@@ -22,6 +22,7 @@ HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", P
 AS_TYPED = "dynamic"
 _NARROW_TYPES = {Precision.FP16: "f16", Precision.BF16: "bf16"}
 _WEIGHTS = ("Constant", "Convert")
+_INCOMPATIBLE = "are incompatible"  # of a tensor's shape with the model's
 
 
 def compile_properties(
@@ -93,7 +94,7 @@ class OpenVinoSession:
             return {name: _as_array(self._request.get_tensor(port)) for name, port in self._outputs.items()}
         except Exception as error:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
-            hint = "Check the input shapes against the build's shape profile."
+            hint = "Check the input shapes against the build's shape profile." if _INCOMPATIBLE in str(error) else ""
             raise failure(RunFailed, f"OpenVINO could not run the engine on {shapes}", error, hint=hint, sentence=told) from error
 
     def executed_layers(self) -> dict[str, tuple[str, float]]:

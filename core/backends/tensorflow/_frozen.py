@@ -9,6 +9,7 @@ from typing import Any
 from core.backends.tensorflow._loading import Flat, graph_call
 from core.base.errors import BuildFailed
 from core.base.serialization import read_json, write_json
+from core.models.tf_state import STATE_HINT, told_write
 
 GRAPH = "graph.pb"
 ENDS = "ends.json"
@@ -27,11 +28,16 @@ def freeze(function: Any) -> Any:
     """The concrete function with its variables as constants.
 
     Raises:
-        BuildFailed: It holds something that is no variable, such as a lookup table.
+        BuildFailed: It holds something that is no variable, such as a lookup table; or it writes to a variable.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    frozen = convert_variables_to_constants_v2(function)
+    try:
+        frozen = convert_variables_to_constants_v2(function)
+    except ValueError as error:
+        if written := told_write(str(error)):
+            raise BuildFailed(f"Freezing failed: {written}.", hint=STATE_HINT, detail=str(error)) from error
+        raise
     if kept := [tensor for tensor in frozen.inputs if tensor.dtype.name in ("resource", "variant")]:
         raise BuildFailed(
             f"Freezing leaves {len(kept)} resource(s) outside the graph, used by {', '.join(_users(frozen.graph, kept))}.",

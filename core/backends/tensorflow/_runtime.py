@@ -78,7 +78,7 @@ def told_as(kind: type[BuildFailed] | type[RunFailed], doing: str) -> AbstractCo
 def _hint(error: Exception) -> str:
     text = _errors.whole(error)
     if type(error).__name__ == "ResourceExhaustedError" or isinstance(error, MemoryError):
-        return "It ran out of memory: use a smaller batch."
+        return "It ran out of memory: give smaller inputs, or a larger host."
     if "cannot be deserialized" in text or "Unknown layer" in text or "Could not locate" in text:
         return "The model uses custom Keras code: export it as a SavedModel with model.export()."
     return ""

@@ -72,7 +72,7 @@ class TfTrt:
         report(Progress(message="Starting TensorFlow"))
         tf = start(config)
         hint = "Use the path through ONNX, or a larger minimum_segment_size."
-        with told_as(BuildFailed, f"TF-TRT could not convert {source.path.name}", hint=hint), loadable(source.path) as given:
+        with told_as(BuildFailed, f"TF-TRT could not convert {source.title}", hint=hint), loadable(source.path) as given:
             found = convert(tf, replace(source, path=given.folder), config, options, folder / _SAVED, folder / _WHY, report)
         write_json(folder / _GRAPH, found.graph)
         versions = installed_versions("tensorflow", "tensorrt", "numpy")
@@ -114,8 +114,7 @@ class TfTrtSession:
             results = self._function(**{name: self._tf.constant(array) for name, array in arrays.items()})
             return {spec.name: np.asarray(results[spec.name]) for spec in self._signature.outputs}
         except Exception as error:
-            hint = "It may need another shape than it was built for."
-            raise failure(RunFailed, "Running the engine failed", error, hint=hint) from error
+            raise failure(RunFailed, "Running the engine failed", error) from error
 
 
 def _loaded(tf: Any, path: Path) -> Any:

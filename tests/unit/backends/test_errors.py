@@ -20,7 +20,6 @@ IR_VERSION = (
     [
         (
             IR_VERSION,
-            "[ONNXRuntimeError] : 1 : FAIL : Load model from model.onnx failed:"
             "Unsupported model IR version: 14, max supported IR version: 13",
         ),
         (
@@ -41,5 +40,5 @@ def test_of_a_long_line_beginning_and_end_are_told_and_all_of_it_is_kept() -> No
     found = failure(BuildFailed, "It could not be built", RuntimeError(said))
     assert found.message.startswith("It could not be built: Building xxx")
     assert found.message.endswith("xxx did not work.")
-    assert len(found.message) < 450
+    assert len(found.message) < 650
     assert found.detail == said

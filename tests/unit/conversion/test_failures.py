@@ -18,8 +18,8 @@ def test_last_words_are_one_short_line() -> None:
     refused = "[ONNXRuntimeError] : 10 : INVALID_GRAPH : Load model from /tmp/a b/model.onnx failed:This is an invalid model."
     assert last_words(RuntimeError(refused)) == "This is an invalid model"
     long = last_words(ValueError("word " * 200))
-    assert len(long) < 250
-    assert long.endswith("word …")
+    assert len(long) < 650
+    assert " ... " in long
 
 
 def test_a_converter_s_exception_becomes_an_error_with_the_log_s_end() -> None:
