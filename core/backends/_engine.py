@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from core.backends._trial import keep_trial
 from core.backends.base import Backend, BuildConfig, Engine
 from core.base.availability import installed_version
 from core.base.files import folder_bytes
@@ -20,7 +21,8 @@ def built(
     versions: dict[str, str],
     notes: tuple[str, ...] = (),
 ) -> Engine:
-    """Its size is that of the artifact, a file or a folder below `folder`."""
+    """Its size is that of the artifact, a file or a folder below `folder`; the source's trial inputs come beside it."""
+    keep_trial(source, folder)
     return Engine(
         folder=folder,
         backend=backend.name,

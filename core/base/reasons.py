@@ -15,7 +15,7 @@ _TAIL = re.compile(r" ?(?:const|noexcept|&&?)(?= |$)| ?(?=\[)")
 # ONNX Runtime's code and the file it was reading, before its reason.
 _CODE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _LOADING = re.compile(r"Load model from .+? failed: ?")
-_FOLDERS = re.compile(r"(?<![\w.:])/(?:[^\s/:]+/){3,}")  # of a path: which file it is tells its name
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/:]+/){3,}")  # of a path: which file it is tells its name
 _MLIR_PLACE = re.compile(r"(?:loc\(|(?:fused|callsite)[\[(<])")
 MOST_LETTERS = 600
 

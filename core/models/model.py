@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.base.errors import InvalidRequest
 from core.base.names import check_below
-from core.base.tensors import Signature
+from core.base.tensors import Signature, Tensors
 
 
 class Format(str, Enum):
@@ -85,6 +85,7 @@ class Source:
         signature: The one callable to carry over; its names are kept through every conversion.
         calibration: The user's calibration data, for backends that quantize by themselves.
         name: As people know the model; empty where nobody says.
+        trial: One set of inputs in the signature's names, for a trial run; None where nobody says.
         is_made: A step made it of the user's model: in another format, or in another precision.
     """
 
@@ -94,6 +95,7 @@ class Source:
     calibration: Path | None = None
     name: str = ""
     is_made: bool = False
+    trial: Tensors | None = None
 
     @property
     def title(self) -> str:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import onnx
 
-from core.base.errors import EngineRoomError
+from core.base.errors import BrokenModel, EngineRoomError
 from core.base.precision import Precision
 from core.base.progress import Progress, Report, silent
+from core.base.reasons import plain_reason, shortened
 from core.base.serialization import write_json
 from core.models.onnx_graph import graph_signature
 from core.onnxio.file import save_onnx
@@ -68,15 +69,18 @@ def prepare(
 
     Raises:
         InvalidRequest: The data do not fit, or the target has no such precision.
-        BrokenModel: The file is no ONNX model.
+        BrokenModel: The file is no ONNX model, or breaks ONNX's rules.
         ConversionFailed: The graph cannot be carried over.
         Unavailable: A package is missing.
     """
     started = time.monotonic()
     check_possible(precision, target, settings)
     report(Progress(message="Reading the graph", fraction=0.0))
-    model, notes = load_for(source_onnx, precision, report)
-    record = prepare_model(model, folder, precision, target=target, data=data, settings=settings, report=report)
+    try:
+        model, notes = load_for(source_onnx, precision, report)
+        record = prepare_model(model, folder, precision, target=target, data=data, settings=settings, report=report)
+    except onnx.shape_inference.InferenceError as error:
+        raise BrokenModel(f"ONNX cannot infer the graph's types: {shortened(plain_reason(str(error)))}") from error
     return replace(record, notes=(*notes, *record.notes), seconds=time.monotonic() - started)
 
 

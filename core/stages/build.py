@@ -13,6 +13,7 @@ from core.base.names import check_key
 from core.base.serialization import read_json, write_json
 from core.benchmark.machine import gpu_name
 from core.benchmark.memory import peak_bytes
+from core.stages.inputs import trial_inputs
 from core.stages.stage import Recipe, Stage, StageContext, needs_backend
 from core.storage.builds import StageName, result_file
 
@@ -42,7 +43,7 @@ class Built:
 def run(context: StageContext) -> Built:
     def make(folder: Path, key: str) -> None:
         start = time.perf_counter()
-        source = context.source(context.prepared)
+        source = replace(context.source(context.prepared), trial=trial_inputs(context))
         if calibration := own_calibration(context):
             source = replace(source, calibration=context.workspace.data_path(calibration))
         engine = backend_named(context.request.backend).build(source, context.request.config, folder, context.report)

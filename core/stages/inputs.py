@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.base.errors import EngineRoomError
 from core.base.tensors import Array, Signature
 from core.parity.accuracy import load_labels
 from core.parity.batches import batch_length, leads_with_batch
@@ -26,6 +27,14 @@ def input_sets(context: StageContext) -> tuple[list[dict[str, Array]], str]:
 def first_inputs(context: StageContext) -> dict[str, Array]:
     """The first of the input sets; of the user's data no more is read than that takes."""
     return _sets(context, 1)[0][0]
+
+
+def trial_inputs(context: StageContext) -> dict[str, Array] | None:
+    """The first of the input sets; None where there is none, which whoever runs the engine on them tells."""
+    try:
+        return first_inputs(context)
+    except EngineRoomError:
+        return None
 
 
 def _sets(context: StageContext, most: int | None) -> tuple[list[dict[str, Array]], str]:

@@ -26,7 +26,7 @@ from core.parity.inputs import Range, describe_random, random_inputs
 from core.parity.judging import Judging
 from core.request.references import reference_for
 from core.stages.build import backend_version
-from core.stages.inputs import RANDOM_SETS, input_sets
+from core.stages.inputs import RANDOM_SETS, input_sets, trial_inputs
 from core.stages.judged import with_heads, with_noise, with_steadiness
 from core.stages.stage import Needs, Recipe, Stage, StageContext
 from core.storage.builds import StageName
@@ -75,7 +75,13 @@ def source_of(context: StageContext) -> Source:
     """The model as it was stored."""
     model = context.model
     path = context.workspace.model_path(model)
-    return Source(path=path, format=model.format, signature=model.signature(context.request.signature), name=model.name)
+    return Source(
+        path=path,
+        format=model.format,
+        signature=model.signature(context.request.signature),
+        name=model.name,
+        trial=trial_inputs(context),
+    )
 
 
 def built_by(

@@ -155,7 +155,9 @@ class Build:
         if self.state is State.CANCELLED:
             return "the build was cancelled"
         record = next((record for record in self.all_stages if record.stage is stage), None)
-        return f"its stage failed: {record.error.message}" if record and record.error else "its stage has not run"
+        if record and record.error:
+            return f"its stage failed: {record.error.message}"
+        return "the build failed" if self.state is State.FAILED else "its stage has not run"
 
     @property
     def ran_elsewhere(self) -> Place | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from core.backends._config import checked_options
 from core.backends._engine import built
 from core.backends._errors import failure
 from core.backends._inputs import as_text, check_inputs
-from core.backends._trial import zeros
+from core.backends._trial import trial_inputs
 from core.backends.base import BuildConfig, Engine, Option, Variant
+from core.backends.litert._calls import by_signature, by_tensor
 from core.backends.litert._graph import engine_graph
-from core.backends.litert._preflight import hint_for, preflight
+from core.backends.litert._preflight import hint_for, preflight, told
 from core.base.availability import Availability, from_packages, installed_versions
 from core.base.errors import BuildFailed, InvalidRequest, RunFailed
 from core.base.precision import Precision
@@ -27,6 +28,7 @@ from core.base.tensors import Array, Session, Tensors
 from core.graph.engine_graph import EngineGraph
 from core.graph.support import Support
 from core.models.model import Format, Source
+from core.models.tflite_tables import read_tables, signature_ends
 
 _MODEL = "model.tflite"
 _PACKAGE = "ai-edge-litert"
@@ -61,7 +63,7 @@ class LiteRTBackend:
         report(Progress(message="Preparing the model for LiteRT"))
         try:
             with self.open(engine) as session:
-                session.run(zeros(source.signature, config.profile))
+                session.run(trial_inputs(engine))
         except RunFailed as error:
             raise BuildFailed(error.message, hint=error.hint or hint_for(error.detail), detail=error.detail) from error
         return engine
@@ -72,7 +74,7 @@ class LiteRTBackend:
 
     def describe(self, engine: Engine) -> EngineGraph:
         interpreter = _interpreter(engine)
-        _Session(engine, interpreter).run(zeros(engine.signature, engine.config.profile))
+        _Session(engine, interpreter).run(trial_inputs(engine))
         return engine_graph(interpreter, engine.folder / engine.artifact, engine.signature.name)
 
     def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
@@ -89,33 +91,16 @@ class _Session:
         name = engine.signature.name
         if names and name not in names:
             raise InvalidRequest(f"The model has no signature {name!r}.", hint=f"It has: {', '.join(names)}.")
-        self._call: Callable[..., dict[str, Any]] = interpreter.get_signature_runner(name) if names else _by_tensor(interpreter)
+        self._call = by_signature(interpreter, name, _subgraph(engine)) if names else by_tensor(interpreter)
 
     def run(self, inputs: Tensors) -> dict[str, Array]:
         arrays = check_inputs(self._signature, inputs)
         try:
             results = self._call(**arrays)
         except (RuntimeError, ValueError, TypeError) as error:
-            raise failure(RunFailed, "LiteRT could not run the model", error) from error
+            raise failure(RunFailed, "LiteRT could not run the model", error, sentence=told) from error
         named = ((spec.name, np.array(results[spec.name])) for spec in self._signature.outputs)
         return {name: as_text(array) if array.dtype.kind in "OSU" else array for name, array in named}
-
-
-def _by_tensor(interpreter: Any) -> Callable[..., dict[str, Any]]:
-    """Calls a model without signatures by the names of its tensors."""
-    feeds = {detail["name"]: detail["index"] for detail in interpreter.get_input_details()}
-    fetches = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
-
-    def call(**arrays: Array) -> dict[str, Any]:
-        for name, array in arrays.items():
-            interpreter.resize_tensor_input(feeds[name], array.shape)
-        interpreter.allocate_tensors()
-        for name, array in arrays.items():
-            interpreter.set_tensor(feeds[name], array)
-        interpreter.invoke()
-        return {name: interpreter.get_tensor(index) for name, index in fetches.items()}
-
-    return call
 
 
 def _interpreter(engine: Engine) -> Any:
@@ -133,7 +118,12 @@ def _interpreter(engine: Engine) -> Any:
     try:
         return Interpreter(path, num_threads=_threads(engine), experimental_op_resolver_type=resolver)
     except (RuntimeError, ValueError) as error:
-        raise failure(RunFailed, "LiteRT cannot load the model", error) from error
+        raise failure(RunFailed, "LiteRT cannot load the model", error, sentence=told) from error
+
+
+def _subgraph(engine: Engine) -> int:
+    ends = signature_ends(read_tables(engine.folder / engine.artifact), engine.signature.name)
+    return ends.subgraph if ends else 0
 
 
 def _threads(engine: Engine) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from core.base.availability import installed_versions
 from core.base.children.nodes import at_node
 from core.base.progress import Progress, Report
+from core.base.reasons import shortened
 from core.graph.engine_graph import SourceNode
 from core.graph.regions import with_regions
 from core.graph.source import SourceGraph
@@ -19,7 +20,8 @@ from core.models.tflite_tables import read_tables
 
 _PACKAGE = "ai-edge-litert"
 _FAILED_AT = re.compile(r"Node number (\d+) \(\S+?\) (failed to (?:prepare|invoke))\.?")
-_NOISE = re.compile(r"\s*See instructions: \S+\s*")
+_NOISE = re.compile(r"\s*See instructions: \S+?(?=Node number|\s|$)\s*")
+_MAKE_SURE = re.compile(r"Make sure you apply/link the Flex delegate.*?dependency\.", re.DOTALL)
 FLEX_HINT = (
     "They are TensorFlow's own ops, for the Flex delegate, which LiteRT's package lacks: run the model in TensorFlow, or "
     "export it without them."
@@ -88,6 +90,11 @@ def _refused(node: SourceNode, said: str) -> NodeSupport:
 def _sentence(said: str) -> str:
     kept = _FAILED_AT.sub("", _NOISE.sub(" ", said)).strip()
     return " ".join(kept.split()) or " ".join(said.split())
+
+
+def told(error: Exception) -> str:
+    """What its interpreter says, without where to read on: an operator's refusal and its number."""
+    return shortened(" ".join(_NOISE.sub(" ", _MAKE_SURE.sub("", str(error))).split()))
 
 
 def hint_for(said: str) -> str:

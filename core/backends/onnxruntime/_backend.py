@@ -13,7 +13,7 @@ import onnx
 from core.backends._config import checked_options
 from core.backends._engine import build_again, built
 from core.backends._errors import told_as
-from core.backends._trial import zeros
+from core.backends._trial import trial_inputs
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.onnxruntime._hints import building_hint
 from core.backends.onnxruntime._layers import engine_graph, fixed_axes, mean_times, profiled
@@ -151,7 +151,7 @@ class OnnxRuntime:
         graph = read_onnx(engine.folder / _MODEL, weights=False).graph
         source = read_json(SourceGraph, engine.folder / _SOURCE)
         try:
-            seen = profiled(lambda profile: self._load(engine, profile), zeros(engine.signature, engine.config.profile), runs=1)
+            seen = profiled(lambda profile: self._load(engine, profile), trial_inputs(engine), runs=1)
             notes: tuple[str, ...] = ()
         except EngineRoomError as error:
             seen, notes = [], (f"Shapes are unknown: a trial run failed. {error.message}",)

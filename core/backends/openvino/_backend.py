@@ -11,7 +11,7 @@ from typing import Any
 from core.backends._config import checked_options
 from core.backends._engine import build_again, built
 from core.backends._errors import ASK_OTHERS, told_as
-from core.backends._trial import zeros
+from core.backends._trial import trial_inputs
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.openvino._layers import APPENDABLE_KINDS, RuntimeGraph, Shape, is_quantized, mean_times, nodes_of_model
 from core.backends.openvino._preflight import preflight
@@ -133,7 +133,7 @@ class OpenVino:
         """Kernels by layer, from a trial run, and a sentence when that failed."""
         try:
             with self._session(engine, compiled) as session:
-                session.run(zeros(engine.signature, engine.config.profile))
+                session.run(trial_inputs(engine))
                 executed = session.executed_layers()
         except EngineRoomError as error:
             return {}, (f"Some kernels are unknown: a trial run failed. {error.message}",)

@@ -14,7 +14,7 @@ import numpy as np
 from core.backends._config import checked_options
 from core.backends._engine import built
 from core.backends._inputs import as_text, check_inputs
-from core.backends._trial import zeros
+from core.backends._trial import trial_inputs, trial_of
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.tensorflow import _executed, _frozen, _profile, _runtime, _widened, _xla
 from core.backends.tensorflow._loading import concrete, format_of, load
@@ -24,7 +24,6 @@ from core.base.availability import Availability
 from core.base.errors import BuildFailed, RunFailed
 from core.base.files import link_or_copy
 from core.base.precision import Precision
-from core.base.profile import ShapeProfile
 from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
 from core.base.tensors import Array, Session, Signature, Tensors, widened
@@ -76,7 +75,10 @@ class TensorFlowBackend:
         if config.variant == "xla":
             report(Progress(message="Compiling with XLA"))
             with told_as(BuildFailed, "Compiling with XLA"), tf.device(_runtime.device_name(config.device)):
-                _xla.compile_now(_xla.compiled(tf, function, source.signature), _samples(tf, source.signature, config.profile))
+                _xla.compile_now(
+                    _xla.compiled(tf, function, source.signature),
+                    _tensors(tf, source.signature, trial_of(source, config.profile)),
+                )
         notes = ("XLA compiles when the engine is opened, and again for every new shape.",) if config.variant == "xla" else ()
         return built(self, source, config, folder, artifact, versions=_runtime.versions(), notes=notes)
 
@@ -86,7 +88,7 @@ class TensorFlowBackend:
         with told_as(RunFailed, "Loading the engine"), tf.device(_runtime.device_name(engine.config.device)):
             session = _Session(tf, engine, _function(tf, engine))
             if engine.config.variant == "xla":
-                _xla.compile_now(session.function, _samples(tf, engine.signature, engine.config.profile))
+                _xla.compile_now(session.function, _samples(tf, engine))
         yield session
 
     def narrow_type(self, engine: Engine) -> str:
@@ -139,7 +141,7 @@ def _described(engine: Engine) -> tuple[EngineGraph, Naming]:
     source = read_json(tuple[SourceNode, ...], engine.folder / _SOURCE_GRAPH)
     with told_as(RunFailed, "Inspecting the engine"), tf.device(_runtime.device_name(config.device)):
         function = _function(tf, engine)
-        tensors = _samples(tf, engine.signature, config.profile)
+        tensors = _samples(tf, engine)
         if config.variant == "xla":
             naming = Naming(node.name for node in source)
             return _xla.engine_graph(source, _xla.optimised_hlo(function, tensors), naming, device=config.device), naming
@@ -164,9 +166,9 @@ def _function(tf: Any, engine: Engine) -> Any:
     return concrete(tf, load(tf, source, as_loaded=True), engine.signature)
 
 
-def _samples(tf: Any, signature: Signature, profile: ShapeProfile) -> list[Any]:
-    """Tensors at the profile's opt point, whose shapes matter and values do not."""
-    return _tensors(tf, signature, zeros(signature, profile))
+def _samples(tf: Any, engine: Engine) -> list[Any]:
+    """Tensors to run it on where only shapes matter."""
+    return _tensors(tf, engine.signature, trial_inputs(engine))
 
 
 def _tensors(tf: Any, signature: Signature, arrays: Tensors) -> list[Any]:

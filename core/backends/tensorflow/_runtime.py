@@ -72,15 +72,22 @@ def device_name(device: str) -> str:
 
 def told_as(kind: type[BuildFailed] | type[RunFailed], doing: str) -> AbstractContextManager[None]:
     """Turns whatever TensorFlow raises into `kind`, with its first line in the message and the rest as detail."""
-    return _errors.told_as(kind, f"{doing} failed", hint=_hint)
+    return _errors.told_as(kind, f"{doing} failed", hint=_hint, sentence=_sentence)
+
+
+def _sentence(error: Exception) -> str:
+    """Keras tells how to load Python code of a file anyway, which is no way here."""
+    if "`Lambda` layer" in _errors.whole(error):
+        return "it has a Lambda layer, which is Python code in the file"
+    return _errors.first_line(error)
 
 
 def _hint(error: Exception) -> str:
     text = _errors.whole(error)
     if type(error).__name__ == "ResourceExhaustedError" or isinstance(error, MemoryError):
         return "It ran out of memory: give smaller inputs, or a larger host."
-    if "cannot be deserialized" in text or "Unknown layer" in text or "Could not locate" in text:
-        return "The model uses custom Keras code: export it as a SavedModel with model.export()."
+    if any(sign in text for sign in ("cannot be deserialized", "Unknown layer", "Could not locate", "`Lambda` layer")):
+        return "The model needs Python code, which is not run here: export it as a SavedModel where its code is (model.export)."
     return ""
 
 
