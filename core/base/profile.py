@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -67,11 +68,16 @@ class ShapeProfile:
             InvalidRequest: The input's rank is unknown.
         """
         if spec.shape is None:
-            raise InvalidRequest(f"Input {spec.name} has no known rank.", hint="Export the model with input shapes.")
+            raise InvalidRequest(
+                f"Input {spec.name} has no known rank.", hint="Give your own inputs (--inputs FILE.npz): their shapes are taken."
+            )
         return tuple(self.length(axis, point) if isinstance(axis, str) else axis for axis in spec.shape)
 
-    def complete(self, signature: Signature) -> ShapeProfile:
+    def complete(self, signature: Signature, apart: Sequence[str] = ()) -> ShapeProfile:
         """The same profile with every symbol of the signature spelled out, so that equal requests have equal keys.
+
+        Args:
+            apart: Symbols that would stand for single axes of those that go together, to be told of.
 
         Raises:
             InvalidRequest: The profile names an axis that the signature does not have.
@@ -79,6 +85,7 @@ class ShapeProfile:
         symbols = signature.symbols
         if unknown := [symbol for symbol in self.axes if symbol not in symbols]:
             have = f"It has: {', '.join(symbols)}." if symbols else "All its axes are fixed."
+            have += f" Axes that are of other lengths than these go by {', '.join(apart)}." if apart else ""
             raise InvalidRequest(f"Signature {signature.name} has no dynamic axis {', '.join(unknown)}.", hint=have)
         return ShapeProfile(axes={symbol: self.axes.get(symbol) or default_range(symbol) for symbol in symbols})
 

@@ -41,11 +41,16 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """One callable of a model."""
+    """One callable of a model.
+
+    Attributes:
+        guessed: Symbols that stand for several axes by a guess: the format tells of each only that its length is open.
+    """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    guessed: tuple[str, ...] = ()
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -37,10 +37,12 @@ def with_symbols(name: str, inputs: Iterable[RawTensor], outputs: Iterable[RawTe
     has_batch = batched or any(BATCH in shape for shape in ranked)
     taken = {axis for tensor in (*ins, *outs) for axis in tensor.shape or () if isinstance(axis, str)} | {BATCH}
     shared = _shared_axes(ins, batched) if share else {}
+    guessed = [BATCH] if batched and sum(shape[0] is None for shape in ranked) > 1 else []
     return Signature(
         name=name,
         inputs=tuple(_named(tensor, batched, shared, taken) for tensor in ins),
         outputs=tuple(_named(tensor, has_batch, {}, taken) for tensor in outs),
+        guessed=tuple(dict.fromkeys((*guessed, *shared.values()))),
     )
 
 
@@ -69,11 +71,12 @@ def _named(tensor: RawTensor, batched: bool, shared: dict[tuple[str, int], str],
         elif index == 0 and batched:
             axes.append(BATCH)
         else:
-            axes.append(shared.get((tensor.name, index)) or _own_symbol(tensor.name, index, taken))
+            axes.append(shared.get((tensor.name, index)) or own_symbol(tensor.name, index, taken))
     return TensorSpec(name=tensor.name, dtype=tensor.dtype, shape=tuple(axes))
 
 
-def _own_symbol(tensor: str, index: int, taken: set[str]) -> str:
+def own_symbol(tensor: str, index: int, taken: set[str]) -> str:
+    """What an axis is called that goes together with no other; it is added to those that are taken."""
     symbol = f"{re.sub(r'[^0-9A-Za-z_]+', '_', tensor).strip('_') or 'axis'}_{index}"
     while symbol in taken:
         symbol += "_"

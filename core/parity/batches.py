@@ -7,12 +7,12 @@ from core.base.tensors import Signature, TensorSpec
 
 
 def batch_symbol(signature: Signature) -> str | None:
-    """The symbol of the batch: one that is called so, else the one that leads the first input; None when there is none."""
+    """The symbol of the batch: one that is called so, else the one that leads every input; None when there is none."""
     named = [symbol for symbol in signature.symbols if default_range(symbol) is DEFAULT_BATCH]
     if named:
         return named[0]
-    first = signature.inputs[0].shape if signature.inputs else None
-    return first[0] if first and isinstance(first[0], str) else None
+    leading = dict.fromkeys(spec.shape[0] for spec in signature.inputs if spec.shape and isinstance(spec.shape[0], str))
+    return str(next(iter(leading))) if len(leading) == 1 else None
 
 
 def batch_length(signature: Signature, profile: ShapeProfile) -> int:

@@ -182,6 +182,19 @@ def read_npz(path: Path, *, rows: Mapping[str, int] | None = None) -> dict[str, 
         raise InvalidRequest(f"Could not read {path.name}: {why}.", hint=hint) from error
 
 
+def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of an .npz's arrays, without reading their values; none of a file that `read_npz` refuses."""
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                with archive.open(member) as file:
+                    found[member.removesuffix(".npy")] = read_header(file).shape
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return {}
+    return found
+
+
 def _beginning(loaded: np.lib.npyio.NpzFile, name: str, rows: int) -> Array:
     """The first rows of an array, decompressed no further where they lie one after the other."""
     archive, member = loaded.zip, f"{name}.npy"

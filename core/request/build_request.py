@@ -11,6 +11,7 @@ from core.base.precision import Precision
 from core.base.profile import ShapeProfile, default_range
 from core.base.serialization import content_key
 from core.benchmark.measurement import Protocol
+from core.models.given_shapes import own_symbols, with_asked_axes
 from core.models.model import Model
 from core.precision.settings import PrecisionSettings, settings_as_texts
 from core.precision.target import check_placements, parse_target
@@ -134,7 +135,7 @@ def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildR
     for name, value in request.options.items():
         known_option(backend, name).check(value)
     _check_lowering(request, backend.title, backend.target(None))
-    signature = model.signature(request.signature)
+    signature = with_asked_axes(model.signature(request.signature), request.profile)
     builds_on = availability_of(backend).builds_on if here else ()
     if builds_on and request.device not in builds_on:
         raise InvalidRequest(
@@ -146,6 +147,6 @@ def checked(request: BuildRequest, model: Model, *, here: bool = True) -> BuildR
         aimed_at(request, availability_of(backend).version if here else None),
         model=model.digest,
         signature=signature.name,
-        profile=request.profile.complete(signature),
+        profile=request.profile.complete(signature, [name for own in own_symbols(signature).values() for name in own.values()]),
         options={k: v for k, v in sorted(request.options.items()) if v != known_option(backend, k).default},
     )

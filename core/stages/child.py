@@ -19,6 +19,7 @@ from core.base.serialization import read_json, to_data, write_json
 from core.request.build_request import BuildRequest
 from core.stages.all_stages import stage_named
 from core.stages.desk import desk_for, inputs_of
+from core.stages.inputs import as_given
 from core.stages.stage import StageContext
 from core.storage.builds import REQUEST_FILE, WALLS_FILE, StageName, result_file
 from core.storage.store import Store, store_named
@@ -142,7 +143,7 @@ def carry_out(stage: StageName, folder: Path, report: Report, fetch: Fetch, devi
             fetch=fetch,
             next_turn=lambda told: fetch({TURN: to_data(told)}),
         )
-        result = stage_named(stage).run(context)
+        result = stage_named(stage).run(as_given(context))
         write_json(result_file(folder, stage), result)
     except EngineRoomError:
         raise

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
+import onnx
+
 from core.base.availability import installed_versions
+from core.base.tensors import Signature, TensorSpec
 from core.conversion.base import Conversion
 from core.models.model import Format
 from core.onnxio.file import read_onnx, save_onnx
@@ -41,14 +45,18 @@ def _convert(context: StageContext, base: Prepared, conversion: Conversion) -> P
 
 
 def _with_named_nodes(context: StageContext, base: Prepared) -> Prepared:
-    """ONNX as uploaded, unless it has unnamed nodes: layers could not be traced back to those."""
+    """ONNX as uploaded, unless it has unnamed nodes, as layers could not be traced back to those; or inputs without shapes."""
     path = context.source(base).path
-    if not name_nodes(read_onnx(path, weights=False)):
+    graph = read_onnx(path, weights=False)
+    given = _without_shapes(graph, base.signature)
+    unnamed = name_nodes(graph)
+    if not unnamed and not given:
         return base
 
     def make(folder: Path) -> Prepared:
         model = read_onnx(path)
         name_nodes(model)
+        _give_shapes(model, given)
         save_onnx(model, folder / "model.onnx")
         return Prepared(
             artifact=None,
@@ -56,10 +64,34 @@ def _with_named_nodes(context: StageContext, base: Prepared) -> Prepared:
             format=Format.ONNX,
             signature=base.signature,
             ops=op_counts(model),
-            notes=("Unnamed nodes were given names, so that layers can be traced back to them.",),
+            notes=tuple(_notes(unnamed, given)),
         )
 
     return make_prepared(context, base, {"step": "name-nodes"}, installed_versions("onnx"), make)
+
+
+def _without_shapes(model: onnx.ModelProto, signature: Signature) -> dict[str, TensorSpec]:
+    """The inputs whose shape the file does not tell and the signature does, from the arrays that were given."""
+    specs = {spec.name: spec for spec in signature.inputs if spec.shape is not None}
+    untold = [info.name for info in model.graph.input if not info.type.tensor_type.HasField("shape")]
+    return {name: specs[name] for name in untold if name in specs}
+
+
+def _give_shapes(model: onnx.ModelProto, given: Mapping[str, TensorSpec]) -> None:
+    for info in model.graph.input:
+        if info.name in given:
+            shape = info.type.tensor_type.shape
+            shape.SetInParent()
+            for axis in given[info.name].shape or ():
+                shape.dim.add(**({"dim_param": axis} if isinstance(axis, str) else {"dim_value": axis}))
+
+
+def _notes(unnamed: bool, given: Mapping[str, TensorSpec]) -> Iterator[str]:
+    if unnamed:
+        yield "Unnamed nodes were given names, so that layers can be traced back to them."
+    if given:
+        told = ", ".join(f"{spec.name} {list(spec.shape or ())}" for spec in given.values())
+        yield f"The file tells no shapes of inputs; those of your inputs were taken: {told}."
 
 
 def _needs(task: Task) -> Needs:

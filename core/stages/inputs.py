@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -9,14 +10,28 @@ import numpy as np
 
 from core.base.errors import EngineRoomError
 from core.base.tensors import Array, Signature
+from core.models.given_shapes import with_asked_axes, with_given_shapes
 from core.parity.accuracy import load_labels
 from core.parity.batches import batch_length, leads_with_batch
-from core.parity.inputs import cut_inputs, describe_file, describe_random, load_inputs, random_inputs
+from core.parity.inputs import cut_inputs, describe_file, describe_random, load_inputs, npz_shapes, random_inputs
 from core.precision.calibration.labelled import find_labelled
 from core.precision.calibration.samples import SampleSource, open_data
 from core.stages.stage import StageContext
 
 RANDOM_SETS = 4
+
+
+def as_given(context: StageContext) -> StageContext:
+    """The context with those axes told apart that the request names, and ranks and lengths as the user's inputs have them."""
+    request, signature = context.request, context.model.signature(context.request.signature)
+    found, profile = with_asked_axes(signature, request.profile), request.profile
+    path = context.workspace.data_path(request.inputs) if request.inputs else None
+    if path is not None and path.suffix == ".npz":
+        found, profile = with_given_shapes(found, profile, npz_shapes(path))
+    if (found, profile) == (signature, request.profile):
+        return context
+    signatures = tuple(found if one is signature else one for one in context.model.signatures)
+    return replace(context, model=replace(context.model, signatures=signatures), request=replace(request, profile=profile))
 
 
 def input_sets(context: StageContext) -> tuple[list[dict[str, Array]], str]:

@@ -50,3 +50,5 @@ plain = keras.Input((4,), name="x")
 keras.Model(plain, keras.layers.Lambda(lambda t: t * t, name="square")(plain)).save(ROOT / "lambda.keras")
 
 save("found", lambda x: {"at": tf.where(x > 5), "top": tf.math.top_k(x, 2).values}, x=([3, 4], tf.int32))
+
+save("unranked", lambda x: {"y": tf.nn.relu(x * 3.0 + 1.0)}, x=(None, tf.float32))
