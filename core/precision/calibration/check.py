@@ -36,7 +36,7 @@ def check_data(data: CalibrationData, model: onnx.ModelProto, expected: Mapping[
         expected: Least and largest value that the model was trained on, by input.
 
     Raises:
-        InvalidRequest: Values are not finite, an input never changes, or values lie outside what is expected.
+        InvalidRequest: Values are not finite, no input ever changes, or values lie outside what is expected.
     """
     view = GraphView(model)
     low: dict[str, float] = {}
@@ -56,8 +56,18 @@ def check_data(data: CalibrationData, model: onnx.ModelProto, expected: Mapping[
             high[name] = max(high.get(name, -np.inf), float(array.max()))
             total[name] = total.get(name, 0.0) + float(array.mean(dtype=np.float64))
     summaries = tuple(_summary(name, low[name], high[name], total[name] / count, view) for name in sorted(low))
-    warnings = [text for one in summaries if view.is_float(one.name) and (text := _judge(one, (expected or {}).get(one.name)))]
-    return DataCheck(inputs=summaries, warnings=tuple(warnings))
+    fixed = [one for one in summaries if one.low == one.high and view.is_float(one.name)]
+    if fixed and not any(one.low < one.high for one in summaries):
+        one = fixed[0]
+        raise InvalidRequest(f"{one.name} is {one.low:g} everywhere in the calibration data.", hint="Give real samples.")
+    told = [_fixed_note(one) for one in fixed]
+    told += [_judge(one, (expected or {}).get(one.name)) for one in summaries if view.is_float(one.name)]
+    return DataCheck(inputs=summaries, warnings=tuple(filter(None, told)))
+
+
+def _fixed_note(one: InputSummary) -> str:
+    """A factor or a mask that is always the same beside inputs that change: no fault, but the ranges hold for it alone."""
+    return f"{one.name} is {one.low:g} in all of the calibration data: the ranges hold for that value alone."
 
 
 def _summary(name: str, low: float, high: float, mean: float, view: GraphView) -> InputSummary:
@@ -68,17 +78,17 @@ def _summary(name: str, low: float, high: float, mean: float, view: GraphView) -
 
 def _judge(one: InputSummary, expected: Range | None) -> str:
     span = f"{one.name} lies in {one.low:.4g} to {one.high:.4g}"
-    if one.low == one.high:
-        raise InvalidRequest(f"{one.name} is {one.low:g} everywhere in the calibration data.", hint="Give real samples.")
     if expected is not None:
         width = expected[1] - expected[0]
         slack = 0.5 * width
         outside = one.low < expected[0] - slack or one.high > expected[1] + slack
-        if outside or one.high - one.low < 0.05 * width:
+        if outside or 0 < one.high - one.low < 0.05 * width:
             raise InvalidRequest(
                 f"{span}, where the model expects {expected[0]:g} to {expected[1]:g}: the scale is wrong.",
                 hint="Prepare the calibration data exactly as the model's inputs are in production.",
             )
+        return ""
+    if one.low == one.high:
         return ""
     largest = max(abs(one.first_low), abs(one.first_high))
     own = (
@@ -87,7 +97,8 @@ def _judge(one: InputSummary, expected: Range | None) -> str:
         else f" ({one.first_low:.4g} to {one.first_high:.4g} behind its scaling)"
     )
     advice = "If production scales its inputs otherwise, the quantized model will be useless."
-    if largest > USUAL_LARGEST:
+    # What the model itself makes large, as a mask times 1e12, it means to.
+    if largest > USUAL_LARGEST and max(abs(one.low), abs(one.high)) > USUAL_LARGEST:
         looks = "unscaled pixels" if one.low >= 0 and 50 < one.high <= 255 else "unscaled values"
         return f"{span}{own}, which looks like {looks}. {advice}"
     if largest < USUAL_SMALLEST:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from core.base.errors import InvalidRequest
 from core.base.tensors import Signature, TensorSpec
+from core.models.onnx_graph import graph_signature
 from core.precision.calibration.check import check_data
 from core.precision.calibration.samples import SampleSource, open_data
 from core.precision.settings import ImageOptions, PrecisionSettings
@@ -223,3 +224,42 @@ def test_a_model_that_scales_by_itself_expects_pixels(tmp_path: Path, make_netwo
     np.savez(tmp_path / "data.npz", image=images())
     found = check_data(open_data(SampleSource(path=tmp_path / "data.npz"), IMAGE), model).inputs[0]
     assert found.first_low == pytest.approx(found.low / 127.5 - 1)
+
+
+@pytest.fixture
+def with_side_input(tmp_path: Path) -> onnx.ModelProto:
+    """A product of an image and a factor, and a mask that the model itself makes very large."""
+    nodes = [
+        onnx.helper.make_node("Mul", ["image", "factor"], ["scaled"]),
+        onnx.helper.make_node("Mul", ["mask", "huge"], ["away"]),
+        onnx.helper.make_node("Add", ["scaled", "away"], ["y"]),
+    ]
+    inputs = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 4]) for name in ("image", "factor", "mask")]
+    huge = onnx.numpy_helper.from_array(np.float32(1e12), "huge")
+    graph = onnx.helper.make_graph(nodes, "g", inputs, [onnx.ValueInfoProto(name="y")], [huge])
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+
+
+def sides(tmp_path: Path, model: onnx.ModelProto, **arrays: np.ndarray) -> tuple[str, ...]:
+    np.savez(tmp_path / "sides.npz", **arrays)
+    return check_data(open_data(SampleSource(path=tmp_path / "sides.npz"), graph_signature(model)), model).warnings
+
+
+def test_a_side_input_may_be_the_same_in_all_samples(tmp_path: Path, with_side_input: onnx.ModelProto) -> None:
+    image = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    mask = (image > 0).astype(np.float32)
+    (note,) = sides(tmp_path, with_side_input, image=image, factor=np.ones((8, 4), np.float32), mask=mask)
+    assert note == "factor is 1 in all of the calibration data: the ranges hold for that value alone."
+
+
+def test_what_the_model_makes_large_is_not_unscaled(tmp_path: Path, with_side_input: onnx.ModelProto) -> None:
+    image = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+    assert sides(tmp_path, with_side_input, image=image, factor=image, mask=(image > 0).astype(np.float32)) == ()
+    (warning,) = sides(tmp_path, with_side_input, image=image, factor=image, mask=np.abs(image) * 255)
+    assert "looks like unscaled" in warning
+
+
+def test_samples_of_which_nothing_changes_are_refused(tmp_path: Path, with_side_input: onnx.ModelProto) -> None:
+    same = np.ones((8, 4), np.float32)
+    with pytest.raises(InvalidRequest, match="1 everywhere in the calibration data"):
+        sides(tmp_path, with_side_input, image=same, factor=same, mask=same)
