@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from core.graph.engine_graph import Fate, LooseNode, SourceNode
 from core.graph.source import SourceGraph
@@ -10,7 +10,7 @@ from core.graph.source import SourceGraph
 # Ops that hand their input on unchanged when a model is run, in the words of ONNX and of OpenVINO.
 PASSING_OPS = frozenset({"Identity", "Dropout", "StopGradient", "PreventGradient", "NoOp", "Snapshot"})
 # Ops that read only the shape of their input.
-_SHAPE_OPS = frozenset({"Shape", "Size", "ShapeOf"})
+_SHAPE_OPS = frozenset({"Shape", "Size", "ShapeOf", "Rank", "SequenceLength"})
 
 
 class Nature:
@@ -20,12 +20,14 @@ class Nature:
         constant: Nodes whose inputs are all known before the first run.
         shape_only: Nodes that depend on constants and on shapes, but on no value that is fed.
         unused: Nodes that no output depends on.
+        shape_read: Nodes of which nothing but the shape is asked for.
     """
 
     def __init__(self, source: SourceGraph) -> None:
         self.constant = _derived(source, frozenset())
         self.shape_only = _derived(source, _SHAPE_OPS) - self.constant
         self.unused = _unused(source)
+        self.shape_read = _unused(source, _SHAPE_OPS) - self.unused
 
     def is_derived(self, node: SourceNode) -> bool:
         """Whether a build may know the node's result."""
@@ -55,6 +57,8 @@ def fate(node: SourceNode, source: SourceGraph, nature: Nature) -> LooseNode:
         why = (Fate.ELIMINATED, f"It does the same as {source.repeats[node.name]}, which is done once.")
     elif node.name in nature.shape_only:
         why = (Fate.FOLDED, "It depends on shapes alone, and the build needed no layer for it.")
+    elif node.name in nature.shape_read:
+        why = (Fate.ELIMINATED, "Nothing but the shape of its result is asked for, and the build knew that.")
     else:
         why = (Fate.UNMAPPED, "The runtime names it in no layer, and its neighbours are in several.")
     return LooseNode(name=node.name, op=node.op, fate=why[0], reason=why[1])
@@ -71,12 +75,13 @@ def _derived(source: SourceGraph, starts: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _unused(source: SourceGraph) -> frozenset[str]:
+def _unused(source: SourceGraph, ops: Collection[str] = ()) -> frozenset[str]:
+    """Nodes whose results no output depends on, what `ops` read left out."""
     wanted = set(source.outputs)
     unused = set()
     for node in reversed(source.nodes):
         if wanted.isdisjoint(node.outputs):
             unused.add(node.name)
-        else:
+        elif node.op not in ops:
             wanted.update(node.inputs)
     return frozenset(unused)

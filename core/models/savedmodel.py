@@ -39,7 +39,7 @@ def read_savedmodel(folder: Path) -> Reading:
         )
     default = DEFAULT_SIGNATURE if DEFAULT_SIGNATURE in found else min(found)
     names = [default, *sorted(found.keys() - {default})]
-    reached = trace(graph.graph_def, _fetched(found[default]))
+    reached = trace(graph.graph_def, _ends(found[default].outputs), _ends(found[default].inputs))
     if any(node.op in VARIABLES for node in graph.graph_def.node):
         _check_variables(folder)
     if reached.unsized:
@@ -64,7 +64,8 @@ def signature_graph(folder: Path, signature: str) -> Any:
     """
     saved = parse("SavedModel", (folder / FILE_NAME).read_bytes(), FILE_NAME)
     graph, _ = _serving_graph(saved)
-    return part_behind(graph.graph_def, _fetched(graph.signature_def[signature]))
+    definition = graph.signature_def[signature]
+    return part_behind(graph.graph_def, _ends(definition.outputs), _ends(definition.inputs))
 
 
 def _serving_graph(saved: Any) -> tuple[Any, list[str]]:
@@ -83,8 +84,8 @@ def _is_callable(name: str, definition: Any) -> bool:
     return not name.startswith("__saved_model_") and bool(definition.outputs)
 
 
-def _fetched(definition: Any) -> Iterator[str]:
-    for info in definition.outputs.values():
+def _ends(infos: Mapping[str, Any]) -> Iterator[str]:
+    for info in infos.values():
         yield from _tensor_names(info)
 
 

@@ -42,20 +42,27 @@ def tensor_name(name: str) -> str:
 def trace(graph: Any, outputs: Iterable[str], inputs: Iterable[str] = ()) -> Reached:
     """Follows a `GraphDef` back from tensor names to `inputs`, through every function called.
 
-    Control inputs are not followed: they order side effects and carry no weights.
+    What is fed is no part of it, whatever would make it otherwise: a constant, a parser of examples. Control inputs are not
+    followed: they order side effects and carry no weights.
     """
+    inputs = tuple(inputs)
+    fed = {node_name(tensor) for tensor in inputs}
     functions = {function.signature.name: function for function in graph.library.function}
     weights = WeightTotal()
     unsized: list[str] = []
     ops: Counter[str] = Counter()
     for node in _reached_nodes(graph, functions, outputs, inputs):
+        if node.name in fed and not node.op.startswith("Placeholder"):
+            continue
         ops[node.op] += 1
         if node.op in VARIABLES:
             shape = shape_of(node.attr["shape"].shape)
             if shape is None or None in shape:
                 unsized.append(node.name)
             else:
-                weights = weights.plus(tensorflow_dtype(node.attr["dtype"].type), [axis or 0 for axis in shape])
+                dtype = tensorflow_dtype(node.attr["dtype"].type)
+                learned = dtype.startswith(("float", "bfloat"))  # a counter or a seed is a variable too
+                weights = weights.plus(dtype, [axis or 0 for axis in shape], certain=learned)
         elif node.op == "Const":
             tensor = node.attr["value"].tensor
             weights = weights.plus(tensorflow_dtype(tensor.dtype), [axis or 0 for axis in shape_of(tensor.tensor_shape) or ()])

@@ -120,6 +120,9 @@ class OpenVino:
         has_names = (engine.folder / _SOURCE).exists()
         source = read_json(SourceGraph, engine.folder / _SOURCE) if has_names else nodes_of_model(model)
         layers = graph.layers(kernels, shapes)
+        if not layers:
+            why = "no output depends on a value that is fed, so all are known before the first run"
+            notes = (*notes, f"No layer is left: {why}.")
         appendable = [layer.name for layer in layers if layer.kind in APPENDABLE_KINDS]
         return with_sources(layers, source, graph.claims(source), notes, appendable)
 

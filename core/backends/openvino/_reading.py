@@ -91,6 +91,7 @@ def find_ports(model: Any, source: Source) -> Ports:
     given, wanted = _tensor_names(model.inputs), _tensor_names(model.outputs)
     read, written = _tflite_names(source) if source.format is Format.TFLITE else ({}, {})
     inputs = _matched(source.signature.inputs, given, read)
+    inputs |= _passed_through(model, source, inputs)
     outputs = _matched(source.signature.outputs, wanted, written)
     if len(inputs) < len(given) or len(outputs) < len(source.signature.outputs):
         raise BuildFailed(
@@ -171,6 +172,20 @@ def _matched(specs: Sequence[TensorSpec], ports: Sequence[set[str]], aliases: Ma
         if spec.name not in found and len(numbered) == 1:
             found[spec.name] = numbered[0]
     return found
+
+
+def _passed_through(model: Any, source: Source, known: Mapping[str, str]) -> dict[str, str]:
+    """Tensor names of the inputs whose own name is gone: one that passes straight through is called as the output is.
+
+    Where several are, an ONNX file's keep their order; another format's are told where types leave one choice.
+    """
+    specs = [spec for spec in source.signature.inputs if spec.name not in known]
+    ports = [port for port in model.inputs if not port.get_names() & set(known.values())]
+    if len(specs) != len(ports) or (len(specs) > 1 and source.format is not Format.ONNX):
+        return {}
+    pairs = list(zip(specs, ports, strict=True))
+    alike = all(port.get_names() and dtype_of(port.get_element_type()) == spec.dtype for spec, port in pairs)
+    return {spec.name: sorted(port.get_names())[0] for spec, port in pairs} if alike else {}
 
 
 def _listed(ports: Sequence[set[str]]) -> str:

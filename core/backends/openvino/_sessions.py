@@ -70,11 +70,13 @@ class OpenVinoSession:
     def __init__(self, compiled: Any, signature: Signature, ports: Ports) -> None:
         self.settings = told_settings(compiled)
         self._signature = signature
-        self._ports = ports
+        # By its port: an input that passes straight through has the output's name as well.
+        self._inputs = {name: compiled.input(tensor) for name, tensor in ports.inputs.items()}
         self._outputs = {name: compiled.output(tensor) for name, tensor in ports.outputs.items()}
         self._request: Any = compiled.create_infer_request()
 
     def close(self) -> None:
+        self._inputs = {}
         self._outputs = {}
         self._request = None
 
@@ -88,8 +90,8 @@ class OpenVinoSession:
         # OpenVINO's tensors look at these arrays without keeping them alive.
         arrays = {name: _writeable(array) for name, array in check_inputs(self._signature, inputs).items()}
         try:
-            for name, tensor in self._ports.inputs.items():
-                self._request.set_tensor(tensor, _as_tensor(arrays[name]))
+            for name, port in self._inputs.items():
+                self._request.set_tensor(port, _as_tensor(arrays[name]))
             self._request.infer()
             return {name: _as_array(self._request.get_tensor(port)) for name, port in self._outputs.items()}
         except Exception as error:

@@ -52,3 +52,18 @@ keras.Model(plain, keras.layers.Lambda(lambda t: t * t, name="square")(plain)).s
 save("found", lambda x: {"at": tf.where(x > 5), "top": tf.math.top_k(x, 2).values}, x=([3, 4], tf.int32))
 
 save("unranked", lambda x: {"y": tf.nn.relu(x * 3.0 + 1.0)}, x=(None, tf.float32))
+
+with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    v1 = tf.compat.v1
+    examples = v1.placeholder(tf.string, [None], name="examples")
+    table = tf.constant(weights(7, 5), name="table")
+    parsed = v1.parse_example(examples, {"x": v1.FixedLenFeature([1], tf.float32)})["x"]
+    x = tf.identity(parsed + tf.reduce_sum(table), name="x")
+    scale = v1.get_variable("scale", initializer=np.float32(0.5), use_resource=True)
+    unused = v1.get_variable("unused", initializer=weights(11, 3), use_resource=True)
+    y = tf.identity(x * scale + 2.0, name="y")
+    session.run(v1.global_variables_initializer())
+    signature = v1.saved_model.predict_signature_def({"x": x}, {"y": y})
+    builder = v1.saved_model.Builder(str(ROOT / "fed_inside"))
+    builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
+    builder.save()
