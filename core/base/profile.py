@@ -73,6 +73,22 @@ class ShapeProfile:
             )
         return tuple(self.length(axis, point) if isinstance(axis, str) else axis for axis in spec.shape)
 
+    def guessed(self, signature: Signature) -> dict[str, int]:
+        """Lengths of open axes that nobody gave and no batch explains: what random inputs then have."""
+        ranges = {symbol: self.range(symbol) for symbol in signature.symbols}
+        return {symbol: one.opt for symbol, one in ranges.items() if one == DEFAULT_LENGTH}
+
+    def guess_note(self, signature: Signature) -> str:
+        """A sentence on the guessed lengths and how to give others; empty where none is guessed."""
+        if not (found := self.guessed(signature)):
+            return ""
+        told = ", ".join(f"{symbol} {length}" for symbol, length in found.items())
+        first = next(iter(found))
+        return (
+            f"The model leaves these lengths open, and what they are here is a guess: {told}. Others are given as shapes "
+            f"(--shape {first}=N), or by your own inputs."
+        )
+
     def complete(self, signature: Signature, apart: Sequence[str] = ()) -> ShapeProfile:
         """The same profile with every symbol of the signature spelled out, so that equal requests have equal keys.
 

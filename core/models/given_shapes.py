@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from core.base.profile import AxisRange, ShapeProfile
+from core.base.profile import DEFAULT_LENGTH, AxisRange, ShapeProfile
 from core.base.tensors import Signature, TensorSpec
 from core.models.axes import BATCH, own_symbol
+from core.parity.batches import batch_symbol
 
 Shape = tuple[int, ...]
 
@@ -43,11 +44,23 @@ def with_given_shapes(signature: Signature, profile: ShapeProfile, shapes: Mappi
         if len(lengths_found) > 1:
             apart |= own
             lengths |= {own[place]: AxisRange(min=length, opt=length, max=length) for place, length in found.items() if length}
-    if not apart:
-        return signature, profile
     split = _apart(signature, apart)
-    axes = {**lengths, **profile.axes}
+    axes = {**lengths, **profile.axes, **_measured(split, profile, shapes)}
     return split, ShapeProfile(axes={symbol: axes[symbol] for symbol in split.symbols if symbol in axes})
+
+
+def _measured(signature: Signature, profile: ShapeProfile, shapes: Mapping[str, Shape]) -> dict[str, AxisRange]:
+    """Ranges of the axes whose length nobody asked for, around what the arrays have."""
+    found: dict[str, AxisRange] = {}
+    guessed = profile.guessed(signature)
+    for spec in signature.inputs:
+        given = shapes.get(spec.name, ())
+        if spec.shape is None or len(given) != len(spec.shape):
+            continue
+        for axis, length in zip(spec.shape, given, strict=True):
+            if isinstance(axis, str) and axis in guessed and axis != batch_symbol(signature) and length:
+                found[axis] = AxisRange(min=1, opt=length, max=max(length, DEFAULT_LENGTH.max))
+    return found
 
 
 def own_symbols(signature: Signature) -> dict[str, dict[tuple[str, int], str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Any
 from core.base.box.walls import standing
 from core.base.children.call import Child, Fetch, NoAnswer, Start, start_process
 from core.base.children.events import EndingKind
-from core.base.errors import Cancelled, EngineRoomError, StageCrashed, StoreFailed
+from core.base.errors import BuildFailed, Cancelled, EngineRoomError, RunFailed, StageCrashed, StoreFailed
 from core.base.files import WORKSPACE_VARIABLE
 from core.base.progress import Report
 from core.base.serialization import read_json, to_data, write_json
@@ -27,6 +28,8 @@ from core.storage.workspace import Workspace
 
 LOG_FILE = "log.txt"
 TURN = "turn"  # of a question that is no recipe: what a turn of a head-to-head found
+# A failure that may come of lengths, not of what the runtime can do.
+_SHAPES = re.compile(r"shape|dimension|broadcast|\baxis\b|\bsize|rank|concat", re.IGNORECASE)
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "1", "TF_ENABLE_ONEDNN_OPTS": "1"}
 
 
@@ -130,6 +133,7 @@ def carry_out(stage: StageName, folder: Path, report: Report, fetch: Fetch, devi
     Raises:
         EngineRoomError: Whatever went wrong.
     """
+    context: StageContext | None = None
     try:
         workspace = Workspace(folder.parent.parent)
         request = read_json(BuildRequest, folder / REQUEST_FILE)
@@ -145,6 +149,10 @@ def carry_out(stage: StageName, folder: Path, report: Report, fetch: Fetch, devi
         )
         result = stage_named(stage).run(as_given(context))
         write_json(result_file(folder, stage), result)
+    except (BuildFailed, RunFailed) as error:
+        if context and not error.hint and not context.request.inputs and _SHAPES.search(error.message):
+            error.hint = context.request.profile.guess_note(context.model.signature(context.request.signature))
+        raise
     except EngineRoomError:
         raise
     except MemoryError as error:

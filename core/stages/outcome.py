@@ -55,9 +55,16 @@ class Outcome:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences of the preparing stages and of the engine, each once."""
+        """Sentences of the preparing stages and of the engine, each once; last, which lengths are guesses."""
         prepared = self.prepared.notes if self.prepared else ()
-        return tuple(dict.fromkeys((*prepared, *(self.built.engine.notes if self.built else ()))))
+        return tuple(dict.fromkeys((*prepared, *(self.built.engine.notes if self.built else ()), *self._guesses)))
+
+    @property
+    def _guesses(self) -> tuple[str, ...]:
+        """Of lengths that neither the model nor anybody told."""
+        request = self.build.request
+        note = "" if request.inputs else request.profile.guess_note(self.model.signature(request.signature))
+        return (note,) if note else ()
 
     @property
     def verdict(self) -> str:

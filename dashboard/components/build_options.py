@@ -25,6 +25,9 @@ def choose_profile(signature: Signature, key: str) -> ShapeProfile:
         return ShapeProfile()
     axes = {}
     st.caption("Engines accept lengths from the smallest to the largest, and are tuned for and measured at the usual one.")
+    if guesses := ShapeProfile().guessed(signature):
+        told = plain(", ".join(guesses))
+        st.caption(f"The model does not tell how long these are, and the lengths below are guesses: {told}.")
     for symbol in signature.symbols:
         default = default_range(symbol)
         name, low, usual, high = st.columns([2, 1, 1, 1], vertical_alignment="bottom")
