@@ -13,6 +13,7 @@ from core.base.progress import Report, silent
 from core.onnxio.file import read_onnx
 from core.onnxio.simplify import ENTRY, simplify
 from core.onnxio.walk import name_nodes
+from core.precision.turned_weights import turn_weights
 from core.precision.view import lift_constants
 
 
@@ -32,7 +33,10 @@ def load_simplified(source: Path, precision: Precision) -> onnx.ModelProto:
     """Reads a model that was simplified already, or need not be."""
     model = read_onnx(source)
     if precision.in_graph:
-        return prepare_graph(model)
+        model = prepare_graph(model)
+        if precision.quantizes:
+            turn_weights(model)
+        return model
     name_nodes(model)
     return model
 

@@ -15,6 +15,7 @@ from core.precision.calibration.ranges import Ranges
 from core.precision.calibration.samples import CalibrationData
 from core.precision.element_types import ELEMENT_TYPE
 from core.precision.float_rewrite import convert
+from core.precision.lost_scales import hold_scales
 from core.precision.opset import fit_opset
 from core.precision.placement_check import check_placement
 from core.precision.quantize_rewrite import quantize
@@ -110,6 +111,8 @@ def suit_runtime(model: onnx.ModelProto, precision: Precision, target: Target) -
     """What one runtime wants of any quantized graph besides, in place."""
     if precision is Precision.INT8 and target.strides_spelled_out:
         spell_out_strides(model)
+    if precision is Precision.INT8 and target.loses_scales:
+        hold_scales(model)
 
 
 def _outputs(precision: Precision, target: Target) -> QuantizedOutputs:

@@ -83,6 +83,11 @@ class Target:
         return {ONNXRUNTIME: QuantizedOutputs.ALL, TENSORRT: QuantizedOutputs.DEPTHWISE}.get(self.runtime, QuantizedOutputs.NONE)
 
     @property
+    def loses_scales(self) -> bool:
+        """Whether a convolution without a bias may be got wrong, see `core.precision.lost_scales`."""
+        return self.runtime == OPENVINO
+
+    @property
     def takes_placements(self) -> bool:
         """Whether Q and DQ may go elsewhere than its rules say (`core.precision.settings.Placement`)."""
         return self.runtime == TENSORRT and self.version >= (10, 0)

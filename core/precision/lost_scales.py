@@ -1,0 +1,62 @@
+"""Gives quantized convolutions without a bias one that changes nothing, for OpenVINO.
+
+OpenVINO 2026.4 moves the scale of a quantized convolution behind what reads it. Where the convolution has no bias and its float
+result several readers, one of them gets sums without their scale: `conv * conv`, `conv * relu(conv)`, `concat(conv, relu(conv))`,
+a gate on a convolution and one that is an output as well were off by 1.0. A bias holds the scale before it, however small.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import NodeProto, numpy_helper
+
+from core.precision.view import GraphView, attribute
+
+# Far below what a sum of floats can tell, and no zero, which would be folded away.
+NO_MATTER = np.float32(1e-30)
+
+
+def hold_scales(model: onnx.ModelProto) -> int:
+    """Adds the biases, in place; returns how many."""
+    view = GraphView(model)
+    lost = [node for node in model.graph.node if _is_quantized(node, view) and not _has_bias(node, view) and _several(node, view)]
+    for node in lost:
+        shape = view.shape(_weight(node, view))
+        channels = shape[0] if node.op_type == "Conv" else shape[1] * attribute(node, "group", 1)
+        bias = f"{node.output[0]}_holds_scale"
+        model.graph.initializer.append(numpy_helper.from_array(np.full(channels, NO_MATTER), bias))
+        del node.input[2:]
+        node.input.append(bias)
+    return len(lost)
+
+
+def _is_quantized(node: NodeProto, view: GraphView) -> bool:
+    if node.op_type not in ("Conv", "ConvTranspose"):
+        return False
+    makers = [view.producer.get(name) for name in node.input[:2]]
+    return all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers) and bool(_weight(node, view))
+
+
+def _weight(node: NodeProto, view: GraphView) -> str:
+    """The stored tensor behind a convolution's weights; empty where they are no constant."""
+    name = node.input[1]
+    while name not in view.constants and (maker := view.producer.get(name)) is not None:
+        name = maker.input[0]
+    return name if name in view.constants else ""
+
+
+def _has_bias(node: NodeProto, view: GraphView) -> bool:
+    bias = node.input[2] if len(node.input) > 2 else ""
+    return bool(bias) and (bias not in view.constants or bool(np.any(view.array(bias))))
+
+
+def _several(node: NodeProto, view: GraphView) -> bool:
+    """Whether several read its float result, behind constant factors; being an output is one."""
+    tensor = node.output[0]
+    while (reader := view.only_consumer(tensor)) is not None and reader.op_type in ("Mul", "Div"):
+        if not any(name in view.constants for name in reader.input):
+            break
+        tensor = reader.output[0]
+    kinds = [reader.op_type for reader in view.consumers.get(tensor, []) for name in reader.input if name == tensor]
+    return sum(kind != "QuantizeLinear" for kind in kinds) + (tensor in view.outputs) > 1
