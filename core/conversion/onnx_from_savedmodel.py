@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from core.base.errors import ConversionFailed
 from core.base.lean import import_tensorflow
 from core.base.progress import Progress, Report
+from core.base.units import listed
 from core.conversion import _tf2onnx
 from core.conversion._failures import explained
 from core.conversion._savedmodel import load_signature
 from core.conversion._weights_file import taken_out
 from core.conversion.base import Converted
 from core.models.model import Format, Source
+from core.models.tf_graph import writers
+
+_NAMED = 3
 
 
 class OnnxFromSavedModel(_tf2onnx.FromTensorFlow):
@@ -44,11 +49,27 @@ class OnnxFromSavedModel(_tf2onnx.FromTensorFlow):
             # `large_model` freezes without building a function from the result, which costs as much again; only with a
             # lookup table is that needed, to find it.
             direct = large or not _uses_tables(function)
-            graph, tables = tf_loader.from_trackable(loaded, function, list(inputs), list(outputs), large_model=direct)
-            if direct and not large:
-                graph = _tf2onnx.folded(graph, list(inputs), list(outputs))
+            with _state_told(what, function):
+                graph, tables = tf_loader.from_trackable(loaded, function, list(inputs), list(outputs), large_model=direct)
+                if direct and not large:
+                    graph = _tf2onnx.folded(graph, list(inputs), list(outputs))
             graph, weights = taken_out(graph) if large else (graph, None)
         return _tf2onnx.Frozen(graph=graph, inputs=inputs, outputs=outputs, tables=tables, weights=weights)
+
+
+@contextmanager
+def _state_told(what: str, function: Any) -> Iterator[None]:
+    """Freezing a variable that is written fails with words about some node's inputs."""
+    try:
+        yield
+    except ValueError as error:
+        if not (kept := writers(function.graph.as_graph_def())):
+            raise
+        raise ConversionFailed(
+            f"{what[0].upper()}{what[1:]} keeps values from one call to the next, written by {listed(kept, _NAMED)}; "
+            "an ONNX graph has nothing to keep them in.",
+            hint="Export it with its state as inputs and outputs, or take a path through TensorFlow or LiteRT.",
+        ) from error
 
 
 def _uses_tables(function: Any) -> bool:

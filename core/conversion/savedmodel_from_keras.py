@@ -14,6 +14,7 @@ from core.base.progress import Progress, Report
 from core.base.tensors import Signature
 from core.conversion._failures import explained
 from core.conversion.base import Converted
+from core.models.keras_ends import flat_call
 from core.models.model import Format, Source
 
 
@@ -66,35 +67,29 @@ def _load(path: Path) -> Any:
 def _save(model: Any, signature: Signature, folder: Path) -> None:
     """Saves the model's call as a SavedModel's signature, under the signature's name and those of its tensors.
 
-    Keras's own `export` stores every variable twice; here only the TensorFlow variables are tracked.
+    Keras's own `export` stores every variable twice and writes the signature under two names; what it tracks is tracked here too:
+    every variable that the call uses, the states of layers among them, and the tables of layers.
 
     Raises:
-        ConversionFailed: The model does not have the signature's inputs and outputs.
+        InvalidRequest: The model does not have the signature's inputs and outputs.
     """
-    keras = import_keras()
     tf = import_tensorflow()
-
-    inputs, outputs = [keras.tree.flatten(ends) for ends in (model.inputs, model.outputs)]
-    if (len(inputs), len(outputs)) != (len(signature.inputs), len(signature.outputs)):
-        raise ConversionFailed(
-            f"The Keras model has {len(inputs)} inputs and {len(outputs)} outputs; its signature has "
-            f"{len(signature.inputs)} and {len(signature.outputs)}.",
-            hint="The model has changed since it was added. Add it again.",
-        )
-    names = [spec.name for spec in signature.inputs]
-    own_names = [tensor.name for tensor in inputs]
-    order = [names.index(name) for name in own_names] if sorted(own_names) == sorted(names) else list(range(len(names)))
+    call = flat_call(model, signature)
 
     def serve(*tensors: Any) -> dict[str, Any]:
-        fed = keras.tree.pack_sequence_as(model.input, [tensors[index] for index in order])
-        results = keras.tree.flatten(model(fed, training=False))
-        return {spec.name: result for spec, result in zip(signature.outputs, results, strict=True)}
+        return {spec.name: result for spec, result in zip(signature.outputs, call(*tensors), strict=True)}
 
     specs = [tf.TensorSpec(spec.lengths, tf.as_dtype(spec.dtype), name=spec.name) for spec in signature.inputs]
     module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
     module.serve = tf.function(serve, input_signature=specs, autograph=False)
+    module.used = [*module.serve.get_concrete_function().graph.variables, *_tables(tf, model)]
     tf.saved_model.save(module, str(folder), signatures={signature.name: module.serve})
+
+
+def _tables(tf: Any, model: Any) -> list[Any]:
+    """What layers hold for looking things up, which is none of their variables."""
+    held = (value for layer in model._flatten_layers() for value in vars(layer).values())
+    return [value for value in held if isinstance(value, tf.saved_model.experimental.TrackableResource)]
 
 
 CONVERSION = SavedModelFromKeras()

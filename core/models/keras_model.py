@@ -20,6 +20,7 @@ from core.base.dtypes import UNKNOWN
 from core.base.errors import BrokenModel, Unavailable, UnsupportedModel
 from core.base.files import most_unpacked
 from core.models.axes import RawTensor, with_symbols
+from core.models.keras_ends import names_of
 from core.models.probe import probe_keras
 from core.models.reading import Reading, most_frequent_first
 from core.models.weights import WeightTotal
@@ -206,8 +207,16 @@ def _config_outputs(config: Mapping[str, Any]) -> Iterator[str]:
     named = inner.get("output_layers") if isinstance(inner, Mapping) else None
     if not named:
         yield _layers(config)[-1].get("config", {}).get("name", "output")
-    elif isinstance(named, list) and isinstance(named[0], str):  # one output: [layer, node, tensor]
-        yield named[0]
-    else:
-        rows = named.values() if isinstance(named, Mapping) else named
-        yield from (row[0] for row in rows)
+        return
+    rows = list(_rows(named))
+    yield from names_of([path for path, _ in rows], [layer for _, layer in rows])
+
+
+def _rows(named: Any, *path: str | int) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """The keys and places that lead to each output, and its layer's name, in Keras's order: [layer, node, tensor], nested."""
+    if isinstance(named, list) and named and isinstance(named[0], str):
+        yield path, named[0]
+        return
+    inner = sorted(named.items()) if isinstance(named, Mapping) else enumerate(named)
+    for key, value in inner:
+        yield from _rows(value, *path, key)

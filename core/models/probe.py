@@ -1,23 +1,28 @@
 """Asks TensorFlow or Keras, in a process of its own, what a model's tensors look like.
 
-Only for what cannot be read from the file: shapes that follow from shape inference. The parent never imports either.
+Only for what cannot be read from the file: shapes that follow from shape inference. The parent never imports either, unless it
+is in a box itself: that is a process for one model, and TensorFlow does not start in those that it starts.
 """
 
 from __future__ import annotations
 
+import os
 import tempfile
 import textwrap
+import traceback
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from core.base.box.enter import is_closed
 from core.base.box.limits import memory_bytes, passing_box
 from core.base.children.call import Child, NoAnswer
 from core.base.children.events import EndingKind
 from core.base.errors import Unavailable
 from core.base.lean import import_keras, import_tensorflow
 from core.models.axes import RawTensor
+from core.models.keras_ends import ends_of
 from core.models.tf_graph import tensor_name
 
 _TIMEOUT_SECONDS = 900
@@ -47,6 +52,8 @@ def probe_graphdef(path: Path, tensors: Sequence[str]) -> list[RawTensor]:
 
 
 def _probe(path: Path, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    if is_closed():
+        return _here(function, *args, **kwargs)
     try:
         with passing_box("probe", [path], memory_bytes=memory_bytes() // 2) as box:
             return Child(environment=_QUIET, box=box, seconds=_TIMEOUT_SECONDS, answer_bytes=_ANSWER_BYTES).call(
@@ -55,8 +62,20 @@ def _probe(path: Path, function: Callable[P, T], *args: P.args, **kwargs: P.kwar
     except NoAnswer as end:
         if end.ending.kind is EndingKind.TIME:
             raise Unavailable(f"Loading {path.name} took more than {_TIMEOUT_SECONDS // 60} minutes.") from end
-        reason = textwrap.shorten(end.last_line, 300, placeholder=" ...")
-        raise Unavailable(f"It could not be loaded here: {reason}", detail=end.log) from end
+        raise _not_loaded(end.last_line, end.log) from end
+
+
+def _here(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    os.environ.update(_QUIET)
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:  # TensorFlow and Keras raise what they like
+        last = traceback.format_exception_only(error)[-1].strip().splitlines()[-1]
+        raise _not_loaded(last, traceback.format_exc()) from error
+
+
+def _not_loaded(reason: str, log: str) -> Unavailable:
+    return Unavailable(f"It could not be loaded here: {textwrap.shorten(reason, 300, placeholder=' ...')}", detail=log)
 
 
 def keras_tensors(path: Path) -> tuple[list[RawTensor], list[RawTensor]]:
@@ -68,12 +87,8 @@ def keras_tensors(path: Path) -> tuple[list[RawTensor], list[RawTensor]]:
         link = Path(folder) / ("model.keras" if zipfile.is_zipfile(path) else "model.h5")
         link.symlink_to(path.absolute())
         model = keras.models.load_model(link, compile=False)
-    inputs, outputs = keras.tree.flatten(model.inputs), keras.tree.flatten(model.outputs)
-    names = getattr(model, "output_names", None) or [model.layers[-1].name]  # a Sequential model has one output
-    return (
-        [_raw(tensor.name, tensor) for tensor in inputs],
-        [_raw(name, tensor) for name, tensor in zip(_unique(names), outputs, strict=True)],
-    )
+    ends = ends_of(model)
+    return [_raw(*end) for end in ends.inputs.items()], [_raw(*end) for end in ends.outputs.items()]
 
 
 def graphdef_tensors(path: Path, names: Sequence[str]) -> list[RawTensor]:
@@ -96,8 +111,3 @@ def graphdef_tensors(path: Path, names: Sequence[str]) -> list[RawTensor]:
 
 def _raw(name: str, tensor: Any) -> RawTensor:
     return RawTensor(name=name, dtype=str(tensor.dtype), shape=tuple(tensor.shape))
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """A layer called twice gives two outputs of one name; the later ones get a number."""
-    return [name if names.index(name) == index else f"{name}_{names[:index].count(name)}" for index, name in enumerate(names)]

@@ -9,11 +9,13 @@ from typing import Any
 from core.backends.tensorflow._loading import Flat, graph_call
 from core.base.errors import BuildFailed
 from core.base.serialization import read_json, write_json
-from core.models.tf_state import STATE_HINT, told_write
+from core.base.units import listed
+from core.models.tf_graph import writers
 
 GRAPH = "graph.pb"
 ENDS = "ends.json"
 _PROTOBUF_LIMIT = 2**31
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +30,19 @@ def freeze(function: Any) -> Any:
     """The concrete function with its variables as constants.
 
     Raises:
-        BuildFailed: It holds something that is no variable, such as a lookup table; or it writes to a variable.
+        BuildFailed: It holds something that is no variable, such as a lookup table, or writes a variable.
     """
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     try:
         frozen = convert_variables_to_constants_v2(function)
     except ValueError as error:
-        if written := told_write(str(error)):
-            raise BuildFailed(f"Freezing failed: {written}.", hint=STATE_HINT, detail=str(error)) from error
-        raise
+        if not (kept_on := writers(function.graph.as_graph_def())):
+            raise
+        raise BuildFailed(
+            f"The model keeps values from one call to the next, written by {listed(kept_on, _NAMED)}.",
+            hint="Constants cannot be written: use the signature or the XLA variant, or LiteRT, which have variables.",
+        ) from error
     if kept := [tensor for tensor in frozen.inputs if tensor.dtype.name in ("resource", "variant")]:
         raise BuildFailed(
             f"Freezing leaves {len(kept)} resource(s) outside the graph, used by {', '.join(_users(frozen.graph, kept))}.",

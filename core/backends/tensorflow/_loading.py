@@ -10,6 +10,7 @@ from typing import Any
 from core.base.errors import BuildFailed, InvalidRequest
 from core.base.lean import import_keras
 from core.base.tensors import Signature
+from core.models.keras_ends import flat_call
 from core.models.model import Format, Source
 from core.models.tf_graph import tensor_name
 from core.models.tf_loadable import loadable
@@ -34,7 +35,7 @@ def load(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if source.format is Format.KERAS:
-            return _keras(tf, source)
+            return _keras(source)
         return _graphdef(tf, source) if source.format is Format.GRAPHDEF else _savedmodel(tf, source, as_loaded=as_loaded)
 
 
@@ -85,25 +86,10 @@ def _without_references(tf: Any, signature: Signature, function: Any, definition
     return graph_call(tf, graph, feeds, [definition.outputs[spec.name].name for spec in signature.outputs])
 
 
-def _keras(tf: Any, source: Source) -> Flat:
+def _keras(source: Source) -> Flat:
     keras = import_keras()
-
     model = keras.models.load_model(str(source.path), compile=False)
-    names = [tensor.name.split(":")[0] for tensor in model.inputs]
-    wanted = [spec.name for spec in source.signature.inputs]
-    if len(names) != len(wanted):
-        raise InvalidRequest(f"The Keras model takes {len(names)} inputs, the signature has {len(wanted)}.")
-    order = [wanted.index(name) for name in names] if set(names) == set(wanted) else range(len(wanted))
-
-    def call(*tensors: Any) -> list[Any]:
-        fed = [tensors[index] for index in order]
-        results = model(fed if len(fed) > 1 else fed[0], training=False)
-        outputs = [spec.name for spec in source.signature.outputs]
-        if isinstance(results, dict) and set(results) == set(outputs):
-            return [results[name] for name in outputs]
-        return list(tf.nest.flatten(results))
-
-    return call
+    return flat_call(model, source.signature)
 
 
 def _graphdef(tf: Any, source: Source) -> Flat:

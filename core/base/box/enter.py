@@ -26,6 +26,12 @@ _GPU_TOLD = ("/proc/driver/nvidia", "/proc/devices", "/proc/modules", "/sys")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 _RANDOM = ("/dev/random", "/dev/urandom")
 _MOST_THREADS = 16_384
+_closed = False
+
+
+def is_closed() -> bool:
+    """Whether this process is in a box; what it starts is in it too, and may not read what the kernel tells of it."""
+    return _closed
 
 
 def enter(box: Box, *, keep: Iterable[int] = (), package: str = "core") -> None:
@@ -39,6 +45,7 @@ def enter(box: Box, *, keep: Iterable[int] = (), package: str = "core") -> None:
         EngineRoomError: All walls are required, and not all can stand.
         OSError: The kernel refused what it had offered; nothing may be opened then.
     """
+    global _closed  # noqa: PLW0603  it is about the process
     libraries = _libraries(package, box.home)
     _settle_in(box.home)
     _close_all_but({0, 1, 2, *keep})
@@ -51,6 +58,7 @@ def enter(box: Box, *, keep: Iterable[int] = (), package: str = "core") -> None:
     if walls["network"]:
         known = landlock.version() if walls["files"] else 0
         seccomp.restrict(signals=known < landlock.SCOPES, truncates=known < landlock.TRUNCATES, listens=box.gpu)
+    _closed = True
 
 
 def _settle_in(home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from core.base.box.limits import DISK_VARIABLE
 from core.base.children.call import Fetch
 from core.base.errors import BrokenModel, EngineRoomError, InvalidRequest, StageCrashed, UnsupportedModel
+from core.base.lean import import_keras, import_tensorflow
 from core.base.progress import Progress, Report
 from core.intake import take_in as module
 from core.intake.add_model import add_model
@@ -298,3 +300,26 @@ def test_a_model_is_called_as_it_was_given(model: Path, workspace: Workspace, mo
 def honest(path: Path, unpacked: Path, fetch: Fetch) -> object:
     ask(fetch, path)
     return told()
+
+
+def test_keras_tells_shapes_in_a_box_too(workspace: Workspace, tmp_path: Path) -> None:
+    """Keras and TensorFlow are loaded in the reader's own process: what it starts may not read what they do."""
+    keras = import_keras()
+    near, far = (keras.Input((3,), name=name) for name in ("near", "far"))
+    heads = {"score": keras.layers.Dense(2, name="a")(near), "box": keras.layers.Dense(4, name="b")(far)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's, of TensorFlow's variables
+        keras.Model({"near": near, "far": far}, heads).save(tmp_path / "given.keras")
+    taken = take_in(tmp_path / "given.keras", workspace)
+    assert {spec.name: spec.shape for spec in taken.signatures[0].outputs} == {"score": ("batch", 2), "box": ("batch", 4)}
+    assert not taken.notes
+
+
+def test_a_frozen_graph_tells_shapes_in_a_box_too(workspace: Workspace, tmp_path: Path) -> None:
+    tf = import_tensorflow()
+    with tf.Graph().as_default() as graph:
+        rows = tf.compat.v1.placeholder(tf.float32, (None, 3), name="rows")
+        tf.identity(rows @ tf.ones((3, 5)), name="scores")
+    (tmp_path / "frozen.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    taken = take_in(tmp_path / "frozen.pb", workspace)
+    assert [spec.shape for spec in taken.signatures[0].outputs] == [("batch", 5)]
