@@ -55,7 +55,7 @@ class Simplified:
 def simplify(source: Path, folder: Path, report: Report = silent) -> Simplified:
     """Writes a simplified copy of an ONNX model into `folder`; nodes that stay keep their names, unnamed ones get one.
 
-    A graph that cannot be simplified is written as it was, and a note says why.
+    Inputs stay, those that nothing reads among them. A graph that cannot be simplified is written as it was, and a note says why.
 
     Args:
         source: The `.onnx` file; weights above protobuf's limit lie beside it.
@@ -113,6 +113,7 @@ def _slimmed(model: onnx.ModelProto) -> onnx.ModelProto:
         raise ConversionFailed("it changed the graph's inputs or outputs")
     if _random(slimmed) < _random(model):
         raise ConversionFailed("it took out nodes that give other values each time")
+    _restore_inputs(slimmed.graph, model.graph)
     return slimmed
 
 
@@ -122,6 +123,15 @@ def _random(model: onnx.ModelProto) -> int:
 
 def _names(values: Iterable[onnx.ValueInfoProto]) -> list[str]:
     return [value.name for value in values]
+
+
+def _restore_inputs(graph: onnx.GraphProto, before: onnx.GraphProto) -> None:
+    """Puts back the inputs that nothing reads any more: a caller feeds what the model's signature says."""
+    left = {value.name: value for value in graph.input}
+    weights = {tensor.name for tensor in before.initializer} - left.keys()
+    inputs = [left.get(value.name, value) for value in before.input if value.name not in weights]
+    del graph.input[:]
+    graph.input.extend(inputs)
 
 
 def _restore_names(graph: onnx.GraphProto, before: onnx.GraphProto) -> None:

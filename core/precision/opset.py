@@ -7,9 +7,11 @@ from onnx import helper, version_converter
 
 from core.base.errors import ConversionFailed, InvalidRequest
 from core.base.precision import Precision
-from core.onnxio.walk import STANDARD_DOMAINS, name_nodes, opset
+from core.onnxio.walk import STANDARD_DOMAINS, name_nodes, nodes, opset
 from core.precision.target import Target, min_opset
-from core.precision.view import without_weights
+from core.precision.view import lift_constants, without_weights
+
+_RESIZE_NAMES_PLACES = 11
 
 
 def fit_opset(model: onnx.ModelProto, precision: Precision, target: Target) -> onnx.ModelProto:
@@ -48,5 +50,17 @@ def _converted(model: onnx.ModelProto, have: int, wanted: int, target: Target) -
     changed.metadata_props.extend(model.metadata_props)
     standard = [entry for entry in changed.opset_import if entry.domain in STANDARD_DOMAINS]
     changed.ir_version = max(model.ir_version, helper.find_min_ir_version_for(standard))
+    if have < _RESIZE_NAMES_PLACES <= wanted:
+        _keep_places(changed)
+    lift_constants(changed)  # attributes that became inputs
     name_nodes(changed)
     return changed
+
+
+def _keep_places(model: onnx.ModelProto) -> None:
+    """Says of each Resize what held before it could be said: converted, it would take values from other places, by default."""
+    for node in (node for node in nodes(model) if node.op_type == "Resize"):
+        known = {attribute.name for attribute in node.attribute}
+        for name, value in (("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor")):
+            if name not in known:
+                node.attribute.append(helper.make_attribute(name, value))

@@ -11,6 +11,7 @@ from onnx import NodeProto, TensorProto, numpy_helper
 
 from core.onnxio.walk import captured, opset
 
+_WEIGHTS_NO_INPUTS = 4
 QDQ_OPS = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -68,7 +69,11 @@ def attribute(node: NodeProto, name: str, default: int = 0) -> int:
 
 
 def lift_constants(model: onnx.ModelProto) -> None:
-    """Turns `Constant` nodes into initializers and takes initializers off the inputs, in place."""
+    """Turns `Constant` nodes into initializers and takes initializers off the inputs, in place.
+
+    From IR version 4 on, weights need not be inputs; to ONNX's own tools those of an older one would be undefined.
+    """
+    model.ir_version = max(model.ir_version, _WEIGHTS_NO_INPUTS)
     kept = []
     for node in model.graph.node:
         values = [a for a in node.attribute if a.name.startswith("value")]

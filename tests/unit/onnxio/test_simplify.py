@@ -166,3 +166,24 @@ def test_random_values_stay_random(tmp_path):
     session = tmp_path / "out" / told.entry
     assert run(session, feed)[0].std() > 0.5
     assert [node.name for node in onnx.load(session).graph.node] == ["noise", "conv", "add"]
+
+
+def test_inputs_that_nothing_reads_any_more_stay(tmp_path):
+    """One that nothing reads, one whose shape alone is read, one for a node that nobody uses; a weight on the inputs is none."""
+    nodes = [
+        helper.make_node("Shape", ["shaped"], ["lengths"], name="shape"),
+        helper.make_node("Reshape", ["x", "lengths"], ["y"], name="reshape"),
+        helper.make_node("Mul", ["dead", "k"], ["nobody"], name="dead"),
+        helper.make_node("Mul", ["y", "k"], ["z"], name="scaled"),
+    ]
+    inputs = (("spare", ["batch"]), ("shaped", [2, 6]), ("x", [3, 4]), ("k", [6]), ("dead", [6]))
+    source = save(
+        tmp_path / "s.onnx", nodes, [weight("k", np.arange(6, dtype=np.float32))], inputs=inputs, outputs=[("z", [2, 6])]
+    )
+    (tmp_path / "out").mkdir()
+    simplify(source, tmp_path / "out")
+    made = onnx.load(tmp_path / "out" / "model.onnx")
+    assert [value.name for value in made.graph.input if value.name != "k"] == ["spare", "shaped", "x", "dead"]
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    fed = {"spare": np.zeros(5, np.float32), "shaped": np.zeros((2, 6), np.float32), "x": x, "dead": np.zeros(6, np.float32)}
+    np.testing.assert_array_equal(run(tmp_path / "out" / "model.onnx", fed)[0], x.reshape(2, 6) * np.arange(6))
