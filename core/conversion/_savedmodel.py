@@ -18,7 +18,7 @@ def load_signature(source: Source) -> tuple[Any, Any]:
     """
     tf = import_tensorflow()
 
-    with loadable(source.path) as found:
+    with loadable(source.path, to_convert=True) as found:
         loaded = tf.saved_model.load(str(found.folder), tags=list(found.tags))
     name = source.signature.name
     if name not in loaded.signatures:

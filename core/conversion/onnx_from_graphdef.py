@@ -15,6 +15,7 @@ from core.conversion._weights_file import taken_out
 from core.conversion.base import Converted
 from core.models.model import Format, Source
 from core.models.tf_graph import tensor_name
+from core.models.tf_loadable import keep_no_calls
 
 
 class OnnxFromGraphDef(_tf2onnx.FromTensorFlow):
@@ -33,19 +34,20 @@ class OnnxFromGraphDef(_tf2onnx.FromTensorFlow):
         tf = import_tensorflow()
 
         with tf.device("/cpu:0"):
-            graph, feeds = _cut(source.path, source.signature)
+            graph, feeds, marked = _cut(source.path, source.signature)
             inputs = {feed: spec.name for feed, spec in zip(feeds, source.signature.inputs, strict=True)}
             outputs = {tensor_name(spec.name): spec.name for spec in source.signature.outputs}
-            weights = None
-            if source.path.stat().st_size < self.large_from_bytes:
+            large = source.path.stat().st_size >= self.large_from_bytes
+            if marked or not large:  # which inlines calls too
                 graph = _tf2onnx.folded(graph, list(inputs), list(outputs))
-            else:
-                graph, weights = taken_out(graph)
+            graph, weights = taken_out(graph) if large else (graph, None)
         return _tf2onnx.Frozen(graph=graph, inputs=inputs, outputs=outputs, weights=weights)
 
 
-def _cut(path: Path, signature: Signature) -> tuple[Any, list[str]]:
+def _cut(path: Path, signature: Signature) -> tuple[Any, list[str], bool]:
     """The part of the graph between the signature's inputs and outputs, and the names of its new placeholders.
+
+    And whether it has calls that were marked to stay.
 
     New ones, because an input may be any tensor of the graph, and its shape in the signature says more.
 
@@ -55,6 +57,7 @@ def _cut(path: Path, signature: Signature) -> tuple[Any, list[str]]:
     tf = import_tensorflow()
 
     definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    marked = keep_no_calls(definition)
     with tf.Graph().as_default() as graph:
         feeds = {}
         for index, spec in enumerate(signature.inputs):
@@ -72,7 +75,8 @@ def _cut(path: Path, signature: Signature) -> tuple[Any, list[str]]:
                 hint="Inspect the model for its tensors' names.",
             ) from error
         ends = [tensor.op.name for tensor in feeds.values()] + [name.split(":")[0] for name in fetches]
-        return tf.compat.v1.graph_util.extract_sub_graph(graph.as_graph_def(), ends), [tensor.name for tensor in feeds.values()]
+        part = tf.compat.v1.graph_util.extract_sub_graph(graph.as_graph_def(), ends)
+        return part, [tensor.name for tensor in feeds.values()], marked
 
 
 CONVERSION = OnnxFromGraphDef()

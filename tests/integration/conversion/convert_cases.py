@@ -218,6 +218,52 @@ def name_clash(folder: Path) -> None:
     savedmodel_case(folder, exported(folder, lambda state: {"state": state + 1}, SPEC((None,), tf.float32, "state")), [])
 
 
+def marked_calls(folder: Path) -> None:
+    """Functions for XLA in each other, in a loop and in a branch, as a SavedModel and frozen; and Keras's grouped convolution."""
+    kernel = tf.Variable(normal(4, 4))
+
+    @tf.function(jit_compile=True)
+    def inner(x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.relu(x @ kernel)
+
+    @tf.function(jit_compile=True)
+    def outer(x: tf.Tensor) -> tf.Tensor:
+        return inner(x) + 1.0
+
+    def compute(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        _, looped = tf.while_loop(lambda i, _: i < 3, lambda i, h: (i + 1, outer(h)), (0, x))
+        return {"y": tf.tanh(outer(x)) + looped + tf.cond(tf.reduce_sum(x) > 0, lambda: outer(x), lambda: inner(x))}
+
+    path = exported(folder, compute, SPEC((None, 4), tf.float32, "x"), kernel=kernel)
+    feeds = [{"x": normal(3, 4)}, {"x": -np.abs(normal(2, 4))}]
+    savedmodel_case(folder, path, feeds)
+    savedmodel_case(folder.with_name("marked_calls_large"), path, feeds, large_from_bytes=1)
+
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    traced = tf.function(compute, input_signature=[SPEC((None, 4), tf.float32, "x")]).get_concrete_function()
+    frozen = convert_variables_to_constants_v2(traced)
+    file = folder / "frozen.pb"
+    file.write_bytes(frozen.graph.as_graph_def().SerializeToString())
+    name = frozen.outputs[0].name.removesuffix(":0")
+    ends = [[RawTensor(name=end, dtype="float32", shape=(None, 4))] for end in ("x", name)]
+    source = Source(path=file, format=Format.GRAPHDEF, signature=with_symbols("main", *ends))
+    for case, options in (("marked_graphdef", {}), ("marked_graphdef_large", {"large_from_bytes": 1})):
+        convert(
+            folder.with_name(case),
+            OnnxFromGraphDef(**options),
+            source,
+            lambda feed: {name: compute(feed["x"])["y"].numpy()},
+            feeds,
+        )
+
+    image = keras.Input((8, 8, 4), name="image")
+    grouped = keras.Model(image, keras.layers.Conv2D(6, 3, groups=2, name="grouped")(image))
+    (folder.with_name("grouped")).mkdir()
+    grouped.export(folder.with_name("grouped") / "source", verbose=False)
+    savedmodel_case(folder.with_name("grouped"), folder.with_name("grouped") / "source", [{"image": normal(2, 8, 8, 4)}])
+
+
 def tf1(folder: Path) -> None:
     """Graph mode: a reference variable, a resource variable, batch normalization by hand, two signatures."""
     v1 = tf.compat.v1
@@ -374,7 +420,7 @@ def keras_files(folder: Path) -> None:
 
 CASES = (
     cnn, large, dynamic_axes, many_inputs, nested_inputs, erfc, one_hot, control_flow, lookup_table, table_without_translation,
-    unsupported, name_clash, tf1, two_signatures, graphdef, tflite, tflite_flex, keras_files,
+    unsupported, name_clash, marked_calls, tf1, two_signatures, graphdef, tflite, tflite_flex, keras_files,
 )  # fmt: skip
 
 

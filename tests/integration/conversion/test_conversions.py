@@ -20,7 +20,8 @@ Find = Callable[[str], Case]
 CONVERTED = (
     "cnn", "large", "dynamic_axes", "many_inputs", "nested_inputs", "erfc", "one_hot", "control_flow", "lookup_table", "encode",
     "decode", "tf1", "tf1_hidden", "graphdef_whole", "graphdef_cut", "graphdef_whole_large", "from_tflite", "from_tanh",
-    "from_keras_to_onnx", "from_h5_to_onnx",
+    "from_keras_to_onnx", "from_h5_to_onnx", "marked_calls", "marked_calls_large", "marked_graphdef", "marked_graphdef_large",
+    "grouped",
 )  # fmt: skip
 
 
