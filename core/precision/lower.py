@@ -16,6 +16,7 @@ from core.precision.calibration.samples import CalibrationData
 from core.precision.element_types import ELEMENT_TYPE
 from core.precision.float_rewrite import convert
 from core.precision.lost_scales import hold_scales
+from core.precision.nothing import unchanged_note
 from core.precision.opset import fit_opset
 from core.precision.placement_check import check_placement
 from core.precision.quantize_rewrite import quantize
@@ -75,8 +76,9 @@ def lower(
     record = PrecisionRecord(target=target.name, engine=PrecisionEngine.LIGHT.value, precision=precision)
     if precision in ELEMENT_TYPE:
         decided = float_plan.plan(model, ELEMENT_TYPE[precision], settings, ranges=ranges.bounds if ranges else None)
+        notes = () if decided.low or decided.kept else (unchanged_note(model, precision),)
         convert(model, decided, keep_io_types=settings.keep_io_types)
-        return model, replace(record, converted=tuple(decided.low), kept=dict(decided.kept))
+        return model, replace(record, converted=tuple(decided.low), kept=dict(decided.kept), notes=notes)
     if ranges is None:
         raise InvalidRequest(f"{precision.value.upper()} needs calibrated ranges.", hint="Calibrate first.")
     outputs = _outputs(precision, target)

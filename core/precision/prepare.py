@@ -23,8 +23,9 @@ from core.precision.calibration.check import DataCheck, check_data
 from core.precision.calibration.ranges import UNCALIBRATED, Ranges, load_ranges, structure_digest
 from core.precision.calibration.samples import RANDOM, SampleSource, open_data
 from core.precision.load import load_for
-from core.precision.lower import calibrate, lower
+from core.precision.lower import calibrate, lower, tensors_to_calibrate
 from core.precision.modelopt import check_modelopt, lower_with_modelopt
+from core.precision.nothing import check_quantizable
 from core.precision.record import PrecisionRecord
 from core.precision.requested import requested_types
 from core.precision.settings import DEFAULTS, PrecisionEngine, PrecisionSettings
@@ -146,7 +147,8 @@ def _lower_by_us(
     ranges = known.ranges
     report(Progress(message=f"Writing the {precision.value.upper()} graph", fraction=None))
     made, record = lower(model, precision, target, settings, ranges=ranges)
-    record = replace(record, inputs=known.check.inputs, notes=(*known.notes, *known.check.warnings))
+    notes = (*record.notes, *known.notes, *known.check.warnings)
+    record = replace(record, inputs=known.check.inputs, notes=notes)
     if ranges is None:
         return made, record
     write_json(folder / RANGES_FILE, ranges)
@@ -169,9 +171,11 @@ def calibrate_model(
 
     Raises:
         InvalidRequest: The data do not fit.
-        ConversionFailed: ONNX Runtime cannot run the model.
+        ConversionFailed: ONNX Runtime cannot run the model, or nothing in it can be quantized.
     """
-    if not precision.facts.leaves_range:
+    if precision.quantizes:
+        check_quantizable(model, precision)
+    if not tensors_to_calibrate(model, precision, target):
         return Calibrated()
     if data.ranges is not None:
         return Calibrated(ranges=load_ranges(data.ranges, structure_digest(model)))
