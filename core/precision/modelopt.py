@@ -47,7 +47,7 @@ def check_modelopt(precision: Precision, target: Target) -> None:
     state = availability()
     if not state.available:
         raise Unavailable(f"ModelOpt does not work here: {state.reason}", hint=state.hint)
-    if target.max_opset < (needed := _opset(precision)):
+    if not target.reads(needed := _opset(precision)):
         raise InvalidRequest(
             f"ModelOpt writes {precision.value} at opset {needed}; {target.name} reads {target.max_opset}.",
             hint="Use the engine `light` for this target.",
@@ -101,7 +101,7 @@ def _opset(precision: Precision) -> int:
 
 def _as_asked(made: onnx.ModelProto, target: Target) -> onnx.ModelProto:
     name_nodes(made)
-    if (opset(made) or 0) > target.max_opset:
+    if not target.reads(opset(made) or 0):
         raise ConversionFailed(
             f"ModelOpt wrote opset {opset(made)}; {target.name} reads {target.max_opset}.", hint="Use the engine `light`."
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import onnx
 from onnx import helper, version_converter
 
@@ -17,21 +19,28 @@ _RESIZE_NAMES_PLACES = 11
 def fit_opset(model: onnx.ModelProto, precision: Precision, target: Target) -> onnx.ModelProto:
     """The model at an opset the target reads and the precision needs; the model itself when its own will do.
 
+    One that is newer than the target is known to read, and has no older form, stays too: the target itself says what it lacks.
+
     Raises:
         ConversionFailed: ONNX's version converter has no way there.
         InvalidRequest: No opset does for both.
     """
     have = opset(model) or 1
     needed = min_opset(precision, target)
-    if precision is Precision.BF16:
+    if precision is Precision.BF16 and target.max_opset:
         needed = min(needed, target.max_opset)  # what has no BF16 version there stays FP32
-    if needed > target.max_opset:
+    if not target.reads(needed):
         raise InvalidRequest(
             f"{precision.value.upper()} needs opset {needed}, and {target.name} reads up to {target.max_opset}.",
             hint="Choose another precision or a newer runtime.",
         )
-    wanted = min(max(have, needed), target.max_opset)
-    return model if wanted == have else _converted(model, have, wanted, target)
+    if have < needed:
+        return _converted(model, have, needed, target)
+    if target.reads(have):
+        return model
+    with suppress(ConversionFailed):
+        return _converted(model, have, target.max_opset or have, target)
+    return model
 
 
 def _converted(model: onnx.ModelProto, have: int, wanted: int, target: Target) -> onnx.ModelProto:

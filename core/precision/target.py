@@ -15,8 +15,6 @@ NEWEST_TENSORRT = (11, 0)
 
 # The newest opset each TensorRT parses, from the version on: support matrices, and onnx-tensorrt's docs/operators.md.
 _TENSORRT_OPSETS = (((8, 5), 17), ((10, 0), 20), ((10, 15), 24), ((11, 0), 25))
-# ONNX Runtime 1.31 and OpenVINO 2026 run everything up to here.
-_CPU_OPSET = 22
 # Q and DQ between FP16 tensors came with it.
 FP16_QDQ_OPSET = 19
 
@@ -62,10 +60,14 @@ class Target:
         return self.runtime == OPENVINO
 
     @property
-    def max_opset(self) -> int:
+    def max_opset(self) -> int | None:
+        """The newest opset it reads; None for a runtime on this machine, which says so itself when it is given the graph."""
         if not self.for_tensorrt:
-            return _CPU_OPSET
+            return None
         return next(opset for since, opset in reversed(_TENSORRT_OPSETS) if self.version >= since)
+
+    def reads(self, opset: int) -> bool:
+        return self.max_opset is None or opset <= self.max_opset
 
     @property
     def strongly_typed(self) -> bool:
@@ -229,7 +231,7 @@ def _on_tensorrt(precision: Precision, target: Target, device: Device) -> Advice
         return _no(precision, f"{precision.value.upper()} came with TensorRT {since[0]}.{since[1]}; this is {target.name}.")
     if capability < needed:
         return _no(precision, f"{precision.value.upper()} needs compute capability {needed[0]}.{needed[1]}; this GPU has {told}.")
-    if precision is Precision.BF16 and target.max_opset < min_opset(precision, target):
+    if precision is Precision.BF16 and not target.reads(min_opset(precision, target)):
         return _yes(
             precision, f"Convolutions stay FP32: ONNX has BF16 ones from opset 22, {target.name} reads {target.max_opset}."
         )

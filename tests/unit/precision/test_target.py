@@ -17,13 +17,15 @@ from core.precision.target import Device, advise, check_target, min_opset, parse
         ("tensorrt-10.1", 20, True, False),
         ("tensorrt-10.15", 24, True, False),
         ("tensorrt", 25, True, False),
-        ("onnxruntime", 22, False, True),
-        ("openvino", 22, False, True),
+        ("onnxruntime", None, False, True),
+        ("openvino", None, False, True),
     ],
 )
-def test_targets(text: str, opset: int, typed: bool, stored: bool) -> None:
+def test_targets(text: str, opset: int | None, typed: bool, stored: bool) -> None:
     target = parse_target(text)
     assert (target.max_opset, target.strongly_typed, target.stores_weights) == (opset, typed, stored)
+    assert target.reads(17)
+    assert target.reads(26) is (opset is None)
 
 
 @pytest.mark.parametrize("text", ["tensorrt-8.4", "tensorrt-x", "onnxruntime-1.2", "coreml", ""])
