@@ -99,14 +99,15 @@ def _repeats(nodes: Iterable[onnx.NodeProto]) -> Iterator[tuple[str, str]]:
     first: dict[tuple[object, ...], onnx.NodeProto] = {}
     same: dict[str, str] = {}
     for node in nodes:
-        if node.op_type == "Constant" or any(True for _ in subgraphs(node)):
+        if any(True for _ in subgraphs(node)):
             continue
         attributes = tuple(sorted(attribute.SerializeToString() for attribute in node.attribute))
         key = (node.domain, node.op_type, tuple(same.get(name, name) for name in node.input), attributes, len(node.output))
         twin = first.setdefault(key, node)
         if twin is not node:
             same.update(zip(node.output, twin.output, strict=True))
-            yield node.name, twin.name
+            if node.op_type != "Constant":
+                yield node.name, twin.name
 
 
 def _notes(nodes: Iterable[onnx.NodeProto]) -> Iterator[str]:

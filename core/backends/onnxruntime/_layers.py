@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx
 
-from core.backends.onnxruntime._claims import BLOCKED_DOMAIN, Claims
+from core.backends.onnxruntime._claims import BLOCKED_DOMAIN, Claims, only_moves
 from core.backends.onnxruntime._sessions import OnnxRuntimeSession
 from core.base.dtypes import worded_dtype
 from core.base.profile import Point, ShapeProfile
@@ -19,6 +19,7 @@ from core.base.tensors import Signature, Tensors
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
 from core.graph.mapping import with_sources
 from core.graph.source import SourceGraph
+from core.onnxio.walk import captured, initializers
 
 _WARM_UP_RUNS = 3
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
@@ -67,8 +68,13 @@ def engine_graph(
     order = [layer.index for layer in seen] or list(range(len(graph.node)))
     order += [index for index in range(len(graph.node)) if index not in set(order)]
     layers = [_layer(names[index], graph.node[index], by_index.get(index), known) for index in order]
-    claims = Claims(source, graph).of_all(graph.node)
-    return with_sources(layers, source, dict(zip(names, claims, strict=True)), notes)
+    found = Claims(source, graph)
+    claims = dict(zip(names, found.of_all(graph.node), strict=True))
+    apart = [name for name, node in zip(names, graph.node, strict=True) if not claims[name] and only_moves(node)]
+    held = [tensor.name for tensor in initializers(graph)]
+    held += [tensor for node in source.nodes if node.op == "Constant" for tensor in node.outputs]
+    known_as = {tensor: found.source_name(tensor) for node in graph.node for tensor in node.output}
+    return with_sources(layers, source, claims, notes, apart=apart, held=held, known_as=known_as)
 
 
 def layer_names(graph: onnx.GraphProto) -> list[str]:
@@ -94,7 +100,7 @@ def _layer(name: str, node: onnx.NodeProto, seen: Seen | None, known: Mapping[st
         name=name,
         kind=node.op_type,
         precision=_precision(seen),
-        inputs=tuple(known[tensor] for tensor in dict.fromkeys(node.input) if tensor in known),
+        inputs=tuple(known[tensor] for tensor in dict.fromkeys((*node.input, *captured(node))) if tensor in known),
         outputs=outputs,
         attributes=attributes,
     )

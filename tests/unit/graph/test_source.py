@@ -108,3 +108,19 @@ def test_a_dropout_in_training_mode_is_random_and_no_passing_node() -> None:
         "idle": Fate.ELIMINATED,
         **dict.fromkeys(("first", "second", "fed"), Fate.UNMAPPED),
     }
+
+
+def test_equal_constants_make_equal_nodes() -> None:
+    half = [
+        helper.make_node("Constant", [], [name], name=name, value=numpy_helper.from_array(np.array(0.5, np.float32)))
+        for name in ("k", "l")
+    ]
+    nodes = [
+        *half,
+        helper.make_node("Add", ["x", "k"], ["a"], name="one"),
+        helper.make_node("Add", ["x", "l"], ["b"], name="other"),
+        helper.make_node("Mul", ["a", "b"], ["y"], name="product"),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, [2])], [value("y", TensorProto.FLOAT, [2])])
+    assert nodes_of_onnx(helper.make_model(graph)).repeats == {"other": "one"}
