@@ -13,7 +13,15 @@ from core.backends._engine import build_again, built
 from core.backends._errors import ASK_OTHERS, told_as
 from core.backends._trial import trial_inputs
 from core.backends.base import BuildConfig, Engine, Option, Variant
-from core.backends.openvino._layers import APPENDABLE_KINDS, RuntimeGraph, Shape, is_quantized, mean_times, nodes_of_model
+from core.backends.openvino._layers import (
+    APPENDABLE_KINDS,
+    MOVING_KINDS,
+    RuntimeGraph,
+    Shape,
+    is_quantized,
+    mean_times,
+    nodes_of_model,
+)
 from core.backends.openvino._preflight import preflight
 from core.backends.openvino._reading import Ports, dtype_of, find_ports, imported, narrow_shapes, read_model, refusal, told
 from core.backends.openvino._sessions import AS_TYPED, HINTS, OpenVinoSession, compile_properties, is_typed
@@ -124,7 +132,8 @@ class OpenVino:
             why = "no output depends on a value that is fed, so all are known before the first run"
             notes = (*notes, f"No layer is left: {why}.")
         appendable = [layer.name for layer in layers if layer.kind in APPENDABLE_KINDS]
-        return with_sources(layers, source, graph.claims(source), notes, appendable)
+        apart = [layer.name for layer in layers if layer.kind in MOVING_KINDS]
+        return with_sources(layers, source, graph.claims(source), notes, appendable, apart, graph.held(source))
 
     def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
         model = _read(engine)
@@ -137,10 +146,11 @@ class OpenVino:
         try:
             with self._session(engine, compiled) as session:
                 session.run(trial_inputs(engine))
-                executed = session.executed_layers()
+                profiled = session.profiled_layers()
         except EngineRoomError as error:
             return {}, (f"Some kernels are unknown: a trial run failed. {error.message}",)
-        return {graph.names[own]: kernel for own, (kernel, _) in executed.items() if own in graph.names}, ()
+        names = graph.names.in_turn(layer.name for layer in profiled)
+        return {name: one.kernel for name, one in zip(names, profiled, strict=True) if name and one.time_ms is not None}, ()
 
     def _shapes_at_opt(self, engine: Engine) -> dict[str, Shape]:
         """Tensor shapes at the profile's opt point, from the same model compiled for that point alone."""

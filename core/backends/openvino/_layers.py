@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from core.backends.openvino._names import Key, LayerNames, fact, key_of, operation_of
 from core.backends.openvino._reading import dtype_of, imported
 from core.backends.openvino._sessions import OpenVinoSession
 from core.base.tensors import Tensors
@@ -26,6 +27,8 @@ _KNOWN_FACTS = frozenset(
         "runtimePrecision",
     }
 )  # fmt: skip
+# Layers that bring tensors to another type, layout or place, and are of no source node unless they say so.
+MOVING_KINDS = frozenset({"Convert", "Reorder", "MemoryInput", "MemoryOutput"})
 _FEW_BITS = frozenset({"i4", "i8", "u4", "u8"})
 _NO_PRECISION = frozenset(
     {"Convert", "ConvertLike", "If", "Loop", "TensorIterator", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Concat"}
@@ -45,10 +48,7 @@ def is_quantized(model: Any) -> bool:
 
 
 class RuntimeGraph:
-    """The layers of a compiled model, in execution order, under names that each compilation gives alike.
-
-    OpenVINO numbers what it adds on its own by a counter of the whole process ("MaxPool_4197"). Such a layer is called
-    by its kind and its place instead.
+    """The layers of a compiled model, in execution order.
 
     Args:
         compiled: The compiled model.
@@ -59,16 +59,12 @@ class RuntimeGraph:
         ops = compiled.get_runtime_model().get_ordered_ops()
         self._fixed = _known_ahead(ops)
         self._ops = sorted(
-            (op for op in ops if _fact(op, "layerType") not in _NOT_LAYERS and op.get_friendly_name() not in self._fixed),
-            key=lambda op: int(_fact(op, "execOrder")),
+            (op for op in ops if fact(op, "layerType") not in _NOT_LAYERS and key_of(op) not in self._fixed),
+            key=lambda op: int(fact(op, "execOrder")),
         )
-        lasting = {op.get_friendly_name() for op in model.get_ordered_ops()}
-        self.names = {
-            own: own if own in lasting else f"{_fact(op, 'layerType')}_{place}"
-            for place, op in enumerate(self._ops)
-            for own in [op.get_friendly_name()]
-        }
+        self.names = LayerNames(self._ops, {op.get_friendly_name() for op in model.get_ordered_ops()})
         self._model = model
+        self._constants = [op for op in ops if key_of(op) in self._fixed]
 
     @property
     def is_dynamic(self) -> bool:
@@ -91,29 +87,39 @@ class RuntimeGraph:
     def claims(self, source: SourceGraph) -> dict[str, set[str]]:
         """Source nodes that each layer says it was made from, by layer name."""
         nodes = nodes_by_operation(self._model, source)
-        origins = {self.names[op.get_friendly_name()]: _fact(op, "originalLayersNames").split(",") for op in self._ops}
-        return {layer: {node for origin in found for node in nodes.get(origin, ())} for layer, found in origins.items()}
+        return {self.names.of(op): self._claimed(op, nodes) for op in self._ops}
+
+    def _claimed(self, op: Any, nodes: Mapping[str, set[str]]) -> set[str]:
+        origins = fact(op, "originalLayersNames").split(",")
+        if fact(op, "layerType") == "Convert":  # one that was put behind an operation has its name with the port's number
+            return {node for origin in origins for node in nodes.get(origin, ())}
+        return {node for origin in origins for node in nodes.get(operation_of(origin, nodes) or origin, ())}
+
+    def held(self, source: SourceGraph) -> list[str]:
+        """Tensors of the source of which the compiled model holds the values."""
+        nodes = nodes_by_operation(self._model, source)
+        made = {node for op in self._constants for node in self._claimed(op, nodes)}
+        return [tensor for node in source.nodes if node.name in made for tensor in node.outputs]
 
     def _layer(self, op: Any, kernels: Mapping[str, str], shapes: Mapping[str, Shape]) -> Layer:
-        name = self.names[op.get_friendly_name()]
-        kernel = kernels.get(name) or _fact(op, "primitiveType")
-        precision = dtype_of(_fact(op, "runtimePrecision"))
+        name = self.names.of(op)
+        kernel = kernels.get(name) or fact(op, "primitiveType")
+        precision = dtype_of(fact(op, "runtimePrecision"))
         inputs = (port.get_source_output() for port in op.inputs())
         return Layer(
             name=name,
-            kind=_fact(op, "layerType"),
+            kind=fact(op, "layerType"),
             kernel=None if kernel.startswith(("unknown", "undef")) else kernel,
             precision=None if precision in ("", "undef", "dynamic") else precision,
-            inputs=tuple(self._tensor(port, shapes) for port in inputs if port.get_node().get_friendly_name() not in self._fixed),
+            inputs=tuple(self._tensor(port, shapes) for port in inputs if key_of(port.get_node()) not in self._fixed),
             outputs=tuple(self._tensor(port, shapes) for port in op.outputs()),
             attributes=dict(_other_facts(op)),
         )
 
     def _tensor(self, port: Any, shapes: Mapping[str, Shape]) -> LayerTensor:
         node, index = port.get_node(), port.get_index()
-        own = node.get_friendly_name()
-        name = self.names.get(own, own) if node.get_output_size() == 1 else f"{self.names.get(own, own)}:{index}"
-        layouts = _fact(node, "outputLayouts").split(",")
+        name = self.names.of(node) if node.get_output_size() == 1 else f"{self.names.of(node)}:{index}"
+        layouts = fact(node, "outputLayouts").split(",")
         return LayerTensor(
             name=name,
             dtype=dtype_of(port.get_element_type()),
@@ -122,13 +128,13 @@ class RuntimeGraph:
         )
 
 
-def _known_ahead(ops: Iterable[Any]) -> set[str]:
+def _known_ahead(ops: Iterable[Any]) -> set[Key]:
     """Constants, and what depends on them alone: done when the model is loaded."""
-    found: set[str] = set()
+    found: set[Key] = set()
     for op in ops:
-        makers = [port.get_source_output().get_node().get_friendly_name() for port in op.inputs()]
-        if _fact(op, "layerType") == "Const" or (makers and found.issuperset(makers)):
-            found.add(op.get_friendly_name())
+        makers = [key_of(port.get_source_output().get_node()) for port in op.inputs()]
+        if fact(op, "layerType") == "Const" or (makers and found.issuperset(makers)):
+            found.add(key_of(op))
     return found
 
 
@@ -176,9 +182,10 @@ def mean_times(session: OpenVinoSession, graph: RuntimeGraph, inputs: Tensors, r
     for run in range(_WARM_UP_RUNS + runs):
         session.run(inputs)
         if run >= _WARM_UP_RUNS:
-            for own, (_, milliseconds) in session.executed_layers().items():
-                if own in graph.names:
-                    total[graph.names[own]] += milliseconds
+            profiled = session.profiled_layers()
+            for name, one in zip(graph.names.in_turn(layer.name for layer in profiled), profiled, strict=True):
+                if name and one.time_ms is not None:
+                    total[name] += one.time_ms
     return {name: milliseconds / runs for name, milliseconds in total.items()}
 
 
@@ -208,12 +215,7 @@ def _tensor_name(port: Any) -> str:
     return str(node.get_friendly_name() if node.get_output_size() == 1 else f"{node.get_friendly_name()}:{port.get_index()}")
 
 
-def _fact(op: Any, name: str) -> str:
-    facts = op.get_rt_info()
-    return str(facts[name].astype(str)) if name in facts else ""
-
-
 def _other_facts(op: Any) -> Iterator[tuple[str, str]]:
     for name in op.get_rt_info():
-        if name not in _KNOWN_FACTS and (told := _fact(op, name)):
+        if name not in _KNOWN_FACTS and (told := fact(op, name)):
             yield name, told

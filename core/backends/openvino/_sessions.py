@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,15 @@ def told_settings(compiled: Any) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profiled:
+    """A layer in a profiled run, under OpenVINO's own name, which others may have too; `time_ms` is None where it did not run."""
+
+    name: str
+    kernel: str
+    time_ms: float | None
+
+
 class OpenVinoSession:
     """A loaded engine.
 
@@ -99,13 +109,16 @@ class OpenVinoSession:
             hint = "Check the input shapes against the build's shape profile." if _INCOMPATIBLE in str(error) else ""
             raise failure(RunFailed, f"OpenVINO could not run the engine on {shapes}", error, hint=hint, sentence=told) from error
 
-    def executed_layers(self) -> dict[str, tuple[str, float]]:
-        """Kernel and time of each layer that the last run executed."""
-        return {
-            info.node_name: (info.exec_type, info.real_time.total_seconds() * 1000)
+    def profiled_layers(self) -> list[Profiled]:
+        """What the last run told of each layer, in their order."""
+        return [
+            Profiled(
+                name=info.node_name,
+                kernel=info.exec_type,
+                time_ms=info.real_time.total_seconds() * 1000 if info.status == info.status.EXECUTED else None,
+            )
             for info in self._request.get_profiling_info()
-            if info.status == info.status.EXECUTED
-        }
+        ]
 
 
 def _writeable(array: Array) -> Array:
