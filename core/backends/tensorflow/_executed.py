@@ -87,7 +87,9 @@ def short_source(source: Iterable[SourceNode], naming: Naming) -> Iterable[Sourc
 
 
 def _executed_node(node: Any) -> ExecutedNode:
-    return ExecutedNode(name=node.name, op=node.op, inputs=tuple(name.partition(":")[0] for name in data_inputs(node)))
+    composed = tuple(op.decode() for op in node.attr["op_names"].list.s) if node.op == "_UnaryOpsComposition" else ()
+    inputs = tuple(name.partition(":")[0] for name in data_inputs(node))
+    return ExecutedNode(name=node.name, op=node.op, inputs=inputs, composed=composed)
 
 
 def _attributes(node: Any) -> dict[str, str]:

@@ -117,3 +117,81 @@ def test_names_lose_the_scopes_of_calls_while_they_stay_unique() -> None:
     assert naming("StatefulPartitionedCall/StatefulPartitionedCall/conv") == "conv"
     assert naming("StatefulPartitionedCall/Identity") == "StatefulPartitionedCall/Identity"
     assert naming("Identity") == "Identity"
+
+
+SUMS = [
+    source("f/exp", "Exp", "x"),
+    source("f/a", "AddV2", "x", "z"),
+    source("f/b", "AddV2", "f/a", "f/exp"),
+    source("f/square", "Mul", "x", "x"),
+    source("f/c", "AddV2", "f/b", "f/square"),
+    source("f/y", "Tanh", "f/c"),
+]
+
+
+def test_a_tree_of_sums_that_was_written_anew_has_all_of_them() -> None:
+    """Shapes apart, Grappler adds in two steps; each does some of the work of every sum of the tree."""
+    ran = [
+        executed("f/exp", "Exp", "x"),
+        executed("f/square", "Square", "x"),
+        executed("f/ArithmeticOptimizer/AddOpsRewrite_Leaf_0_c", "AddN", "x", "z", "f/exp"),
+        executed("f/ArithmeticOptimizer/AddOpsRewrite_c", "AddV2", "f/ArithmeticOptimizer/AddOpsRewrite_Leaf_0_c", "f/square"),
+        executed("f/y", "Tanh", "f/ArithmeticOptimizer/AddOpsRewrite_c"),
+    ]
+    found = taken(SUMS, ran)
+    assert found.carried["f/ArithmeticOptimizer/AddOpsRewrite_Leaf_0_c"] == ("f/a", "f/b", "f/c")
+    assert found.carried["f/ArithmeticOptimizer/AddOpsRewrite_c"] == ("f/a", "f/b", "f/c")
+    assert found.carried["f/y"] == ("f/y",)
+    assert found.loose == ()
+
+
+def test_what_does_not_run_before_sums_that_were_written_anew_is_rewritten_too() -> None:
+    ran = [
+        executed("f/exp", "Exp", "x"),
+        executed("f/ArithmeticOptimizer/AddOpsRewrite_c", "AddN", "x", "z", "f/exp", "f/exp"),
+        executed("f/y", "Tanh", "f/ArithmeticOptimizer/AddOpsRewrite_c"),
+    ]
+    assert fates(taken(SUMS, ran)) == {"f/square": "eliminated"}
+
+
+def test_operations_that_were_moved_past_a_join_are_where_they_run() -> None:
+    nodes = [
+        source("f/sin", "Sin", "x"),
+        source("f/exp", "Exp", "f/sin"),
+        source("f/sin_1", "Sin", "z"),
+        source("f/exp_1", "Exp", "f/sin_1"),
+        source("f/cos", "Cos", "z"),
+        source("f/join", "ConcatV2", "f/exp", "f/exp_1"),
+        source("f/y", "Add", "f/join", "f/cos"),
+    ]
+    moved = "f/ArithmeticOptimizer/_f/exp_concat"
+    ran = [
+        executed("f/join", "ConcatV2", "x", "z"),
+        ExecutedNode(
+            name=f"{moved}/unary_ops_composition", op="_UnaryOpsComposition", inputs=("f/join",), composed=("Sin", "Exp")
+        ),
+        executed("f/cos", "Cos", "z"),
+        executed("f/y", "Add", f"{moved}/unary_ops_composition", "f/cos"),
+    ]
+    found = taken(nodes, ran)
+    assert found.carried[f"{moved}/unary_ops_composition"] == ("f/sin", "f/exp", "f/sin_1", "f/exp_1")
+    assert found.carried["f/join"] == ("f/join",)
+    assert found.loose == ()
+
+
+def test_twins_are_merged_with_all_that_they_are_made_of() -> None:
+    nodes = [
+        source("a", "Abs", "x"),
+        source("b", "Neg", "a"),
+        source("c", "Abs", "x"),
+        source("d", "Neg", "c"),
+        source("y", "Mul", "b", "d"),
+    ]
+    ran = [executed("a", "Abs", "x"), executed("b", "Neg", "a"), executed("y", "Square", "b")]
+    assert fates(taken(nodes, ran)) == {"c": "eliminated", "d": "eliminated"}
+
+
+def test_a_constant_that_bears_a_nodes_name_is_no_twin_of_it() -> None:
+    nodes = [source("double", "Mul", "x"), source("triple", "Mul", "double"), source("y", "RealDiv", "triple")]
+    found = taken(nodes, [executed("y", "Mul", "triple", "x")])
+    assert found.carried == {"y": ("double", "triple", "y")}
