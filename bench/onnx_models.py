@@ -10,8 +10,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
+from core.base.dtypes import numpy_dtype
+from core.base.tensors import Array
+
+_TYPE = " of type "
 NODE_TESTS, LIGHT = "node tests", "light networks"
 
 
@@ -82,17 +86,31 @@ def _save_data(case: Any, path: Path) -> None:
     outputs = [value.name for value in case.model.graph.output]
     if len(given) != len(inputs) or len(wanted) != len(outputs):
         return
-    arrays = {f"in:{name}": value for name, value in zip(inputs, given, strict=True)}
-    arrays |= {f"out:{name}": value for name, value in zip(outputs, wanted, strict=True)}
+    told = [*(f"in:{name}" for name in inputs), *(f"out:{name}" for name in outputs)]
+    values = (numpy_helper.to_array(one) if isinstance(one, TensorProto) else one for one in (*given, *wanted))
+    arrays = dict(zip(told, values, strict=True))
     if all(isinstance(value, np.ndarray | np.generic) for value in arrays.values()):
-        plain = {name: np.asarray(value) for name, value in arrays.items()}
-        # NumPy writes no types of other packages, such as bfloat16.
-        if all(value.dtype.kind in "biufcU" and value.dtype.isbuiltin for value in plain.values()):
+        plain = dict(_plain(name, np.asarray(value)) for name, value in arrays.items())
+        if all(value.dtype.kind in "biufcU" for value in plain.values()):
             np.savez(path, **plain)  # type: ignore[arg-type]
+
+
+def _plain(name: str, value: Array) -> tuple[str, Array]:
+    """NumPy writes no types of other packages, such as bfloat16: of those the bits, and the type in the name."""
+    if value.dtype.isbuiltin == 1 or value.dtype.kind == "U":
+        return name, value
+    if value.dtype.kind == "O":
+        return name, value.astype(str)
+    return f"{name}{_TYPE}{value.dtype.name}", value.view(f"uint{8 * value.dtype.itemsize}")
 
 
 def _read(path: Path, front: str) -> dict[str, Any] | None:
     if not path.exists():
         return None
     with np.load(path) as file:
-        return {name.removeprefix(front): file[name] for name in file.files if name.startswith(front)}
+        stored = {name.removeprefix(front): file[name] for name in file.files if name.startswith(front)}
+    found = {}
+    for name, value in stored.items():
+        own, _, kind = name.partition(_TYPE)
+        found[own] = value.view(numpy_dtype(kind)) if kind else value
+    return found

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -20,10 +19,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto
+
+from bench.in_turn import CHILD, Ended, answering, done
+from bench.onnx_models import LIGHT, NODE_TESTS, takes_floats, written
 
 BUILT, REFUSED, BROKE = "built", "refused", "broke"
 BACKEND = "tensorrt_rtx"
+SECONDS = 600  # that one case may take
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,22 +37,6 @@ class Case:
     outcome: str
     reason: str = ""
     layers: int = 0
-
-
-def node_models() -> Iterator[tuple[str, onnx.ModelProto]]:
-    """The node tests' models that take floats, by name."""
-    from onnx.backend.test.case.node import collect_testcases
-
-    for case in collect_testcases(None):
-        if case.kind != "node" or case.model is None:
-            continue
-        kinds = {value.type.tensor_type.elem_type for value in case.model.graph.input if value.type.HasField("tensor_type")}
-        if TensorProto.FLOAT in kinds:
-            yield case.name, case.model
-
-
-def light_networks() -> list[Path]:
-    return sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("*.onnx"))
 
 
 def build(path: Path) -> tuple[str, str, int]:
@@ -77,25 +63,12 @@ def build(path: Path) -> tuple[str, str, int]:
         return BUILT, "", len(graph.layers)
 
 
-def run(paths: Sequence[tuple[str, Path]]) -> Iterator[Case]:
-    """Builds all of them; a child that ends early is started again behind the case that ended it."""
-    left = list(paths)
-    while left:
-        command = [sys.executable, "-m", "bench.rtx.cases", "--child", *(str(path) for _, path in left)]
-        child = subprocess.run(command, capture_output=True, text=True, check=False)
-        answers = [json.loads(line) for line in child.stdout.splitlines() if line.startswith("[")]
-        for (group, path), (outcome, reason, layers) in zip(left, answers, strict=False):
-            yield Case(name=path.stem, group=group, outcome=outcome, reason=reason, layers=layers)
-        left = left[len(answers) :]
-        if left:
-            group, path = left.pop(0)
-            reason = f"ended the process: {child.returncode} {child.stderr[-300:]}"
-            yield Case(name=path.stem, group=group, outcome=BROKE, reason=reason)
-
-
-def child(paths: Sequence[str]) -> None:
-    for path in paths:
-        print(json.dumps(build(Path(path))), flush=True)
+def run(cases: Sequence[tuple[str, Path]]) -> Iterator[Case]:
+    """Builds all of them, by group and file; a child that ends early is started again behind the case that ended it."""
+    tasks = [str(path) for _, path in cases]
+    for (group, path), (_, answer) in zip(cases, done("bench.rtx.cases", tasks, SECONDS), strict=True):
+        outcome, reason, layers = (BROKE, str(answer), 0) if isinstance(answer, Ended) else answer
+        yield Case(name=path.stem, group=group, outcome=outcome, reason=reason, layers=layers)
 
 
 def report(cases: Sequence[Case], *, refused: bool) -> str:
@@ -112,19 +85,17 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--refused", action="store_true", help="list the refusals too")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--child", nargs="+")
+    parser.add_argument(CHILD, action="store_true")
     given = parser.parse_args()
     if given.child:
-        child(given.child)
+        answering(lambda path: build(Path(path)))
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        paths = [("light networks", path) for path in light_networks()]
-        for name, model in node_models():
-            path = Path(folder) / f"{name}.onnx"
-            onnx.save(model, path)
-            paths.append(("node tests with a float input", path))
-        wanted = [(group, path) for group, path in paths if not given.only or path.stem in given.only]
-        cases = list(run(wanted))
+        every = written(Path(folder))
+        paths = [(LIGHT, case.path) for case in every if case.group == LIGHT]
+        nodes = (case for case in every if case.group == NODE_TESTS and takes_floats(onnx.load(case.path)))
+        paths += [(f"{NODE_TESTS} with a float input", case.path) for case in nodes]
+        cases = list(run([(group, path) for group, path in paths if not given.only or path.stem in given.only]))
     if given.json:
         given.json.write_text(json.dumps([asdict(case) for case in cases], indent=1))
     print(report(cases, refused=given.refused))

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from core.backends._errors import failure
 from core.backends._inputs import check_inputs
 from core.backends.base import BuildConfig, OptionValue
-from core.backends.openvino._reading import Ports, dtype_of, imported, told
+from core.backends.openvino._arrays import as_array, as_tensor
+from core.backends.openvino._reading import Ports, dtype_of, told
 from core.base.errors import RunFailed
 from core.base.precision import Precision
 from core.base.tensors import Array, Signature, Tensors
@@ -101,9 +100,9 @@ class OpenVinoSession:
         arrays = {name: _writeable(array) for name, array in check_inputs(self._signature, inputs).items()}
         try:
             for name, port in self._inputs.items():
-                self._request.set_tensor(port, _as_tensor(arrays[name]))
+                self._request.set_tensor(port, as_tensor(arrays[name]))
             self._request.infer()
-            return {name: _as_array(self._request.get_tensor(port)) for name, port in self._outputs.items()}
+            return {name: as_array(self._request.get_tensor(port)) for name, port in self._outputs.items()}
         except Exception as error:
             shapes = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items())
             hint = "Check the input shapes against the build's shape profile." if _INCOMPATIBLE in str(error) else ""
@@ -124,20 +123,3 @@ class OpenVinoSession:
 def _writeable(array: Array) -> Array:
     """The array, or a copy where it is read-only: OpenVINO would refuse it, although it only reads."""
     return array if array.flags.writeable else array.copy()
-
-
-def _as_tensor(array: Array) -> Any:
-    openvino = imported()
-    if array.dtype.name == "bfloat16":
-        return openvino.Tensor(array.view(np.uint16).reshape(-1), openvino.Shape(array.shape), openvino.Type.bf16)
-    return openvino.Tensor(array, shared_memory=True)
-
-
-def _as_array(tensor: Any) -> Array:
-    """A copy: the runtime writes its next results to the same place."""
-    copy = np.array(tensor.data)
-    if tensor.element_type == imported().Type.bf16:
-        import ml_dtypes
-
-        return copy.view(ml_dtypes.bfloat16)
-    return copy

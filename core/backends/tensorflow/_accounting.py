@@ -117,7 +117,7 @@ class _Ledger:
         return tuple(name for name in self.source if name in found)
 
     def moved_to(self, made: Sequence[ExecutedNode]) -> dict[str, list[str]]:
-        """Operations that run elsewhere than they stood, by the node of their scope that Grappler wrote for them, if that is one."""
+        """Operations that run elsewhere than they stood, by the node of their scope that Grappler wrote, if that is one."""
         found: dict[str, list[str]] = {}
         for name, node in self.source.items():
             if name in self.own or name in self.absorbed or self.fates.get(name, (None,))[0] is not Fate.ELIMINATED:

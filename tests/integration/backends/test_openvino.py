@@ -12,6 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from core.backends.base import BuildConfig, Engine, backend_named
+from core.backends.openvino._arrays import as_array, as_tensor
+from core.base.dtypes import numpy_dtype
 from core.base.errors import BuildFailed, RunFailed
 from core.base.precision import Precision
 from core.base.profile import AxisRange, ShapeProfile
@@ -197,3 +199,34 @@ def test_an_unknown_op_is_named(tmp_path: Path) -> None:
     path = saved(tmp_path / "odd.onnx", [helper.make_node("Frobnicate", ["x"], ["y"], name="odd")], *ends)
     with pytest.raises(BuildFailed, match="Frobnicate"):
         built(path, tmp_path / "engine")
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "float4_e2m1fn"])
+def test_outputs_of_few_bits_have_their_type(tmp_path: Path, name: str) -> None:
+    """An odd count, so that the last of two in a byte is none."""
+    kind = getattr(TensorProto, {"float8_e4m3fn": "FLOAT8E4M3FN", "float8_e5m2": "FLOAT8E5M2"}.get(name, "FLOAT4E2M1"))
+    values = np.array([[0, 0.5, 1], [-1, 2, 3], [-6, 4, 1.5]], np.float32)
+    model = helper.make_model(
+        helper.make_graph(
+            [helper.make_node("Cast", ["x"], ["y"], to=kind)],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 3])],
+            [helper.make_tensor_value_info("y", kind, [3, 3])],
+        ),
+        opset_imports=[helper.make_opsetid("", 23)],
+    )
+    model.ir_version = 11
+    onnx.save(model, tmp_path / "m.onnx")
+    signature = graph_signature(read_onnx(tmp_path / "m.onnx", weights=False))
+    (tmp_path / "engine").mkdir()
+    source = Source(path=tmp_path / "m.onnx", format=Format.ONNX, signature=signature)
+    with BACKEND.open(BACKEND.build(source, BuildConfig(), tmp_path / "engine", silent)) as session:
+        got = session.run({"x": values})["y"]
+    assert got.dtype.name == name
+    np.testing.assert_array_equal(got.astype(np.float32), values)
+
+
+@pytest.mark.parametrize("name", ["int4", "uint4", "float8_e4m3fn", "bfloat16"])
+def test_arrays_of_few_bits_come_back_as_they_went(name: str) -> None:
+    array = np.array([[1, 2, 3], [4, 5, 6], [7, 0, 1]]).astype(numpy_dtype(name))
+    np.testing.assert_array_equal(as_array(as_tensor(array)), array)
