@@ -20,7 +20,7 @@ from pathlib import Path
 
 import onnx
 
-from bench.rtx.cases import node_models
+from bench.onnx_models import node_cases, takes_floats
 from core.base.children.call import Child, NoAnswer
 
 AT_ONCE = 40
@@ -118,7 +118,7 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = []
-        for name, model in node_models():
+        for name, model in ((case.name, case.model) for case in node_cases() if takes_floats(case.model)):
             if all(value.type.HasField("tensor_type") for value in model.graph.input):
                 paths.append(Path(folder) / f"{name}.onnx")
                 onnx.save(model, paths[-1])
