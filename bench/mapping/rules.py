@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from core.graph.engine_graph import EngineGraph, Layer, SourceNode
@@ -19,12 +20,15 @@ MOVERS = frozenset(
         "_HostRecv", "_MklToTf", "signal", "wait", "Signal", "Wait",
     }
 )  # fmt: skip
+# What Myelin, which spells its blocks' operations out, calls such a layer.
+_MOVING_NAME = re.compile(r"__myl_(Cast|Resh|Tran|Move|Copy)+_")
 # What computes a product, in the words of several runtimes, and the ops that are one.
 _PRODUCTS = frozenset({"FullyConnected", "MatMul", "Gemm", "FusedGemm", "FusedMatMul", "_FusedMatMul", "BatchMatMulV2"})
 _PRODUCT_OPS = frozenset({"MatMul", "Gemm", "BatchMatMulV2", "MatMulInteger", "FULLY_CONNECTED"})
 _CONVOLUTIONS = frozenset({"Convolution", "Conv", "FusedConv", "_FusedConv2D", "Conv2D"})
 _CONVOLUTION_OPS = frozenset({"Conv", "Conv2D", "Convolution"})
 
+_MAY_PASS = frozenset({"Cast", "CastLike", "Expand", "Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 # Of their second input they read the type alone.
 _READ_A_TYPE = frozenset({"CastLike"})
 # A build may have chosen one of their branches, and what the other one reads is nothing to it then.
@@ -57,7 +61,11 @@ def misplaced(graph: EngineGraph, source: SourceGraph, elements: Mapping[str, in
 
 def without_node(graph: EngineGraph) -> list[Layer]:
     """Layers that compute something, and stand for no source node."""
-    return [layer for layer in graph.layers if not layer.source_nodes and layer.kind not in MOVERS | PASSING_OPS]
+    return [one for one in graph.layers if not (one.source_nodes or _moves(one) or one.kind in PASSING_OPS)]
+
+
+def _moves(layer: Layer) -> bool:
+    return layer.kind in MOVERS or _MOVING_NAME.match(layer.name) is not None
 
 
 class _Book:
@@ -79,7 +87,7 @@ class _Book:
                 maker = self._working(tensor.name)
                 if maker is None or self._is_free(maker) or layer.name in self._carriers[maker.name]:
                     continue
-                if layer.kind != maker.op and (layer.kind in MOVERS or layer.kind in PASSING_OPS):
+                if layer.kind != maker.op and (_moves(layer) or layer.kind in PASSING_OPS):
                     continue  # the same tensor again, elsewhere or in another type
                 for other in self._carriers[maker.name]:
                     why = f"{layer.kind} {layer.name} writes its tensor {tensor.name}"
@@ -93,12 +101,19 @@ class _Book:
                 continue
             for tensor in node.inputs[:1] if node.op in _READ_A_TYPE else node.inputs:
                 maker = self._working(tensor)
-                made_in = self._carriers[maker.name] if maker and not self._is_free(maker) else []
-                if node.name in own or (maker and maker.name in made_in):
+                if node.name in own or (maker and maker.name in self._carriers[maker.name]):
                     continue  # by its own name: a runtime that computes maxima before exponentials keeps both
-                if made_in and not any(one in self._before[layer] for layer in own for one in made_in):
-                    why = f"it reads {tensor}, made in {', '.join(made_in)}, which does not lead to it"
+                if not self._leads(maker, own):
+                    made_in = ", ".join(self._carriers[maker.name]) if maker else ""
+                    why = f"it reads {tensor}, made in {made_in}, which does not lead to it"
                     yield Misplaced(node=node.name, layer=own[0], rule="out of order", why=why)
+
+    def _leads(self, maker: SourceNode | None, layers: Iterable[str]) -> bool:
+        """Whether a node's values can reach one of the layers: where it may change nothing, what it reads will do."""
+        made_in = self._carriers[maker.name] if maker and not self._is_free(maker) else []
+        if maker is None or not made_in or any(one in self._before[layer] for layer in layers for one in made_in):
+            return True
+        return maker.op in _MAY_PASS and self._leads(self._working(maker.inputs[0]), layers)
 
     def beside_an_idle_layer(self) -> Iterator[Misplaced]:
         """A product or a convolution is in no layer of another kind while one of its own kind stands for no node."""
@@ -115,7 +130,7 @@ class _Book:
     def of_other_sizes(self, elements: Mapping[str, int]) -> Iterator[Misplaced]:
         """A layer that stands for a single node writes as many elements as that node makes."""
         for layer in self._graph.layers:
-            if len(layer.source_nodes) != 1 or len(self._carriers[layer.source_nodes[0]]) != 1 or layer.kind in MOVERS:
+            if len(layer.source_nodes) != 1 or len(self._carriers[layer.source_nodes[0]]) != 1 or _moves(layer):
                 continue
             node = self._nodes[layer.source_nodes[0]]
             sizes = {elements[tensor] for tensor in node.outputs if tensor in elements}
