@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from core.base.errors import ConversionFailed, EngineRoomError, UnsupportedOps
 from core.base.reasons import plain_reason, shortened, without_places
 from core.base.units import listed
-from core.models.tf_state import STATE_HINT, told_write
 
 _NODES_NAMED = 3
 _PREFIX = re.compile(r"^make_sure failure: ")  # how tf2onnx marks its assertions
@@ -68,10 +67,9 @@ def explained(tool: str, what: str, *, logger: str, hint: Callable[[Exception], 
                 hint="It comes from a custom op library. Export the model without it.",
                 detail=detail,
             ) from error
-        written = told_write(str(error))
         raise ConversionFailed(
-            f"{tool} could not convert {what}: {written or last_words(error)}.",
-            hint=STATE_HINT if written else hint(error) or "The log's end tells more.",
+            f"{tool} could not convert {what}: {last_words(error)}.",
+            hint=hint(error) or "The log's end tells more.",
             detail=detail,
         ) from error
     finally:

@@ -10,16 +10,13 @@ from typing import Any
 from core.base.errors import ConversionFailed
 from core.base.lean import import_tensorflow
 from core.base.progress import Progress, Report
-from core.base.units import listed
 from core.conversion import _tf2onnx
 from core.conversion._failures import explained
 from core.conversion._savedmodel import load_signature
 from core.conversion._weights_file import taken_out
 from core.conversion.base import Converted
 from core.models.model import Format, Source
-from core.models.tf_graph import writers
-
-_NAMED = 3
+from core.models.tf_state import STATE_HINT, kept_values
 
 
 class OnnxFromSavedModel(_tf2onnx.FromTensorFlow):
@@ -63,13 +60,10 @@ def _state_told(what: str, function: Any) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        if not (kept := writers(function.graph.as_graph_def())):
+        if not (kept := kept_values(function.graph.as_graph_def())):
             raise
-        raise ConversionFailed(
-            f"{what[0].upper()}{what[1:]} keeps values from one call to the next, written by {listed(kept, _NAMED)}; "
-            "an ONNX graph has nothing to keep them in.",
-            hint="Export it with its state as inputs and outputs, or take a path through TensorFlow or LiteRT.",
-        ) from error
+        words = f"{what[0].upper()}{what[1:]} {kept}; an ONNX graph has nothing to keep them in."
+        raise ConversionFailed(words, hint=STATE_HINT, detail=str(error)) from error
 
 
 def _uses_tables(function: Any) -> bool:

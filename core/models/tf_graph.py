@@ -12,7 +12,6 @@ from core.models.tf_schema import shape_of
 from core.models.weights import WeightTotal
 
 VARIABLES = ("VarHandleOp", "VariableV2", "Variable", "AutoReloadVariable")
-_WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "Assign", "AssignAdd", "AssignSub")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +107,6 @@ def part_behind(graph: Any, outputs: Iterable[str], inputs: Iterable[str] = ()) 
     found = type(graph)(library=graph.library)
     found.node.extend(node for node in graph.node if node.name in wanted)
     return found
-
-
-def writers(graph: Any) -> list[str]:
-    """Names of the nodes of a `GraphDef` and its functions that write variables: what they keep until the next call."""
-    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
-    return sorted({node.name for body in bodies for node in body if node.op in _WRITES})
 
 
 def _calls(node: Any, functions: Mapping[str, Any]) -> Iterator[str]:

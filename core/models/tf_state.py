@@ -1,14 +1,18 @@
-"""Signatures that write to their variables: state, which a graph of constants cannot carry."""
+"""State: what a graph keeps in its variables from one call to the next, which constants cannot."""
 
 from __future__ import annotations
 
-import re
+from typing import Any
 
-_WRITES = re.compile(r"Input 0 of node (\S+) was passed \w+ from \S+ incompatible with expected resource")
+from core.base.units import listed
+
+_WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "Assign", "AssignAdd", "AssignSub")
+_NAMED = 3
 STATE_HINT = "TensorFlow as loaded and XLA run it as it is. For others, export the model with its state as input and output."
 
 
-def told_write(error: str) -> str:
-    """Why a graph could not be frozen, where TensorFlow stumbled over a variable that it writes to; empty otherwise."""
-    found = _WRITES.search(error)
-    return f"node {found[1]} writes to a variable, and variables become constants there" if found else ""
+def kept_values(graph: Any) -> str:
+    """What a `GraphDef` does to its variables, a phrase that follows its name; empty where it only reads them."""
+    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
+    writers = sorted({node.name for body in bodies for node in body if node.op in _WRITES})
+    return f"keeps values from one call to the next, written by {listed(writers, _NAMED)}" if writers else ""

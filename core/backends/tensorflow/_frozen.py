@@ -9,13 +9,11 @@ from typing import Any
 from core.backends.tensorflow._loading import Flat, graph_call
 from core.base.errors import BuildFailed
 from core.base.serialization import read_json, write_json
-from core.base.units import listed
-from core.models.tf_graph import writers
+from core.models.tf_state import STATE_HINT, kept_values
 
 GRAPH = "graph.pb"
 ENDS = "ends.json"
 _PROTOBUF_LIMIT = 2**31
-_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +35,12 @@ def freeze(function: Any) -> Any:
     try:
         frozen = convert_variables_to_constants_v2(function)
     except ValueError as error:
-        if not (kept_on := writers(function.graph.as_graph_def())):
+        if not (kept := kept_values(function.graph.as_graph_def())):
             raise
+        raise BuildFailed(f"The model {kept}; constants cannot be written.", hint=STATE_HINT, detail=str(error)) from error
+    if left := [tensor for tensor in frozen.inputs if tensor.dtype.name in ("resource", "variant")]:
         raise BuildFailed(
-            f"The model keeps values from one call to the next, written by {listed(kept_on, _NAMED)}.",
-            hint="Constants cannot be written: use the signature or the XLA variant, or LiteRT, which have variables.",
-        ) from error
-    if kept := [tensor for tensor in frozen.inputs if tensor.dtype.name in ("resource", "variant")]:
-        raise BuildFailed(
-            f"Freezing leaves {len(kept)} resource(s) outside the graph, used by {', '.join(_users(frozen.graph, kept))}.",
+            f"Freezing leaves {len(left)} resource(s) outside the graph, used by {', '.join(_users(frozen.graph, left))}.",
             hint="Only variables can be frozen, no lookup tables: use the signature variant.",
         )
     return frozen
