@@ -81,6 +81,17 @@ def test_only_a_build_that_is_there_is_linked(workspace: Workspace, digits: Mode
     assert not services.may_have_build(key)
 
 
+def test_a_revision_changes_with_the_jobs_and_not_without(digits: Model) -> None:
+    queue = services.queue()
+    before = queue.revision()
+    assert queue.revision() == before
+    job = queue.submit(BuildRequest(model=digits.digest, path=PATH, seed=6)).job
+    queued = queue.revision()
+    assert queued != before
+    queue.cancel(job or "")
+    assert queue.revision() not in (queued, before)
+
+
 def test_jobs_that_wait_count_as_not_finished(open_page: OpenPage, digits: Model) -> None:
     before = len(services.queue().jobs(states=("queued",)))  # type: ignore[arg-type]
     services.queue().submit(BuildRequest(model=digits.digest, path=PATH, seed=5))

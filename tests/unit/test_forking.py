@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -14,14 +15,17 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bench.shop import wait_until
 from core.base.children.call import PROGRAM
-from core.base.children.events import EVENTS_VARIABLE
+from core.base.children.events import EVENTS_VARIABLE, EndingKind
 from core.base.errors import EngineRoomError, StageCrashed
 from core.base.progress import silent
+from core.jobs.guard import become_subreaper
+from core.jobs.supervisor import GuardedChild
 from core.stages.child import run_stage
 from core.storage.builds import StageName
 from tests.forked_process import STAGE, works_with_tensorflow
-from tests.forking import Forked
+from tests.forking import PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER, Forked
 
 pytestmark = pytest.mark.usefixtures("forked")
 
@@ -91,3 +95,39 @@ def test_the_fork_for_such_a_stage_has_tensorflow(tmp_path: Path, path: str, loa
         assert ("/tensorflow/" in Path(f"/proc/{process.pid}/maps").read_text()) is loaded
         assert psutil.Process(process.pid).ppid() == os.getpid()
         process.kill()
+
+
+SLEEPS = ("-c", "import time; time.sleep(60)")
+
+
+@pytest.mark.parametrize(("words", "forked"), [(("-m", "core.cli", "worker"), True), (SLEEPS, False)])
+def test_a_guard_runs_a_program_of_ours_in_a_fork_and_starts_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], forked: bool
+) -> None:
+    monkeypatch.setenv("ENGINEROOM_WORKSPACE", str(tmp_path))
+    limits = {"lease_seconds": 60.0, "time_seconds": 60.0, "memory_bytes": 4_000_000_000}
+    before = set(psutil.Process().children())
+    with (tmp_path / "log").open("wb") as log:
+        guard = GuardedChild([sys.executable, *words], environment=dict(os.environ), log=log, limits=limits, fds=())
+    try:
+        (around,) = set(psutil.Process().children()) - before
+        program = wait_until(lambda: next(iter(around.children()), None))
+        wait_until(lambda: (program.cmdline()[1:] == list(words)) is not forked and program.is_running())
+        assert ("tests.forked_process" in program.cmdline()) is forked
+        guard.tell("cancel")
+        assert guard.wait() == 0
+        assert guard.ending(0).kind is EndingKind.CANCELLED
+        assert not program.is_running()
+    finally:
+        guard.kill()
+
+
+def test_who_adopts_orphans_does_so_after_a_fork_too(tmp_path: Path) -> None:
+    kernel, adopts = ctypes.CDLL(None), ctypes.c_int()
+    become_subreaper()
+    try:
+        assert core_cli("inspect", "nothing.onnx", cwd=tmp_path).returncode == 3
+        kernel.prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(adopts), 0, 0, 0)
+        assert adopts.value == 1
+    finally:
+        kernel.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
