@@ -48,6 +48,12 @@ def default_range(symbol: str) -> AxisRange:
     return DEFAULT_BATCH if symbol in ("batch", "N", "batch_size") else DEFAULT_LENGTH
 
 
+def usual_range(signature: Signature, symbol: str) -> AxisRange:
+    """The default, or around the length that the graph itself takes where it does not take that."""
+    length = signature.lengths.get(symbol)
+    return AxisRange(min=length, opt=length, max=4 * length) if length else default_range(symbol)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShapeProfile:
     """A range for each dynamic axis by its symbol; symbols not named take their default."""
@@ -75,8 +81,9 @@ class ShapeProfile:
 
     def guessed(self, signature: Signature) -> dict[str, int]:
         """Lengths of open axes that nobody gave and no batch explains: what random inputs then have."""
-        ranges = {symbol: self.range(symbol) for symbol in signature.symbols}
-        return {symbol: one.opt for symbol, one in ranges.items() if one == DEFAULT_LENGTH}
+        usual = {symbol: usual_range(signature, symbol) for symbol in signature.symbols}
+        asked = {symbol: self.axes.get(symbol, one) for symbol, one in usual.items()}
+        return {symbol: one.opt for symbol, one in usual.items() if one != DEFAULT_BATCH and asked[symbol] == one}
 
     def guess_note(self, signature: Signature) -> str:
         """A sentence on the guessed lengths and how to give others; empty where none is guessed."""
@@ -84,8 +91,10 @@ class ShapeProfile:
             return ""
         told = ", ".join(f"{symbol} {length}" for symbol, length in found.items())
         first = next(iter(found))
+        own = [symbol for symbol in found if symbol in signature.lengths]
+        why = f" The graph does not take {DEFAULT_LENGTH.opt}, the first guess, for {', '.join(own)}." if own else ""
         return (
-            f"The model leaves these lengths open, and what they are here is a guess: {told}. Others are given as shapes "
+            f"The model leaves these lengths open, and what they are here is a guess: {told}.{why} Others are given as shapes "
             f"(--shape {first}=N), or by your own inputs."
         )
 
@@ -103,7 +112,7 @@ class ShapeProfile:
             have = f"It has: {', '.join(symbols)}." if symbols else "All its axes are fixed."
             have += f" Axes that are of other lengths than these go by {', '.join(apart)}." if apart else ""
             raise InvalidRequest(f"Signature {signature.name} has no dynamic axis {', '.join(unknown)}.", hint=have)
-        return ShapeProfile(axes={symbol: self.axes.get(symbol) or default_range(symbol) for symbol in symbols})
+        return ShapeProfile(axes={symbol: self.axes.get(symbol) or usual_range(signature, symbol) for symbol in symbols})
 
 
 def parse_profiles(text: str) -> tuple[ShapeProfile, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -45,12 +45,14 @@ class Signature:
 
     Attributes:
         guessed: Symbols that stand for several axes by a guess: the format tells of each only that its length is open.
+        lengths: Of open axes, by symbol, where the graph does not take what is usually guessed, and takes these.
     """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     guessed: tuple[str, ...] = ()
+    lengths: dict[str, int] = field(default_factory=dict)
 
     @property
     def symbols(self) -> tuple[str, ...]:

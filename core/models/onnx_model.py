@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -11,6 +12,7 @@ from core.base.dtypes import UNKNOWN, onnx_dtype
 from core.base.errors import BrokenModel, UnsupportedModel
 from core.base.tensors import Signature
 from core.models.onnx_graph import graph_signature, weight_total
+from core.models.open_lengths import lengths_taken
 from core.models.reading import Reading, most_frequent_first
 from core.onnxio.file import check_external_files, read_onnx
 from core.onnxio.walk import STANDARD_DOMAINS, graphs, nodes, op_counts, opset
@@ -33,7 +35,7 @@ def read_onnx_model(path: Path) -> Reading:
     _check_signature(signature)
     producer = " ".join(word for text in (model.producer_name, model.producer_version) for word in text.split() if word != "None")
     return Reading(
-        signatures=(signature,),
+        signatures=(replace(signature, lengths=lengths_taken(model, signature)),),
         producer=producer or None,
         opset=opset(model),
         weights=weight_total(model),

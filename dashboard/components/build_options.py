@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import streamlit as st
 
 from core.backends.base import Option, OptionValue, backend_named
-from core.base.profile import AxisRange, ShapeProfile, default_range
+from core.base.profile import AxisRange, ShapeProfile, usual_range
 from core.base.tensors import Signature
 from core.base.units import plural
 from core.benchmark.measurement import Protocol
@@ -29,7 +29,7 @@ def choose_profile(signature: Signature, key: str) -> ShapeProfile:
         told = plain(", ".join(guesses))
         st.caption(f"The model does not tell how long these are, and the lengths below are guesses: {told}.")
     for symbol in signature.symbols:
-        default = default_range(symbol)
+        default = usual_range(signature, symbol)
         name, low, usual, high = st.columns([2, 1, 1, 1], vertical_alignment="bottom")
         name.markdown(plain(symbol))
         axes[symbol] = AxisRange(
