@@ -150,8 +150,9 @@ def carry_out(stage: StageName, folder: Path, report: Report, fetch: Fetch, devi
         result = stage_named(stage).run(as_given(context))
         write_json(result_file(folder, stage), result)
     except (BuildFailed, RunFailed) as error:
-        if context and not error.hint and not context.request.inputs and _SHAPES.search(error.message):
-            error.hint = context.request.profile.guess_note(context.model.signature(context.request.signature))
+        if context and not context.request.inputs and _SHAPES.search(error.message):
+            note = context.request.profile.guess_note(context.model.signature(context.request.signature))
+            error.hint = f"{note} {error.hint}".strip()
         raise
     except EngineRoomError:
         raise
