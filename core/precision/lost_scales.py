@@ -15,6 +15,8 @@ from core.precision.view import GraphView, attribute
 
 # Far below what a sum of floats can tell, and no zero, which would be folded away.
 NO_MATTER = np.float32(1e-30)
+# What computes in sums of its own, or in another scale.
+_ENDS = ("Conv", "ConvTranspose", "Gemm", "MatMul", "QuantizeLinear")
 
 
 def hold_scales(model: onnx.ModelProto) -> int:
@@ -52,11 +54,11 @@ def _has_bias(node: NodeProto, view: GraphView) -> bool:
 
 
 def _several(node: NodeProto, view: GraphView) -> bool:
-    """Whether several read its float result, behind constant factors; being an output is one."""
+    """Whether several read its float result, at once or behind others; being an output is one. A bias too many harms nothing."""
     tensor = node.output[0]
-    while (reader := view.only_consumer(tensor)) is not None and reader.op_type in ("Mul", "Div"):
-        if not any(name in view.constants for name in reader.input):
-            break
+    while (reader := view.only_consumer(tensor)) is not None and reader.op_type not in _ENDS and reader.output:
+        if list(reader.input).count(tensor) > 1:
+            return True
         tensor = reader.output[0]
     kinds = [reader.op_type for reader in view.consumers.get(tensor, []) for name in reader.input if name == tensor]
     return sum(kind != "QuantizeLinear" for kind in kinds) + (tensor in view.outputs) > 1

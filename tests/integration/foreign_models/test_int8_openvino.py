@@ -25,6 +25,7 @@ CONV = NODE("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1])
         [NODE("Mul", ["c", "c"], ["q"])],
         [NODE("Relu", ["c"], ["r"]), NODE("Mul", ["c", "r"], ["q"])],
         [NODE("Mul", ["c", "scale"], ["s"]), NODE("Add", ["s", "s"], ["q"])],
+        [NODE("Neg", ["c"], ["n"]), NODE("Mul", ["n", "n"], ["q"])],
         [
             NODE("GlobalAveragePool", ["c"], ["p"]),
             NODE("Conv", ["p", "gate"], ["g"]),
@@ -32,7 +33,7 @@ CONV = NODE("Conv", ["x", "w"], ["c"], pads=[1, 1, 1, 1])
             NODE("Mul", ["c", "a"], ["q"]),
         ],
     ],
-    ids=["square", "times-relu", "scaled-twice", "gate"],
+    ids=["square", "times-relu", "scaled-twice", "negated", "gate"],
 )
 def test_a_convolution_without_bias_and_with_several_readers_is_right(
     workspace: Workspace, tmp_path: Path, behind: list[NodeProto]
