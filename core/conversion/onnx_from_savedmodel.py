@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ from core.base.lean import import_tensorflow
 from core.base.progress import Progress, Report
 from core.conversion import _tf2onnx
 from core.conversion._failures import explained
-from core.conversion._savedmodel import load_signature
+from core.conversion._savedmodel import load_signature, state_told
 from core.conversion._weights_file import taken_out
 from core.conversion.base import Converted
 from core.models.model import Format, Source
-from core.models.tf_state import STATE_HINT, kept_values
 
 
 class OnnxFromSavedModel(_tf2onnx.FromTensorFlow):
@@ -46,24 +44,12 @@ class OnnxFromSavedModel(_tf2onnx.FromTensorFlow):
             # `large_model` freezes without building a function from the result, which costs as much again; only with a
             # lookup table is that needed, to find it.
             direct = large or not _uses_tables(function)
-            with _state_told(what, function):
+            with state_told(what, function):
                 graph, tables = tf_loader.from_trackable(loaded, function, list(inputs), list(outputs), large_model=direct)
                 if direct and not large:
                     graph = _tf2onnx.folded(graph, list(inputs), list(outputs))
             graph, weights = taken_out(graph) if large else (graph, None)
         return _tf2onnx.Frozen(graph=graph, inputs=inputs, outputs=outputs, tables=tables, weights=weights)
-
-
-@contextmanager
-def _state_told(what: str, function: Any) -> Iterator[None]:
-    """Freezing a variable that is written fails with words about some node's inputs."""
-    try:
-        yield
-    except ValueError as error:
-        if not (kept := kept_values(function.graph.as_graph_def())):
-            raise
-        words = f"{what[0].upper()}{what[1:]} {kept}; an ONNX graph has nothing to keep them in."
-        raise ConversionFailed(words, hint=STATE_HINT, detail=str(error)) from error
 
 
 def _uses_tables(function: Any) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ from core.base.availability import Availability, from_packages, installed_versio
 from core.base.lean import import_tensorflow
 from core.base.progress import Progress, Report
 from core.conversion._failures import explained, unsupported
+from core.conversion._savedmodel import frozen
 from core.conversion.base import Converted
 from core.models.model import Format, Source
+from core.models.savedmodel import signature_graph
+from core.models.tf_graph import REFERENCES
 from core.models.tf_loadable import loadable
 from core.models.tflite import read_tflite
 
@@ -42,7 +47,7 @@ class TfliteFromSavedModel:
 
             report(Progress(message="Converting to TensorFlow Lite", fraction=0.3))
             try:
-                content = _converted(source, [tf.lite.OpsSet.TFLITE_BUILTINS])
+                content = _converted(source, what, [tf.lite.OpsSet.TFLITE_BUILTINS])
             except Exception as error:
                 if custom := _named(_CUSTOM_OPS, error):
                     nodes = {op: sorted({name for kind, name in _NODE.findall(str(error)) if kind == op}) for op in custom}
@@ -50,7 +55,7 @@ class TfliteFromSavedModel:
                 if not (flex := _named(_FLEX_OPS, error)):
                     raise
                 report(Progress(message="Converting again, with TensorFlow's own ops", fraction=0.6))
-                content = _converted(source, [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS])
+                content = _converted(source, what, [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS])
                 notes.append(
                     f"TensorFlow Lite has no op of its own for {', '.join(flex)}: it needs a runtime with TensorFlow's (Flex)."
                 )
@@ -66,13 +71,11 @@ class TfliteFromSavedModel:
         )
 
 
-def _converted(source: Source, ops: list[Any]) -> bytes:
+def _converted(source: Source, what: str, ops: list[Any]) -> bytes:
     tf = import_tensorflow()
 
-    with loadable(source.path) as found:
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            str(found.folder), signature_keys=[source.signature.name], tags=set(found.tags)
-        )
+    with _readable(source, what) as (folder, tags):
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[source.signature.name], tags=set(tags))
         converter.target_spec.supported_ops = ops
         content: bytes = converter.convert()
     return content
@@ -89,6 +92,17 @@ def _hint(error: Exception, source: Source) -> str:
         "What a loop carries must have fixed lengths there: fix the batch size, and lengths that the state depends on, "
         f"and export the model again (open now: {', '.join(open_axes)})."
     )
+
+
+@contextmanager
+def _readable(source: Source, what: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """The SavedModel and its tags, as the converter reads it: of reference variables it takes only some uses."""
+    if any(node.op in REFERENCES for node in signature_graph(source.path, source.signature.name).node):
+        with frozen(source, what) as folder:
+            yield folder, ("serve",)
+        return
+    with loadable(source.path) as found:
+        yield found.folder, found.tags
 
 
 def _named(pattern: re.Pattern[str], error: Exception) -> list[str]:

@@ -47,8 +47,9 @@ def read_savedmodel(folder: Path) -> Reading:
     for name in names:
         notes.extend(_composite_notes(name, found[name]))
     version = graph.meta_info_def.tensorflow_version
+    placeholders = {f"{node.name}:0": shape_of(node.attr["shape"].shape) for node in graph.graph_def.node if _tells_shape(node)}
     return Reading(
-        signatures=tuple(_signature(name, found[name]) for name in names),
+        signatures=tuple(_signature(name, found[name], placeholders) for name in names),
         producer=f"TensorFlow {version}" if version else None,
         weights=reached.weights,
         ops=most_frequent_first(reached.ops),
@@ -100,13 +101,26 @@ def _tensor_names(info: Any) -> Iterator[str]:
         yield info.name
 
 
-def _signature(name: str, definition: Any) -> Signature:
-    return with_symbols(name, _raw(definition.inputs), _raw(definition.outputs))
+Shapes = Mapping[str, tuple[int | None, ...] | None]
 
 
-def _raw(infos: Mapping[str, Any]) -> list[RawTensor]:
+def _tells_shape(node: Any) -> bool:
+    """Whether it is a placeholder that tells its shape; before graph version 24 an empty one told of none."""
+    return node.op == "Placeholder" and bool(node.attr["shape"].shape.dim)
+
+
+def _signature(name: str, definition: Any, placeholders: Shapes) -> Signature:
+    return with_symbols(name, _raw(definition.inputs, placeholders), _raw(definition.outputs, placeholders))
+
+
+def _raw(infos: Mapping[str, Any], placeholders: Shapes) -> list[RawTensor]:
+    """Tensors of a signature; the shape of one that is only named is its placeholder's, or unknown."""
     return [
-        RawTensor(name=key, dtype=tensorflow_dtype(info.dtype), shape=shape_of(info.tensor_shape))
+        RawTensor(
+            name=key,
+            dtype=tensorflow_dtype(info.dtype),
+            shape=shape_of(info.tensor_shape) if info.HasField("tensor_shape") else placeholders.get(info.name),
+        )
         for key, info in sorted(infos.items())
     ]
 

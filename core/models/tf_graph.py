@@ -12,6 +12,7 @@ from core.models.tf_schema import shape_of
 from core.models.weights import WeightTotal
 
 VARIABLES = ("VarHandleOp", "VariableV2", "Variable", "AutoReloadVariable")
+REFERENCES = ("VariableV2", "Variable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

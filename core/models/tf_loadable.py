@@ -3,6 +3,10 @@
 Of a Keras 2 optimizer TensorFlow revives the state with the Keras that wrote it, and else fails to load the model:
 "'_UserObject' object has no attribute 'add_slot'" (https://github.com/tensorflow/tensorflow/issues/52091). No signature needs it.
 
+TensorFlow 1's files hold what its Session runs and `tf.saved_model.load` does not: signatures that give out a reference variable
+("Output 0 of node 'counter' has a reference type float_ref"), and tensors of no told shape, which are no scalars: those that a
+signature only names, and placeholders of before graph version 24.
+
 TensorFlow leaves calls of functions that are marked for XLA as they are (Keras marks every grouped convolution), and no converter
 translates a call. `keep_no_calls` takes the marks away.
 """
@@ -18,6 +22,8 @@ from typing import Any
 
 from core.models.savedmodel import FILE_NAME
 
+_REFERENCE = 100  # of a reference's `DataType`, above that of its value
+_EMPTY_IS_SCALAR = 24  # the first graph version: TF_GRAPH_DEF_VERSION's history in tensorflow/core/public/version.h
 _MARKS = ("_XlaMustCompile", "_XlaCompile", "_noinline")
 
 
@@ -68,6 +74,42 @@ def keep_no_calls(graph: Any) -> bool:
     return bool(found)
 
 
+def _give_out_values(serving: Any) -> bool:
+    """Has signatures give out a reference's value, in place; whether any gave out a reference."""
+    nodes = {node.name: node for node in serving.graph_def.node}
+    ends = [info for signature in serving.signature_def.values() for info in signature.outputs.values()]
+    found = [info for info in ends if info.dtype > _REFERENCE or _is_reference(nodes, info.name)]
+    for info in found:
+        info.dtype %= _REFERENCE
+        name = f"{info.name.replace(':', '_')}_value"
+        if name not in nodes:
+            nodes[name] = serving.graph_def.node.add(name=name, op="Identity", input=[info.name])
+            nodes[name].attr["T"].type = info.dtype
+        info.name = f"{name}:0"
+    return bool(found)
+
+
+def _is_reference(nodes: Mapping[str, Any], tensor: str) -> bool:
+    from tensorflow.python.framework import op_def_registry
+
+    name, _, index = tensor.partition(":")
+    definition = op_def_registry.get(nodes[name].op) if name in nodes else None
+    outputs = definition.output_arg if definition else []
+    return int(index or 0) < len(outputs) and bool(outputs[int(index or 0)].is_ref)
+
+
+def _open_shapes(serving: Any) -> bool:
+    """Says of tensors without a shape that they have none, in place; whether there were any."""
+    ends = [info for one in serving.signature_def.values() for side in (one.inputs, one.outputs) for info in side.values()]
+    untold = [info.tensor_shape for info in ends if info.WhichOneof("encoding") == "name" and not info.HasField("tensor_shape")]
+    if serving.graph_def.versions.producer < _EMPTY_IS_SCALAR:
+        fed = (node.attr["shape"].shape for node in serving.graph_def.node if node.op == "Placeholder")
+        untold += [shape for shape in fed if not shape.dim and not shape.unknown_rank]
+    for shape in untold:
+        shape.unknown_rank = True
+    return bool(untold)
+
+
 def _read(folder: Path, *, to_convert: bool) -> tuple[tuple[str, ...], Mapping[str, Any], bytes | None]:
     """Tags and signatures of the graph for serving, and the file without what is in the way, where anything is."""
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
@@ -77,9 +119,11 @@ def _read(folder: Path, *, to_convert: bool) -> tuple[tuple[str, ...], Mapping[s
     for node in slotted:
         node.ClearField("slot_variables")
     serving = min(saved.meta_graphs, key=lambda graph: ("serve" not in graph.meta_info_def.tags, len(graph.meta_info_def.tags)))
-    # Copies, as a part of a message keeps the whole of it in memory.
-    signatures = {name: type(given).FromString(given.SerializeToString()) for name, given in serving.signature_def.items()}
     changed = bool(slotted)
+    changed = _give_out_values(serving) or changed
+    changed = _open_shapes(serving) or changed
     if to_convert:
         changed = keep_no_calls(serving.graph_def) or changed
+    # Copies, as a part of a message keeps the whole of it in memory.
+    signatures = {name: type(given).FromString(given.SerializeToString()) for name, given in serving.signature_def.items()}
     return tuple(serving.meta_info_def.tags), signatures, saved.SerializeToString() if changed else None

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from core.backends.tensorflow._loading import Flat, graph_call
+from core.backends.tensorflow._loading import Flat, graph_call, with_constants
 from core.base.errors import BuildFailed
 from core.base.serialization import read_json, write_json
-from core.models.tf_state import STATE_HINT, kept_values
 
 GRAPH = "graph.pb"
 ENDS = "ends.json"
@@ -30,17 +29,10 @@ def freeze(function: Any) -> Any:
     Raises:
         BuildFailed: It holds something that is no variable, such as a lookup table, or writes a variable.
     """
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    try:
-        frozen = convert_variables_to_constants_v2(function)
-    except ValueError as error:
-        if not (kept := kept_values(function.graph.as_graph_def())):
-            raise
-        raise BuildFailed(f"The model {kept}; constants cannot be written.", hint=STATE_HINT, detail=str(error)) from error
-    if left := [tensor for tensor in frozen.inputs if tensor.dtype.name in ("resource", "variant")]:
+    frozen = with_constants(function)
+    if kept := [tensor for tensor in frozen.inputs if tensor.dtype.name in ("resource", "variant")]:
         raise BuildFailed(
-            f"Freezing leaves {len(left)} resource(s) outside the graph, used by {', '.join(_users(frozen.graph, left))}.",
+            f"Freezing leaves {len(kept)} resource(s) outside the graph, used by {', '.join(_users(frozen.graph, kept))}.",
             hint="Only variables can be frozen, no lookup tables: use the signature variant.",
         )
     return frozen

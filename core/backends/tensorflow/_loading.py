@@ -12,13 +12,12 @@ from core.base.lean import import_keras
 from core.base.tensors import Signature
 from core.models.keras_ends import flat_call
 from core.models.model import Format, Source
-from core.models.tf_graph import tensor_name
+from core.models.tf_graph import REFERENCES, tensor_name
 from core.models.tf_loadable import loadable
+from core.models.tf_state import STATE_HINT, kept_values
 
 # Takes the signature's inputs in their order, gives its outputs in theirs.
 Flat = Callable[..., list[Any]]
-
-_REFERENCE_VARIABLES = ("VariableV2", "Variable")
 
 
 def load(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
@@ -66,7 +65,7 @@ def _savedmodel(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
     function = loaded.signatures[name]
     _require("inputs", [spec.name for spec in source.signature.inputs], function.structured_input_signature[1])
     _require("outputs", [spec.name for spec in source.signature.outputs], function.structured_outputs)
-    if not as_loaded and any(node.op in _REFERENCE_VARIABLES for node in function.graph.as_graph_def().node):
+    if not as_loaded and any(node.op in REFERENCES for node in function.graph.as_graph_def().node):
         return _without_references(tf, source.signature, function, found.signatures[name])
 
     def call(*tensors: Any) -> list[Any]:
@@ -79,11 +78,25 @@ def _savedmodel(tf: Any, source: Source, *, as_loaded: bool) -> Flat:
 
 def _without_references(tf: Any, signature: Signature, function: Any, definition: Any) -> Flat:
     """A signature of TensorFlow 1 with its variables as constants; `definition` maps its keys to tensors of the graph."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    graph = convert_variables_to_constants_v2(function).graph.as_graph_def()
+    graph = with_constants(function).graph.as_graph_def()
     feeds = [definition.inputs[spec.name].name for spec in signature.inputs]
     return graph_call(tf, graph, feeds, [definition.outputs[spec.name].name for spec in signature.outputs])
+
+
+def with_constants(function: Any) -> Any:
+    """The concrete function with its variables as constants.
+
+    Raises:
+        BuildFailed: It writes some of them.
+    """
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    try:
+        return convert_variables_to_constants_v2(function)
+    except ValueError as error:
+        if not (kept := kept_values(function.graph.as_graph_def())):
+            raise
+        raise BuildFailed(f"The model {kept}; constants cannot be written.", hint=STATE_HINT, detail=str(error)) from error
 
 
 def _keras(source: Source) -> Flat:
@@ -113,7 +126,7 @@ def graph_call(tf: Any, graph: Any, feeds: list[str], fetches: list[str]) -> Fla
     except ValueError as error:
         raise BuildFailed(f"TensorFlow cannot import the graph: {error}") from error
     pruned = wrapped.prune(*ends)
-    if unset := [node.name for node in pruned.graph.as_graph_def().node if node.op in (*_REFERENCE_VARIABLES, "VarHandleOp")]:
+    if unset := [node.name for node in pruned.graph.as_graph_def().node if node.op in (*REFERENCES, "VarHandleOp")]:
         raise BuildFailed(
             f"The graph has variables without values: {', '.join(unset[:5])}.",
             hint="Export a SavedModel, which holds them, or freeze the graph before uploading it.",
