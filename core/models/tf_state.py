@@ -8,7 +8,10 @@ from core.base.units import listed
 
 _WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "Assign", "AssignAdd", "AssignSub")
 _NAMED = 3
-STATE_HINT = "TensorFlow as loaded and XLA run it as it is. For others, export the model with its state as input and output."
+STATE_HINT = (
+    "TensorFlow as loaded and XLA run it as it is, LiteRT too unless it is of TensorFlow 1. "
+    "For others, export the model with its state as input and output."
+)
 
 
 def kept_values(graph: Any) -> str:
