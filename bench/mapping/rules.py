@@ -61,7 +61,13 @@ def misplaced(graph: EngineGraph, source: SourceGraph, elements: Mapping[str, in
 
 def without_node(graph: EngineGraph) -> list[Layer]:
     """Layers that compute something, and stand for no source node."""
-    return [one for one in graph.layers if not (one.source_nodes or _moves(one) or one.kind in PASSING_OPS)]
+    names = {layer.name for layer in graph.layers}
+
+    def is_nothing(layer: Layer) -> bool:
+        front, _, number = layer.name.rpartition(".")  # a conversion of the layer before it, by the number of its output
+        return _moves(layer) or layer.kind in PASSING_OPS or (front in names and number.isdigit())
+
+    return [layer for layer in graph.layers if not layer.source_nodes and not is_nothing(layer)]
 
 
 def _moves(layer: Layer) -> bool:

@@ -11,6 +11,8 @@ from core.graph.source import SourceGraph
 PASSING_OPS = frozenset({"Identity", "Dropout", "StopGradient", "PreventGradient", "NoOp", "Snapshot"})
 # Ops that read only the shape of their input.
 _SHAPE_OPS = frozenset({"Shape", "Size", "ShapeOf", "Rank", "SequenceLength"})
+# Ops that read only the type of their second input.
+READ_A_TYPE = frozenset({"CastLike", "ConvertLike"})
 
 
 class Nature:
@@ -69,7 +71,8 @@ def _derived(source: SourceGraph, starts: Iterable[str]) -> frozenset[str]:
     known = set(source.constants)
     found = set()
     for node in source.nodes:
-        if node.name not in source.random and (node.op in starts or known.issuperset(node.inputs)):
+        read = node.inputs[:1] if node.op in READ_A_TYPE else node.inputs
+        if node.name not in source.random and (node.op in starts or known.issuperset(read)):
             known.update(node.outputs)
             found.add(node.name)
     return frozenset(found)

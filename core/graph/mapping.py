@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from core.base.units import listed
 from core.graph.engine_graph import EngineGraph, Fate, Layer, LooseNode, SourceNode
-from core.graph.fates import PASSING_OPS, Nature, fate
+from core.graph.fates import PASSING_OPS, READ_A_TYPE, Nature, fate
 from core.graph.source import SourceGraph
 from core.graph.unnamed import settle_unnamed
 
@@ -34,31 +34,43 @@ _APPENDED_OPS = frozenset(
 )
 
 # Ops that may change nothing where they stand.
-_SEEN_THROUGH = frozenset({"Cast", "CastLike", "Convert", "Expand", "Flatten", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+_SEEN_THROUGH = frozenset(
+    {"Cast", "CastLike", "Concat", "Convert", "Expand", "Flatten", "Pad", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+)
 
 
-def map_nodes(
-    source: SourceGraph,
-    claims: Mapping[str, Collection[str]],
-    open_layers: Collection[str] = (),
-    layers: Sequence[Layer] = (),
-    apart: Collection[str] = (),
-    held: Collection[str] = (),
-    known_as: Mapping[str, str] | None = None,
-) -> Mapped:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFacts:
+    """What a backend knows of its engine besides the claims.
+
+    Attributes:
+        layers: All layers with the tensors between them, to tell what those carry out that claim nothing; None where they are
+            not to be asked.
+        open_layers: Layers that may go on past the nodes that they claim: a bias or an activation that follows is taken to be
+            appended to them.
+        apart: Layers that claim nothing and stand for no node: copies, changes of layout.
+        held: Source tensors of which the engine holds the values, as constants.
+        known_as: Source tensors by what layers call them, where that is another name.
+    """
+
+    layers: Sequence[Layer] | None = None
+    open_layers: Collection[str] = ()
+    apart: Collection[str] = ()
+    held: Collection[str] = ()
+    known_as: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_FACTS = EngineFacts()
+
+
+def map_nodes(source: SourceGraph, claims: Mapping[str, Collection[str]], facts: EngineFacts = NO_FACTS) -> Mapped:
     """Finds the layer of every source node.
 
     Args:
         source: The graph that the backend was given.
         claims: Names of the source nodes that are certain for each layer.
-        open_layers: Layers that may go on past the nodes that they claim: a bias or an activation that follows is
-            taken to be appended to them.
-        layers: All layers with the tensors between them, to tell what those carry out that claim nothing.
-        apart: Layers that claim nothing and stand for no node: copies, changes of layout.
-        held: Source tensors of which the engine holds the values, as constants.
-        known_as: Source tensors by what layers call them, where that is another name.
     """
-    return _Mapping(source, claims, open_layers, layers, apart, held, known_as or {}).mapped()
+    return _Mapping(source, claims, facts).mapped()
 
 
 def with_sources(
@@ -66,13 +78,10 @@ def with_sources(
     source: SourceGraph,
     claims: Mapping[str, Collection[str]],
     notes: tuple[str, ...] = (),
-    open_layers: Collection[str] = (),
-    apart: Collection[str] = (),
-    held: Collection[str] = (),
-    known_as: Mapping[str, str] | None = None,
+    facts: EngineFacts = NO_FACTS,
 ) -> EngineGraph:
     """The engine graph: the layers with their source nodes filled in; arguments as for `map_nodes`."""
-    mapped = map_nodes(source, claims, open_layers, layers, apart, held, known_as)
+    mapped = map_nodes(source, claims, replace(facts, layers=layers))
     return EngineGraph(
         layers=tuple(replace(layer, source_nodes=mapped.carried.get(layer.name, ())) for layer in layers),
         source_nodes=source.nodes,
@@ -82,31 +91,20 @@ def with_sources(
 
 
 class _Mapping:
-    def __init__(
-        self,
-        source: SourceGraph,
-        claims: Mapping[str, Collection[str]],
-        open_layers: Collection[str],
-        layers: Sequence[Layer],
-        apart: Collection[str],
-        held: Collection[str],
-        known_as: Mapping[str, str],
-    ) -> None:
-        self._source = source
-        self._open_layers = frozenset(open_layers)
+    def __init__(self, source: SourceGraph, claims: Mapping[str, Collection[str]], facts: EngineFacts) -> None:
+        self._source, self._facts = source, facts
+        self._open_layers = frozenset(facts.open_layers)
         self._nature = Nature(source)
-        self._held = frozenset(node.name for node in source.nodes if node.outputs and frozenset(held).issuperset(node.outputs))
+        held = frozenset(facts.held)
+        self._held = frozenset(node.name for node in source.nodes if node.outputs and held.issuperset(node.outputs))
         self._claimed = {name for names in claims.values() for name in names}
         self._repeats = {
             name: twin for name, twin in source.repeats.items() if not (name in self._claimed and twin in self._claimed)
         }
-        settled = settle_unnamed(
-            replace(source, repeats=self._repeats), self._nature, self._nature.constant | self._held, layers, claims, apart
-        )
+        layers, known = facts.layers or (), self._nature.constant | self._held
+        settled = settle_unnamed(replace(source, repeats=self._repeats), self._nature, known, layers, claims, facts.apart)
         self._disputed = settled.disputed
-        self._reads = {
-            layer.name: frozenset(known_as.get(tensor.name, tensor.name) for tensor in layer.inputs) for layer in layers
-        }
+        self._reads = self._read_by(layers)
         claims = {**claims, **settled.claims}
         self._claimed = {name for names in claims.values() for name in names}
         self._carriers: dict[str, set[str]] = defaultdict(set)
@@ -120,6 +118,20 @@ class _Mapping:
                 made_by = self._producer.get(tensor)
                 if made_by is not None and node.name not in self._repeats:
                     self._readers[self._repeats.get(made_by.name, made_by.name)].append(node)
+
+    def _read_by(self, layers: Sequence[Layer]) -> dict[str, frozenset[str]]:
+        """Source names of the tensors that each layer reads, those that stand for no node seen through."""
+        found: dict[str, frozenset[str]] = {}
+        passed = {tensor.name: layer for layer in layers if layer.name in self._facts.apart for tensor in layer.outputs}
+        for layer in layers:
+            names, pending = set[str](), [tensor.name for tensor in layer.inputs]
+            while pending:
+                name = pending.pop()
+                if name in passed and name not in names:
+                    pending += [tensor.name for tensor in passed[name].inputs]
+                names.add(name)
+            found[layer.name] = frozenset(self._facts.known_as.get(name, name) for name in names)
+        return found
 
     def mapped(self) -> Mapped:
         self._append()
@@ -153,34 +165,51 @@ class _Mapping:
             return replace(found, fate=Fate.FOLDED, reason="The engine holds its result, which the build worked out.")
         if found.fate is Fate.UNMAPPED and (layers := self._disputed.get(node.name)):
             return replace(found, reason=f"One of the layers {listed(layers, 3)} carries it out, and none of them names it.")
-        if found.fate is Fate.UNMAPPED and node.op in _SEEN_THROUGH and self._is_read_through(node):
+        if found.fate is Fate.UNMAPPED and self._is_read_through(node):
             return replace(found, fate=Fate.ELIMINATED, reason="The layers that need its result read its input as it is.")
+        if found.fate is Fate.UNMAPPED and self._facts.layers is not None and not self._facts.layers:
+            why = "The engine has no layers: what it gives back is what it was given, or constants."
+            return replace(found, fate=Fate.ELIMINATED, reason=why)
         return found
 
     def _is_read_through(self, node: SourceNode) -> bool:
         """Whether whatever needs a node's values has the node's own input before it."""
-        needing = list(self._needing(node))
+        needing = list(self._needing(node)) if self._changes_nothing(node) else []
         return bool(needing) and all(self._reading_its_input(node, layers) for layers in needing)
+
+    def _changes_nothing(self, node: SourceNode) -> bool:
+        """Whether a node may do nothing, and has but one input of which a build does not know the values."""
+        return node.op in _SEEN_THROUGH and len(self._given(node)) == 1
+
+    def _given(self, node: SourceNode) -> list[str]:
+        """What a node reads of which a build does not know the values."""
+        read = node.inputs[:1] if node.op in READ_A_TYPE else node.inputs
+        makers = {tensor: self._producer.get(tensor) for tensor in read if tensor not in self._source.constants}
+        return [tensor for tensor, maker in makers.items() if maker is None or not self._nature.is_derived(maker)]
 
     def _needing(self, node: SourceNode) -> Iterator[set[str]]:
         """The layers of each node that reads a node's values, behind those that may change nothing and are nowhere."""
         for reader in self._readers[node.name]:
-            if reader.op == "CastLike" and reader.inputs[0] not in node.outputs:
-                continue  # it reads the type alone
+            if reader.op in READ_A_TYPE and reader.inputs[0] not in node.outputs:
+                continue
             if layers := self._carriers[reader.name]:
                 yield layers
-            elif reader.op in _SEEN_THROUGH:
+            elif self._changes_nothing(reader):
                 yield from self._needing(reader)
 
     def _reading_its_input(self, node: SourceNode, layers: Collection[str]) -> set[str]:
-        """Those of the layers that read what a node reads first, or what that was before it was handed on."""
-        given = list(node.inputs[:1])
-        while given and (maker := self._producer.get(given[-1])) and maker.inputs and self._may_pass(maker):
-            given.append(maker.inputs[0])
+        """Those of the layers that read something that a node reads, or what that was before it was handed on."""
+        given, pending = set[str](), self._given(node)
+        while pending:
+            tensor = pending.pop()
+            maker = self._producer.get(tensor)
+            if tensor not in given and maker and self._may_pass(maker):
+                pending += self._given(maker)
+            given.add(tensor)
         return {layer for layer in layers if not self._reads.get(layer, frozenset()).isdisjoint(given)}
 
     def _may_pass(self, node: SourceNode) -> bool:
-        return self._passes(node) or (node.op in _SEEN_THROUGH and not self._carriers[node.name])
+        return self._passes(node) or (self._changes_nothing(node) and not self._carriers[node.name])
 
     def _may_be_fused(self, node: SourceNode) -> bool:
         name = node.name

@@ -17,7 +17,7 @@ from core.base.dtypes import worded_dtype
 from core.base.profile import Point, ShapeProfile
 from core.base.tensors import Signature, Tensors
 from core.graph.engine_graph import EngineGraph, Layer, LayerTensor
-from core.graph.mapping import with_sources
+from core.graph.mapping import EngineFacts, with_sources
 from core.graph.source import SourceGraph
 from core.onnxio.walk import captured, initializers
 
@@ -74,7 +74,7 @@ def engine_graph(
     held = [tensor.name for tensor in initializers(graph)]
     held += [tensor for node in source.nodes if node.op == "Constant" for tensor in node.outputs]
     known_as = {tensor: found.source_name(tensor) for node in graph.node for tensor in node.output}
-    return with_sources(layers, source, claims, notes, apart=apart, held=held, known_as=known_as)
+    return with_sources(layers, source, claims, notes, EngineFacts(apart=apart, held=held, known_as=known_as))
 
 
 def layer_names(graph: onnx.GraphProto) -> list[str]:

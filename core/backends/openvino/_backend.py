@@ -15,7 +15,6 @@ from core.backends._trial import trial_inputs
 from core.backends.base import BuildConfig, Engine, Option, Variant
 from core.backends.openvino._layers import (
     APPENDABLE_KINDS,
-    MOVING_KINDS,
     RuntimeGraph,
     Shape,
     is_quantized,
@@ -32,7 +31,7 @@ from core.base.progress import Progress, Report
 from core.base.serialization import read_json, write_json
 from core.base.tensors import Tensors
 from core.graph.engine_graph import EngineGraph
-from core.graph.mapping import with_sources
+from core.graph.mapping import EngineFacts, with_sources
 from core.graph.source import SourceGraph, nodes_of_onnx
 from core.graph.support import Support
 from core.models.model import Format, Source
@@ -132,8 +131,8 @@ class OpenVino:
             why = "no output depends on a value that is fed, so all are known before the first run"
             notes = (*notes, f"No layer is left: {why}.")
         appendable = [layer.name for layer in layers if layer.kind in APPENDABLE_KINDS]
-        apart = [layer.name for layer in layers if layer.kind in MOVING_KINDS]
-        return with_sources(layers, source, graph.claims(source), notes, appendable, apart, graph.held(source))
+        facts = EngineFacts(open_layers=appendable, apart=graph.apart(), held=graph.held(source))
+        return with_sources(layers, source, graph.claims(source), notes, facts)
 
     def layer_times(self, engine: Engine, inputs: Tensors, runs: int) -> dict[str, float]:
         model = _read(engine)

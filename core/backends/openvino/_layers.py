@@ -11,7 +11,7 @@ from core.backends.openvino._reading import dtype_of, imported
 from core.backends.openvino._sessions import OpenVinoSession
 from core.base.tensors import Tensors
 from core.graph.engine_graph import Layer, LayerTensor, SourceNode
-from core.graph.fates import PASSING_OPS, at_work
+from core.graph.fates import PASSING_OPS, Nature, at_work
 from core.graph.source import SourceGraph
 
 _WARM_UP_RUNS = 3
@@ -28,7 +28,7 @@ _KNOWN_FACTS = frozenset(
     }
 )  # fmt: skip
 # Layers that bring tensors to another type, layout or place, and are of no source node unless they say so.
-MOVING_KINDS = frozenset({"Convert", "Reorder", "MemoryInput", "MemoryOutput"})
+_MOVING_KINDS = frozenset({"Convert", "Reorder", "MemoryInput", "MemoryOutput"})
 _FEW_BITS = frozenset({"i4", "i8", "u4", "u8"})
 _NO_PRECISION = frozenset(
     {"Convert", "ConvertLike", "If", "Loop", "TensorIterator", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Concat"}
@@ -62,8 +62,12 @@ class RuntimeGraph:
             (op for op in ops if fact(op, "layerType") not in _NOT_LAYERS and key_of(op) not in self._fixed),
             key=lambda op: int(fact(op, "execOrder")),
         )
-        self.names = LayerNames(self._ops, {op.get_friendly_name() for op in model.get_ordered_ops()})
-        self._model = model
+        self._model, self._lasting = model, {op.get_friendly_name() for op in model.get_ordered_ops()}
+        self.names = LayerNames(self._ops, self._lasting)
+        self._numbers: dict[str, int] = {}  # how many numbers the layers of each operation have behind its name, at least
+        for told in (told for op in ops for told in fact(op, "originalLayersNames").split(",")):
+            if own := operation_of(told, self._lasting):
+                self._numbers[own] = min(_numbers(told, own), self._numbers.get(own, _numbers(told, own)))
         self._constants = [op for op in ops if key_of(op) in self._fixed]
 
     @property
@@ -87,19 +91,36 @@ class RuntimeGraph:
     def claims(self, source: SourceGraph) -> dict[str, set[str]]:
         """Source nodes that each layer says it was made from, by layer name."""
         nodes = nodes_by_operation(self._model, source)
-        return {self.names.of(op): self._claimed(op, nodes) for op in self._ops}
+        return {self.names.of(op): {node for origin in self._origins(op) for node in nodes.get(origin, ())} for op in self._ops}
 
-    def _claimed(self, op: Any, nodes: Mapping[str, set[str]]) -> set[str]:
-        origins = fact(op, "originalLayersNames").split(",")
-        if fact(op, "layerType") == "Convert":  # one that was put behind an operation has its name with the port's number
-            return {node for origin in origins for node in nodes.get(origin, ())}
-        return {node for origin in origins for node in nodes.get(operation_of(origin, nodes) or origin, ())}
+    def apart(self) -> list[str]:
+        """Layers that are of no source node unless they say so: those that move, and conversions put behind an operation."""
+        return [
+            self.names.of(op)
+            for op in self._ops
+            if fact(op, "layerType") in _MOVING_KINDS or (fact(op, "originalLayersNames") and not self._origins(op))
+        ]
 
     def held(self, source: SourceGraph) -> list[str]:
-        """Tensors of the source of which the compiled model holds the values."""
+        """Source tensors of which the compiled model holds the values; with all shapes known, what depends on those too."""
         nodes = nodes_by_operation(self._model, source)
-        made = {node for op in self._constants for node in self._claimed(op, nodes)}
+        made = {node for op in self._constants for origin in self._origins(op) for node in nodes.get(origin, ())}
+        if not self.is_dynamic:
+            made |= Nature(source).shape_only
         return [tensor for node in source.nodes if node.name in made for tensor in node.outputs]
+
+    def _origins(self, op: Any) -> list[str]:
+        """The names of operations that a layer was made from.
+
+        Where types become narrower, an operation has its output's number behind its name, and so have the conversions that are
+        put behind it, once more: those with the fewest numbers are the operation's.
+        """
+        found = []
+        for told in fact(op, "originalLayersNames").split(","):
+            own = operation_of(told, self._lasting)
+            if own is None or _numbers(told, own) == self._numbers[own]:
+                found.append(own or told)
+        return found
 
     def _layer(self, op: Any, kernels: Mapping[str, str], shapes: Mapping[str, Shape]) -> Layer:
         name = self.names.of(op)
@@ -126,6 +147,10 @@ class RuntimeGraph:
             shape=_shape(port.get_partial_shape(), shapes.get(name)),
             format=(layouts[index] if index < len(layouts) else None) or None,
         )
+
+
+def _numbers(told: str, own: str) -> int:
+    return told.removeprefix(own).count(".")
 
 
 def _known_ahead(ops: Iterable[Any]) -> set[Key]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from core.graph.engine_graph import Fate, Layer, SourceNode
-from core.graph.mapping import Mapped, map_nodes, with_sources
+from core.graph.mapping import EngineFacts, Mapped, map_nodes, with_sources
 from core.graph.source import SourceGraph
 
 
@@ -84,7 +84,7 @@ def test_repeats_that_a_runtime_keeps_stay_apart() -> None:
 def test_a_bias_is_appended_to_an_open_layer_and_else_goes_to_its_reader() -> None:
     source = graph("m = MatMul x w", "b = Add m w", "y = Softmax b")
     claims = {"product": ["m"], "softmax": ["y"]}
-    assert map_nodes(source, claims, ["product"]).carried == {"product": ("m", "b"), "softmax": ("y",)}
+    assert map_nodes(source, claims, EngineFacts(open_layers=["product"])).carried == {"product": ("m", "b"), "softmax": ("y",)}
     assert map_nodes(source, claims).carried == {"product": ("m",), "softmax": ("b", "y")}
 
 

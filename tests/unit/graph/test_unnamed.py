@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from core.graph.engine_graph import Fate, Layer, LayerTensor
-from core.graph.mapping import Mapped, map_nodes
+from core.graph.mapping import EngineFacts, Mapped, map_nodes
 from tests.unit.graph.test_mapping import graph
 
 
@@ -17,7 +17,7 @@ def layers(*lines: str) -> list[Layer]:
 
 
 def mapped(source: list[str], engine: list[str], claims: dict[str, list[str]], apart: list[str] = []) -> Mapped:  # noqa: B006
-    return map_nodes(graph(*source), claims, (), layers(*engine), apart)
+    return map_nodes(graph(*source), claims, EngineFacts(layers=layers(*engine), apart=apart))
 
 
 def test_no_node_is_taken_past_a_layer_that_names_none() -> None:
