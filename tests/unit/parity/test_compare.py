@@ -233,3 +233,11 @@ def test_every_precision_has_a_tolerance_and_narrow_types_get_more() -> None:
     ]:  # fmt: skip
         assert one(values, values.astype(dtype), precision.facts.tolerance)[1].passed
         assert not one(values, values.astype(dtype), Precision.FP32.facts.tolerance / 100)[1].passed
+
+
+@pytest.mark.parametrize("name", ["float8_e5m2", "float8_e4m3fn", "bfloat16"])
+def test_floats_that_numpy_lacks_are_compared(name: str) -> None:
+    given = np.array([1, 2, 0.5], np.float32).astype(getattr(ml_dtypes, name))
+    assert compare([{"y": given}], [{"y": given}], 1e-3).on_par
+    other = np.array([1, 4, 0.5], np.float32).astype(getattr(ml_dtypes, name))
+    assert compare([{"y": given}], [{"y": other}], 1e-3).on_par is False
