@@ -14,10 +14,20 @@ from core.backends._errors import failure
 from core.backends._inputs import as_text, check_inputs
 from core.backends.base import BuildConfig, OptionValue
 from core.backends.onnxruntime._hints import running_hint
+from core.base.dtypes import numpy_dtype, onnx_number
 from core.base.errors import RunFailed, Unavailable
 from core.base.tensors import Array, Signature, Tensors
 
 _ERRORS_ONLY = 3
+# Types that the plain call does not know, by ONNX Runtime's word; those of 4 bits, two in a byte, are not among them.
+_BY_REFERENCE = {
+    "bfloat16": "tensor(bfloat16)",
+    "float8_e4m3fn": "tensor(float8e4m3fn)",
+    "float8_e4m3fnuz": "tensor(float8e4m3fnuz)",
+    "float8_e5m2": "tensor(float8e5m2)",
+    "float8_e5m2fnuz": "tensor(float8e5m2fnuz)",
+}
+_NAMES = {word: name for name, word in _BY_REFERENCE.items()}
 
 
 def imported() -> Any:
@@ -92,7 +102,7 @@ class OnnxRuntimeSession:
         self._session: Any = session
         self._signature = signature
         self._outputs = [spec.name for spec in signature.outputs]
-        self._by_reference = "bfloat16" in [spec.dtype for spec in signature.inputs + signature.outputs]
+        self._by_reference = not _BY_REFERENCE.keys().isdisjoint(spec.dtype for spec in signature.inputs + signature.outputs)
         self.settings = dict(settings)
 
     def close(self) -> None:
@@ -118,13 +128,11 @@ class OnnxRuntimeSession:
         return dict(zip(self._outputs, arrays, strict=True))
 
     def _run_by_reference(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """Through `OrtValue`s: the plain call knows no bfloat16."""
-        from onnx import TensorProto
-
+        """Through `OrtValue`s: the plain call knows no types that NumPy lacks."""
         value = imported().OrtValue
         given = {
-            name: value.ortvalue_from_numpy_with_onnx_type(array, TensorProto.BFLOAT16)
-            if array.dtype.name == "bfloat16"
+            name: value.ortvalue_from_numpy_with_onnx_type(array, onnx_number(array.dtype.name))
+            if array.dtype.name in _BY_REFERENCE
             else value.ortvalue_from_numpy(array)
             for name, array in feeds.items()
         }
@@ -132,11 +140,10 @@ class OnnxRuntimeSession:
 
 
 def _as_array(value: Any) -> Array:
-    if value.data_type() != "tensor(bfloat16)":
+    if value.data_type() not in _NAMES:
         return np.asarray(value.numpy())
-    import ml_dtypes
-
+    dtype = numpy_dtype(_NAMES[value.data_type()])
     shape = tuple(value.shape())
-    count = int(np.prod(shape, dtype=np.int64))
-    raw = np.array((ctypes.c_uint16 * count).from_address(value.data_ptr())) if count else np.empty(0, np.uint16)
-    return np.asarray(raw.view(ml_dtypes.bfloat16).reshape(shape))
+    count = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    raw = np.array((ctypes.c_uint8 * count).from_address(value.data_ptr())) if count else np.empty(0, np.uint8)
+    return np.asarray(raw.view(dtype).reshape(shape))

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from core.backends.base import BuildConfig, Engine, backend_named
+from core.base.dtypes import onnx_number
 from core.base.errors import BuildFailed, InvalidRequest, RunFailed
 from core.base.precision import Precision
 from core.base.profile import AxisRange, ShapeProfile
@@ -78,6 +79,34 @@ def test_carries_bfloat16(tmp_path: Path) -> None:
         outputs = session.run({"x": given})
         session.run({"x": np.zeros_like(given)})
     assert outputs["y"].dtype == ml_dtypes.bfloat16
+    np.testing.assert_array_equal(outputs["y"], given)
+    np.testing.assert_array_equal(outputs["wide"], given.astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"])
+def test_carries_floats_of_8_bits(tmp_path: Path, name: str) -> None:
+    """In and out beside another type, and of a count that is no multiple of two."""
+    kind = onnx_number(name)
+    nodes = [
+        helper.make_node("Cast", ["x"], ["wide"], to=TensorProto.FLOAT),
+        helper.make_node("Cast", ["wide"], ["y"], to=kind),
+    ]
+    model = helper.make_model(
+        helper.make_graph(
+            nodes,
+            "g",
+            [VALUE("x", kind, ["n", 3])],
+            [VALUE("y", kind, ["n", 3]), VALUE("wide", TensorProto.FLOAT, ["n", 3])],
+        ),
+        opset_imports=[helper.make_opsetid("", 19)],
+    )
+    model.ir_version = 9
+    onnx.save(model, tmp_path / "m.onnx")
+    engine = built(tmp_path / "m.onnx", tmp_path / "engine")
+    given = np.array([[1, 2, 0.5], [-1, 3, 4], [0, -0.25, 1.5]]).astype(getattr(ml_dtypes, name))
+    with BACKEND.open(engine) as session:
+        outputs = session.run({"x": given})
+    assert outputs["y"].dtype.name == name
     np.testing.assert_array_equal(outputs["y"], given)
     np.testing.assert_array_equal(outputs["wide"], given.astype(np.float32))
 
