@@ -64,6 +64,8 @@ def told_by_a_guard(kind: EndingKind) -> Start:
     """Of a guard that ends the process."""
 
     class Guarded:
+        crowd = None
+
         def __init__(self, process: Process) -> None:
             self.poll, self.wait, self.kill = process.poll, process.wait, process.kill
 
