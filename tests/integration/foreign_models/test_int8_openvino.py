@@ -55,6 +55,17 @@ def test_a_convolution_without_bias_and_with_several_readers_is_right(
     assert any(layer.precision == "int8" for layer in found.graph.layers)
 
 
+@pytest.mark.parametrize("op", ["MatMul", "Gemm"])
+def test_a_product_without_bias_and_with_several_readers_is_right(workspace: Workspace, tmp_path: Path, op: str) -> None:
+    nodes = [NODE(op, ["x", "w"], ["c"]), NODE("Relu", ["c"], ["r"]), NODE("Sub", ["c", "r"], ["y"])]
+    weights = {"w": RNG.normal(size=(16, 8)).astype(np.float32)}
+    model = write_onnx(tmp_path / "product.onnx", nodes, [vector("x", FLOAT, ["N", 16])], [vector("y", FLOAT, ["N", 8])], weights)
+    data = save_arrays(tmp_path / "data.npz", x=RNG.normal(size=(32, 16)).astype(np.float32))
+    found = build(workspace, model, "onnx.openvino", Precision.INT8, inputs=data, calibration=data)
+    assert found.parity is not None, found.build.error
+    assert found.parity.on_par is True
+
+
 @pytest.mark.parametrize("path", ["onnx.onnxruntime", "onnx.openvino"])
 def test_a_tied_output_layer_is_quantized(workspace: Workspace, tmp_path: Path, path: str) -> None:
     nodes = [
