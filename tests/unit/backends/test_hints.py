@@ -82,3 +82,13 @@ def test_a_message_names_the_model_as_its_user_does(tmp_path: Path) -> None:
     made = Source(path=tmp_path / "content", format=Format.SAVEDMODEL, signature=SIGNATURE, name="net.keras", is_made=True)
     assert made.title == "the SavedModel made of net.keras"
     assert Source(path=tmp_path / "a.onnx", format=Format.ONNX, signature=SIGNATURE).title == "a.onnx"
+
+
+def test_ends_without_shapes_break_no_rule_that_matters(tmp_path: Path) -> None:
+    found = source(tmp_path, helper.make_node("Relu", ["x"], ["y"]))
+    model = onnx.load(found.path)
+    for info in (*model.graph.input, *model.graph.output):
+        info.type.tensor_type.ClearField("shape")
+    onnx.save(model, found.path)
+    assert broken_rule(found.path) == ""
+    assert onnx_hint(found) == ASK_OTHERS

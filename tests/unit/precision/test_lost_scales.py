@@ -22,7 +22,7 @@ def quantized(behind: list[NodeProto], *outputs: str) -> onnx.ModelProto:
     weights = {"w": np.ones((4, 8), np.int8), "scale": np.float32(0.1), "b": np.ones(8, np.float32)}
     held = [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()]
     inputs = [helper.make_tensor_value_info("x", onnx.TensorProto.INT8, ["n", 4])]
-    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs]
+    ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 8]) for name in outputs]
     return helper.make_model(helper.make_graph(nodes, "g", inputs, ends, held), opset_imports=[helper.make_opsetid("", 17)])
 
 
