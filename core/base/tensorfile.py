@@ -42,7 +42,7 @@ def _storable(array: Array) -> Array:
         return np.array([item if isinstance(item, bytes) else str(item).encode() for item in array.flat]).reshape(array.shape)
     if array.dtype.kind == "U":
         return _storable(array.astype(object))
-    if array.dtype.kind == "V":  # ml_dtypes' types look like this to NumPy's format
+    if array.dtype.isbuiltin == 2:  # ml_dtypes' types, which NumPy's format does not know; float8_e5m2 calls itself of kind "f"
         return array.view(np.dtype(f"u{array.dtype.itemsize}"))
     return array
 

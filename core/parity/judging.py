@@ -79,7 +79,7 @@ def logit(value: Doubles, least: float) -> Doubles:
 
 def _limits(kind: Any) -> tuple[float, float, float]:
     """The smallest normal and subnormal value, and the unit at 1."""
-    if kind.kind == "f" and kind.isbuiltin == 1:  # ml_dtypes' float8_e5m2 says that it is of NumPy's kind
+    if kind.kind == "f" and kind.isbuiltin != 2:  # ml_dtypes' float8_e5m2 says that it is of NumPy's kind
         own = np.finfo(kind)
         return float(own.tiny), float(own.smallest_subnormal), float(own.eps)
     import ml_dtypes
