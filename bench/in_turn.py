@@ -65,6 +65,7 @@ class _Child:
         threading.Thread(target=_read, args=(self._process.stdout, self._lines), daemon=True).start()
 
     def asked(self, task: Any, seconds: float) -> Any:
+        before = os.fstat(self._errors.fileno()).st_size
         try:
             print(json.dumps(task), file=self._tasks, flush=True)
             line = self._lines.get(timeout=seconds)
@@ -74,7 +75,7 @@ class _Child:
             line = ""
         if line.startswith(_ANSWER):
             return json.loads(line.removeprefix(_ANSWER))
-        self._errors.seek(0)
+        self._errors.seek(before)  # what it said of this task alone
         last = self._errors.read()[-_LAST_WORDS:].strip()
         raise Ended(f"ended the process: {self._process.wait()} {last}".strip())
 

@@ -72,6 +72,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", default=[], help="words in the models' names")
     parser.add_argument("--again", nargs="+", default=[], help="words in outcomes that are tried again")
     parser.add_argument("--report", action="store_true")
+    parser.add_argument("--few", type=int, default=1, help="refusals of fewer models for one reason are only counted")
     parser.add_argument(CHILD, action="store_true")
     given = parser.parse_args()
     if given.child:
@@ -90,7 +91,7 @@ def main() -> int:
             for row in found(written(Path(folder), given.only), given.backends, settled):
                 print(json.dumps(_as_data(row)), file=lines, flush=True)
     rows = list(kept(given.kept).values())
-    print(text(rows))
+    print(text(rows, given.few))
     return int(any(row.outcome.came is Came.FAULT for row in rows))
 
 

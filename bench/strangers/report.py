@@ -25,12 +25,15 @@ class Row:
     outcome: Outcome
 
 
-def text(rows: Sequence[Row]) -> str:
+def text(rows: Sequence[Row], few: int) -> str:
+    """All of it; refusals of fewer models than so many for one reason are only counted."""
     lines = [*_totals(rows), ""]
     for backend in dict.fromkeys(row.backend for row in rows):
         own = [row for row in rows if row.backend == backend]
-        lines += [*_told(own, Came.FAULT, f"Faults on {backend}"), *_told(own, Came.FAR, f"Not on par on {backend}, and told so")]
-        lines += [*_told(own, Came.UNCOMPARED, f"Uncompared on {backend}"), *_grouped(own, f"Refusals of {backend}, by reason")]
+        lines += _told(own, Came.FAULT, f"Faults on {backend}")
+        lines += _grouped(own, Came.FAR, f"Not on par on {backend}, and told so, by how far", few=1)
+        lines += _grouped(own, Came.UNCOMPARED, f"Uncompared on {backend}, by reason", few=1)
+        lines += _grouped(own, Came.REFUSED, f"Refusals of {backend}, by reason", few)
     return "\n".join(lines)
 
 
@@ -51,20 +54,25 @@ def _told(rows: Iterable[Row], came: Came, title: str) -> list[str]:
     if not found:
         return []
     told = (f"- {row.model}, {row.outcome.where}: {_cell(row.outcome.reason)}" for row in found)
-    return [f"{title}:", "", *told, ""]
+    return [f"### {title}", "", *told, ""]
 
 
-def _grouped(rows: Iterable[Row], title: str) -> list[str]:
+def _grouped(rows: Iterable[Row], came: Came, title: str, few: int) -> list[str]:
     groups: Mapping[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
-        if row.outcome.came is Came.REFUSED:
+        if row.outcome.came is came:
             groups[row.outcome.where, reason_of(row.outcome.reason)].append(row)
     if not groups:
         return []
-    lines = [f"{title}:", "", "| models | at | reason, names and numbers left out | such as |", "|---|---|---|---|"]
+    lines = [f"### {title}", "", "| models | at | reason, names and numbers left out | such as |", "|---|---|---|---|"]
     for (where, reason), found in sorted(groups.items(), key=lambda entry: -len(entry[1])):
+        if len(found) < few:
+            continue
         names = ", ".join(row.model.removeprefix("test_") for row in found[:_LISTED])
         lines.append(f"| {len(found)} | {where} | {_cell(reason)} | {names} |")
+    rare = [len(found) for found in groups.values() if len(found) < few]
+    if rare:
+        lines.append(f"| {sum(rare)} | | {len(rare)} other reasons, of fewer than {few} models each | |")
     return [*lines, ""]
 
 
