@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -75,6 +75,8 @@ def attempt(path: Path, backend: str) -> Outcome:
 def _attempted(path: Path, name: str, folder: Path, where: list[str]) -> Outcome:
     backend = backend_named(name)
     source = Source(path=path, format=Format.ONNX, signature=read_onnx_model(path).signatures[0])
+    inputs = _inputs(source)
+    source = replace(source, trial=inputs)  # as a build has it
     where.append("building")
     engine = _built(name, source, folder / "engine", BuildConfig())
     where.append("looking inside")
@@ -88,7 +90,6 @@ def _attempted(path: Path, name: str, folder: Path, where: list[str]) -> Outcome
             came=Came.FAULT if unread or lost else Came.NOT_RUN, where=where[-1], reason="; ".join([*unread, *lost]) or away
         )
     where.append("running")
-    inputs = _inputs(source)
     with backend.open(engine) as session:
         outputs = session.run(inputs)
     parity = _held_against(source, inputs, outputs, folder)
