@@ -15,7 +15,6 @@ from core.cli.output import fail
 
 app = typer.Typer(
     name="engineroom",
-    help="Make trained models fast, and see what happened inside.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -52,8 +52,10 @@ def stored_model(
 
 
 def _sample(name: str) -> Path:
-    from sample_models.make_models import sample
+    from sample_models.make_models import SAMPLES, sample
 
+    if name not in SAMPLES:
+        raise NotFound(f"There is no sample {name!r}.", hint=f"The samples are {', '.join(SAMPLES)}.")
     return sample(name)
 
 

@@ -9,7 +9,7 @@ from core.base.units import listed
 _WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "Assign", "AssignAdd", "AssignSub")
 _NAMED = 3
 STATE_HINT = (
-    "TensorFlow as loaded and XLA run it as it is, LiteRT too unless it is of TensorFlow 1. "
+    "TensorFlow as loaded runs it as it is and, unless it is of TensorFlow 1, XLA and LiteRT do too. "
     "For others, export the model with its state as input and output."
 )
 

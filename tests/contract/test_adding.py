@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -70,6 +72,17 @@ def test_a_backend_is_found_and_builds(copy: Callable[..., Copy]) -> None:
     assert found["build"]["state"] == "done"
     assert found["built"]["engine"]["backend"] == "reference"
     assert all(record["error"] is None for record in found["build"]["stages"])
+
+
+def test_a_backend_keeps_the_contract(copy: Callable[..., Copy]) -> None:
+    """As the guide says to try it."""
+    here = copy("backend", forked=False)
+    for folder in ("tests", "bench"):
+        shutil.copytree(ROOT / folder, here.root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("CONTRIBUTING.md", "pyproject.toml"):
+        shutil.copyfile(ROOT / file, here.root / file)
+    told = here.python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contract", "-k", "reference")
+    assert re.search(r"^2\d passed, 1 skipped", told, re.MULTILINE), told
 
 
 def test_a_backend_that_runs_elsewhere_builds_here_and_says_so(copy: Callable[..., Copy]) -> None:
