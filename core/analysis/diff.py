@@ -7,7 +7,7 @@ set of nodes that both engines carry out with layers of their own, so the times 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from core.analysis.alignment import stretches
@@ -21,8 +21,8 @@ NOTHING_SHARED = (
     "and no layer can be set against another."
 )
 MATCHED = (
-    "The engines share hardly a source node, as they were built from different graphs. Rows are stretches of execution up to "
-    "layers that match by the model's own names or by their shapes; within one, nothing tells which layer does what."
+    "There is hardly a source node that both engines carry out, as they were built from different graphs. Rows are stretches of "
+    "execution up to layers that match by the model's own names or by their shapes; within one, nothing tells which does what."
 )
 
 
@@ -102,7 +102,9 @@ def diff_builds(a: Outcome, b: Outcome) -> EngineDiff | None:
         return None
     diff = diff_engines(first, second)
     doubts = [(name, one) for name, outcome in (("A", a), ("B", b)) if (one := contradiction_in(outcome))]
-    return replace(diff, notes=(*(f"{name}: {one.text} {one.meaning}" for name, one in doubts), *diff.notes))
+    taken_away = {_no_times(name) for name, _ in doubts}
+    notes = (note for note in diff.notes if note not in taken_away)
+    return replace(diff, notes=(*(f"{name}: {one.text} {one.meaning}" for name, one in doubts), *notes))
 
 
 def diff_engines(a: EngineGraph, b: EngineGraph) -> EngineDiff:
@@ -110,7 +112,8 @@ def diff_engines(a: EngineGraph, b: EngineGraph) -> EngineDiff:
 
     Where neither works there are no rows: every one would have layers on one side alone.
     """
-    if not {node.name for node in a.source_nodes} & {node.name for node in b.source_nodes}:
+    shared = {node.name for node in a.source_nodes} & {node.name for node in b.source_nodes}
+    if not shared:
         return _aligned(a, b)
     groups = _Groups()
     for layer in (*a.layers, *b.layers):
@@ -127,16 +130,17 @@ def diff_engines(a: EngineGraph, b: EngineGraph) -> EngineDiff:
         _row(_title(ops.get(name, "?") for name in names), tuple(names), a_layers.get(root, []), b_layers.get(root, []), (a, b))
         for root, names in members.items()
     ]
-    if _one_sided(rows) and (aligned := _aligned(a, b)).rows:
+    if _one_sided(rows, shared) and (aligned := _aligned(a, b)).rows:
         return aligned
     rows += [_row("No source node", (), *own, (a, b)) for own in _without_source(a, b)]
-    shared = len({node.name for node in a.source_nodes} & {node.name for node in b.source_nodes})
-    return EngineDiff(rows=tuple(sorted(rows, key=_weight, reverse=True)), shared_nodes=shared, notes=_notes(a, b, shared))
+    ordered = tuple(sorted(rows, key=_weight, reverse=True))
+    return EngineDiff(rows=ordered, shared_nodes=len(shared), notes=_notes(a, b, len(shared)))
 
 
-def _one_sided(rows: Sequence[DiffRow]) -> bool:
-    """Whether most groups of nodes are one engine's alone."""
-    return 2 * sum(not (row.a_layers and row.b_layers) for row in rows) > len(rows)
+def _one_sided(rows: Sequence[DiffRow], shared: Set[str]) -> bool:
+    """Whether most groups with nodes of both graphs are one engine's alone; those that quantize are in one graph anyway."""
+    of_both = [row for row in rows if not shared.isdisjoint(row.source_nodes)]
+    return 2 * sum(not (row.a_layers and row.b_layers) for row in of_both) > len(of_both)
 
 
 def _aligned(a: EngineGraph, b: EngineGraph) -> EngineDiff:
@@ -206,13 +210,17 @@ def _weight(row: DiffRow) -> tuple[float, float]:
     return abs(row.delta_ms or 0.0), max(row.a_ms or 0.0, row.b_ms or 0.0)
 
 
+def _no_times(name: str) -> str:
+    return f"Engine {name} has no layer times."
+
+
 def _notes(a: EngineGraph, b: EngineGraph, shared: int | None) -> tuple[str, ...]:
     notes = []
     if shared is not None and shared < max(len(a.source_nodes), len(b.source_nodes)):
         notes.append(f"Source nodes in both graphs: {shared}, of {len(a.source_nodes)} in A and {len(b.source_nodes)} in B.")
     for name, graph in (("A", a), ("B", b)):
         if not any(layer.time_ms is not None for layer in graph.layers):
-            notes.append(f"Engine {name} has no layer times.")
+            notes.append(_no_times(name))
         if graph.unmapped:
             notes.append(f"Engine {name} could not place {len(graph.unmapped)} nodes: their time may stand in another row.")
     return tuple(notes)

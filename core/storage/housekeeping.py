@@ -26,7 +26,7 @@ CLOCK_SECONDS = 60.0  # by which the time of a file and that of a process may di
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Bytes in the workspace by what they are for; `unused` is part of `artifacts`."""
+    """Bytes in the workspace by what they are for; `unused` is part of `artifacts`, `removable` what a collection takes of it."""
 
     models: int
     artifacts: int
@@ -34,6 +34,7 @@ class Usage:
     data: int
     partial: int
     unused: int
+    removable: int
     free: int
 
     @property
@@ -52,13 +53,15 @@ class Collected:
 def usage(workspace: Workspace) -> Usage:
     root = workspace.root
     free = shutil.disk_usage(root).free if root.exists() else 0
+    unused = unused_artifacts(workspace)
     return Usage(
         models=folder_bytes(workspace.models),
         artifacts=folder_bytes(workspace.artifacts),
         builds=folder_bytes(workspace.builds),
         data=folder_bytes(root / "data"),
         partial=folder_bytes(root / "tmp"),
-        unused=sum(folder_bytes(workspace.artifacts / key) for key in unused_artifacts(workspace)),
+        unused=sum(folder_bytes(workspace.artifacts / key) for key in unused),
+        removable=sum(folder_bytes(workspace.artifacts / key) for key in unused if not _is_fresh(workspace.artifacts / key)),
         free=free,
     )
 

@@ -51,7 +51,7 @@ def show_disk() -> None:
 def _ask() -> None:
     used = services.disk().usage
     st.markdown(
-        f"This deletes **{size(used.unused)}** of artifacts that no build uses (those of the last hour stay), partial "
+        f"This deletes **{size(used.removable)}** of artifacts that no build uses (those of the last hour stay), partial "
         "work whose process is gone, and uploads to which nothing has come for a day. Models, builds and users' data stay."
     )
     quota = st.number_input(

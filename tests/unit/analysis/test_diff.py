@@ -100,6 +100,20 @@ def test_engines_of_different_graphs_are_told() -> None:
     assert part.notes[0] == "Source nodes in both graphs: 1, of 2 in A and 1 in B."
 
 
+def test_quantizing_nodes_of_one_graph_leave_the_shared_ones_side_by_side() -> None:
+    a = engine(("conv", "conv1 bn1 relu1", 3.0), ("rest", "conv2 add relu2", 2.0))
+    quantizing = {f"q{number}": "QuantizeLinear" for number in range(6)}
+    kernels = [(name, name, 0.1) for name in quantizing]
+    found = diff_engines(
+        a, engine(("conv", "conv1 bn1 relu1", 1.0), ("rest", "conv2 add relu2", 1.0), *kernels, nodes=OPS | quantizing)
+    )
+    assert not found.by_layers
+    assert found.shared_nodes == 6
+    rows = by_nodes(found)
+    assert (rows["conv1 bn1 relu1"].a_layers, rows["conv1 bn1 relu1"].b_layers) == (("conv",), ("conv",))
+    assert rows["q0"].a_layers == ()
+
+
 def test_big_groups_have_short_titles() -> None:
     nodes = {f"n{i}": op for i, op in enumerate(["Conv"] * 5 + ["Relu"] * 3 + ["Add"])}
     row = diff_engines(engine(("a0", " ".join(nodes), 1.0), nodes=nodes), engine(("b0", " ".join(nodes), 1.0), nodes=nodes)).rows[

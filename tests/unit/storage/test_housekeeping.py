@@ -117,7 +117,10 @@ def test_the_oldest_builds_go_until_the_quota_holds(workspace: Workspace) -> Non
     store_artifact(workspace, "loose", size=50_000)
     assert unused_artifacts(workspace) == ["loose"]
     before = usage(workspace)
-    assert before.unused == 50_000
+    assert before.unused == before.removable == 50_000
+    os.utime(workspace.artifacts / "loose")
+    assert usage(workspace).removable == 0, "of the last hour"
+    os.utime(workspace.artifacts / "loose", (1, 1))
     done = collect(workspace, quota_bytes=250_000)
     assert names(workspace.builds) == ["b2", "b3"]
     assert names(workspace.artifacts) == ["engine2", "engine3"]
