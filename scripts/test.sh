@@ -10,7 +10,7 @@ trap 'rm -f "$told"' EXIT
 { "$bin/mypy" && "$bin/lint-imports"; } >"$told" 2>&1 &
 beside=$!
 status=0
-"$bin/pytest" -n 4 --durations 20 --durations-min 1 "$@" || status=$?
+"$bin/pytest" -n 3 --durations 20 --durations-min 1 "$@" || status=$?
 wait "$beside" || status=1
 cat "$told"
 exit "$status"

@@ -1,4 +1,4 @@
-"""What holds for every test: how the tests are shared out among processes (`pytest -n 4`), and a temporary folder for each."""
+"""What holds for every test: how the tests are shared out among processes (`pytest -n 3`), and a temporary folder for each."""
 
 from __future__ import annotations
 

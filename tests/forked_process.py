@@ -139,6 +139,7 @@ def give_own_server(order: Order, descriptors: list[int]) -> tuple[Order, list[i
 
 def take_over(order: Order, descriptors: Sequence[int]) -> None:
     """Makes this process what a new interpreter would be when it starts the order's module."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and hands that on
     high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, HIGH) for descriptor in descriptors]
     for descriptor in descriptors:
         os.close(descriptor)

@@ -98,11 +98,7 @@ def bench(shop: Shop, build: Outcome, folder: Path, *, repeats: int = 2) -> subp
         "PYTHONPATH": str(ROOT),
     }
     command = [sys.executable, "-m", "core.cli", "bench", build.build.key, "--repeats", str(repeats)]
-    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job hands on that it ignores it
-    try:
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
-    finally:
-        signal.signal(signal.SIGINT, ignored)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def test_bench_waits_for_the_device(shop: Shop, build: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
