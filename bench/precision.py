@@ -1,11 +1,10 @@
-"""What each precision costs and gives: the sample networks, our passes and ModelOpt, on ONNX Runtime and OpenVINO.
+"""What each precision costs and gives: sample networks and trained ones, our passes and ModelOpt, on ONNX Runtime and OpenVINO.
 
     python -m bench.precision [digits resnet50 ...] [--rows rows.json] [--out docs/measurements/precision.md]
 
-The reference is TensorFlow's own output. Digits is judged by its true accuracy on its test set, the others, whose weights are
-random, by parity. `emulated` rounds every narrow tensor, because ONNX Runtime computes FP16 in FP32 on a CPU. ModelOpt's rows
-need ENGINEROOM_MODELOPT_PYTHON. Every conversion and every run is a process of its own; networks already in the file of rows are
-not measured again.
+`bench.precision_networks` tells what each network is judged by: its own measure, or parity. `emulated` rounds every narrow
+tensor, because ONNX Runtime computes FP16 in FP32 on a CPU. ModelOpt's rows need ENGINEROOM_MODELOPT_PYTHON. Every conversion and
+every run is a process of its own; networks already in the file of rows are not measured again.
 """
 
 from __future__ import annotations
@@ -24,16 +23,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.networks import inputs_file, onnx_of
 from bench.overflow import overflow_rows
-from core.base.lean import import_tensorflow
+from bench.precision_networks import (
+    CALIBRATION_SAMPLES,
+    NETWORKS,
+    calibration_of,
+    compared_of,
+    graph_of,
+    measure_of,
+    reference_of,
+    score_of,
+)
 from core.base.precision import Precision
 from core.benchmark.machine import describe_machine
-from sample_models.make_models import sample
 
 ROOT = Path(__file__).parents[1]
-NETWORKS = ("digits", "mobilenetv2", "efficientnetb0", "bert", "resnet50")
-CALIBRATION_SAMPLES, COMPARED_SAMPLES = 64, 12
 VARIANTS = (
     ("light", Precision.FP32, "max"),
     ("light", Precision.FP16, "max"),
@@ -78,8 +82,8 @@ def main() -> int:
 
 
 def network_rows(network: str, folder: Path) -> list[Row]:
-    onnx_of(network)
-    compared = sample("digits_test") if network == "digits" else inputs_file(network, COMPARED_SAMPLES, 100, folder)
+    graph_of(network)
+    compared, calibration = compared_of(network, folder), calibration_of(network, folder)
     child("reference", network, str(compared), str(folder / "reference.npz"))
     rows = []
     for engine, precision, method in VARIANTS:
@@ -89,7 +93,7 @@ def network_rows(network: str, folder: Path) -> list[Row]:
         for target, ran_on in targets(engine, precision):
             out = folder / f"{engine}-{precision.value}-{method}-{target}"
             out.mkdir()
-            made = child("prepare", network, precision.value, engine, method, target, str(folder), str(out))
+            made = child("prepare", network, precision.value, engine, method, target, str(calibration), str(out))
             if "error" in made:
                 rows.append({**base, "runtime": "-", **made})
                 continue
@@ -136,26 +140,19 @@ def child(what: str, *words: str) -> Row:
 
 
 def reference(network: str, compared: str, out: str) -> None:
-    """TensorFlow's own outputs."""
-    tf = import_tensorflow()
-
-    function = tf.saved_model.load(str(sample(network))).signatures["serving_default"]
-    found = [function(**{name: tf.constant(array) for name, array in one.items()}) for one in samples_of(network, compared)]
-    joined: dict[str, Any] = {name: np.concatenate([outputs[name].numpy() for outputs in found]) for name in found[0]}
+    """The outputs of the network's own framework."""
+    run = reference_of(network)
+    found = [run(one) for one in samples_of(network, compared)]
+    joined: dict[str, Any] = {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
     np.savez(out, **joined)
 
 
-def prepare_graph(network: str, precision: str, engine: str, method: str, target: str, shared: str, out: str) -> None:
+def prepare_graph(network: str, precision: str, engine: str, method: str, target: str, calibration: str, out: str) -> None:
     from core.precision.calibration.samples import SampleSource
     from core.precision.prepare import prepare
     from core.precision.settings import CalibrationMethod, PrecisionEngine, PrecisionSettings
     from core.precision.target import parse_target
 
-    if network == "digits":
-        calibration = Path(shared) / "digits-calibration.npz"
-        np.savez(calibration, image=np.load(sample("digits_test"))["image"][:CALIBRATION_SAMPLES])
-    else:
-        calibration = inputs_file(network, CALIBRATION_SAMPLES, 0, Path(shared))
     percentile = float(method) if method[0].isdigit() else None
     settings = PrecisionSettings(
         engine=PrecisionEngine(engine),
@@ -163,11 +160,11 @@ def prepare_graph(network: str, precision: str, engine: str, method: str, target
         method=CalibrationMethod(method) if engine == "modelopt" else CalibrationMethod.MAX,
     )
     result = prepare(
-        onnx_of(network),
+        graph_of(network),
         Path(out),
         Precision(precision),
         target=parse_target(target),
-        data=SampleSource(path=calibration),
+        data=SampleSource(path=Path(calibration)),
         settings=settings,
     )
     told = {
@@ -196,9 +193,7 @@ def run_graph(runtime: str, precision: str, network: str, folder: str, compared:
     parity = compare([expected], [joined], 1.0)
     worst = next(output for output in parity.outputs if output.name == parity.worst)
     told: Row = {"max_rel": worst.max_rel, "cosine": worst.cosine, "agreement": worst.top1, "non_finite": worst.non_finite}
-    if network == "digits":
-        labels = np.load(compared)["labels"]
-        told["top1"] = float(np.mean(joined["probabilities"].argmax(axis=1) == labels))
+    told["score"] = score_of(network, joined, Path(compared))
     if runtime != "emulated":
         told["latency_ms"] = latency(lambda: run(inputs[0]))
     print(json.dumps(told))
@@ -243,7 +238,12 @@ def on_openvino(folder: Path, precision: Precision, _: str) -> Callable[[Arrays]
     compiled = openvino.Core().compile_model(folder / "model.onnx", "CPU", {"INFERENCE_PRECISION_HINT": hint})
     request = compiled.create_infer_request()
     names = [output.get_any_name() for output in compiled.outputs]
-    return lambda inputs: {name: np.array(request.infer(inputs)[name]) for name in names}
+
+    def run(inputs: Arrays) -> Arrays:
+        found = request.infer(inputs)
+        return {name: np.array(found[name]) for name in names}
+
+    return run
 
 
 def emulated(_: Path, precision: Precision, network: str) -> Callable[[Arrays], Arrays]:
@@ -252,8 +252,8 @@ def emulated(_: Path, precision: Precision, network: str) -> Callable[[Arrays], 
     from core.precision.runner import Runner
     from core.precision.sensitivity import make_trial
 
-    names = [value.name for value in read_onnx(onnx_of(network)).graph.output]
-    trial = make_trial(load_for(onnx_of(network), precision)[0], precision)
+    names = [value.name for value in read_onnx(graph_of(network)).graph.output]
+    trial = make_trial(load_for(graph_of(network), precision)[0], precision)
     runner = Runner(trial.model, names, exact=True)
     return lambda inputs: dict(zip(names, runner.run(inputs), strict=True))
 
@@ -272,20 +272,21 @@ def report(rows: list[Row], overflow: list[str]) -> str:
         f"Taken with `python -m bench.precision` on {', '.join(f'{name}: {value}' for name, value in machine.items())}.",
         "Latencies and seconds are only as steady as the machine was quiet: on a busy one rows differ by a factor of several;",
         "accuracy, sizes and memory do not. Conversion includes calibration on",
-        f"{CALIBRATION_SAMPLES} samples; peak memory is the largest of its processes'. Only digits is trained; the others have",
-        "random weights with damped residual branches: compare engines by them, and expect better from a trained model.",
+        f"{CALIBRATION_SAMPLES} samples; peak memory is the largest of its processes'.",
+        f"Trained, and judged by their own measures, are {', '.join(name for name in NETWORKS if measure_of(name))}. The others",
+        "have random weights with damped residual branches: compare engines by them, and expect better from a trained model.",
         "[What the tables say](../precision.md#what-the-tables-say).",
         "",
     ]
     for network in sorted({row["network"] for row in rows}, key=NETWORKS.index):
-        true = network == "digits"
+        measure = measure_of(network)
         lines += [
             f"## {network}",
             "",
-            f"| precision | by | runtime | {'top-1' if true else 'top-1 agreement'} | cosine | max. rel. error "
+            f"| precision | by | runtime | {measure or 'top-1 agreement'} | cosine | max. rel. error "
             "| ms | MB | convert s | peak MB |",
             "|---|---|---|---|---|---|---|---|---|---|",
-            *(line(row, true) for row in rows if row["network"] == network),
+            *(line(row, bool(measure)) for row in rows if row["network"] == network),
             "",
         ]
     return "\n".join([*lines, *overflow, ""])
@@ -296,7 +297,7 @@ def line(row: Row, true: bool) -> str:
     head = f"| {row['precision']} | {by} | {row['runtime']} |"
     if "error" in row:
         return f"{head} {row['error'].replace('|', '/')} | | | | | | |"
-    share = row.get("top1") if true else row.get("agreement")
+    share = row.get("score", row.get("top1")) if true else row.get("agreement")
     cells = [
         f"{share:.1%}" if share is not None else "–",
         f"{row['cosine']:.5f}" if row["cosine"] is not None else "–",

@@ -12,7 +12,6 @@ fault here; a build's own process may end so, and its stage is then told to have
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from typing import Any
 from bench.in_turn import CHILD, Ended, answering, done
 from bench.onnx_models import Case, written
 from bench.strangers.attempt import Came, Outcome, attempt
+from bench.strangers.kept import Key, as_line, kept, settled
 from bench.strangers.report import Row, text
 
 BACKENDS = ("onnxruntime", "openvino", "tensorrt_rtx")
@@ -29,19 +29,8 @@ SECONDS = 600
 NICENESS = 15
 
 
-def kept(path: Path) -> dict[tuple[str, str], Row]:
-    """What earlier runs found, by backend and model; of what was tried again, the last."""
-    rows = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
-        told = json.loads(line)
-        outcome = Outcome(came=Came(told.pop("came")), where=told.pop("where"), reason=told.pop("reason"))
-        row = Row(**told, outcome=outcome)
-        rows[row.backend, row.model] = row
-    return rows
-
-
-def found(cases: Sequence[Case], backends: Sequence[str], before: dict[tuple[str, str], Row]) -> Iterator[Row]:
-    left = [(case, backend) for backend in backends for case in cases if (backend, case.name) not in before]
+def found(cases: Sequence[Case], backends: Sequence[str], before: dict[Key, Row]) -> Iterator[Row]:
+    left = [(case, backend) for backend in backends for case in cases if (backend, case.group, case.name) not in before]
     tasks = [{"path": str(case.path), "backend": backend} for case, backend in left]
     for (case, backend), (_, answer) in zip(left, done("bench.strangers", tasks, SECONDS, NICENESS), strict=True):
         outcome = _outcome(answer)
@@ -52,12 +41,6 @@ def _outcome(answer: Any) -> Outcome:
     if isinstance(answer, Ended):
         return Outcome(came=Came.FAULT, where="its process", reason=str(answer))
     return Outcome(came=Came(answer["came"]), where=answer["where"], reason=answer["reason"])
-
-
-def _as_data(row: Row) -> dict[str, str]:
-    outcome = row.outcome
-    told = {"model": row.model, "group": row.group, "backend": row.backend}
-    return {**told, "came": outcome.came.value, "where": outcome.where, "reason": outcome.reason}
 
 
 def _answer(task: dict[str, str]) -> dict[str, str]:
@@ -82,14 +65,10 @@ def main() -> int:
         parser.error("--kept FILE is needed")
     before = kept(given.kept)
     if not given.report:
-        settled = {
-            key: row
-            for key, row in before.items()
-            if not any(word in f"{row.outcome.came.value} {row.outcome.reason}" for word in given.again)
-        }
+        known = settled(before, given.again)
         with tempfile.TemporaryDirectory(prefix="strangers-models-") as folder, given.kept.open("a", encoding="utf-8") as lines:
-            for row in found(written(Path(folder), given.only), given.backends, settled):
-                print(json.dumps(_as_data(row)), file=lines, flush=True)
+            for row in found(written(Path(folder), given.only), given.backends, known):
+                print(as_line(row), file=lines, flush=True)
     rows = list(kept(given.kept).values())
     print(text(rows, given.few))
     return int(any(row.outcome.came is Came.FAULT for row in rows))
