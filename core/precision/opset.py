@@ -14,6 +14,7 @@ from core.precision.target import Target, min_opset
 from core.precision.view import lift_constants, without_weights
 
 _RESIZE_NAMES_PLACES = 11
+_CAST_TAKES_BF16 = 13
 
 
 def fit_opset(model: onnx.ModelProto, precision: Precision, target: Target) -> onnx.ModelProto:
@@ -41,6 +42,18 @@ def fit_opset(model: onnx.ModelProto, precision: Precision, target: Target) -> o
     with suppress(ConversionFailed):
         return _converted(model, have, target.max_opset or have, target)
     return model
+
+
+def with_casts(model: onnx.ModelProto, precision: Precision, target: Target) -> onnx.ModelProto:
+    """The model at an opset whose Cast has the precision's type; the model itself when its own will do.
+
+    Raises:
+        ConversionFailed: ONNX's version converter has no way there.
+    """
+    have = opset(model) or 1
+    if precision is not Precision.BF16 or have >= _CAST_TAKES_BF16:
+        return model
+    return _converted(model, have, _CAST_TAKES_BF16, target)
 
 
 def _converted(model: onnx.ModelProto, have: int, wanted: int, target: Target) -> onnx.ModelProto:

@@ -16,7 +16,7 @@ from core.precision.calibration.samples import CalibrationData, Sample
 from core.precision.element_types import ELEMENT_TYPE
 from core.precision.float_plan import plan
 from core.precision.lower import lower
-from core.precision.opset import fit_opset
+from core.precision.opset import fit_opset, with_casts
 from core.precision.overflow import emulate
 from core.precision.record import LayerError
 from core.precision.runner import Runner
@@ -89,7 +89,7 @@ def make_trial(
         # BF16's types are in the schemas of opset 22, which planning needs and emulating does not.
         widest = fit_opset(model, precision, TRIAL_TARGET) if precision is Precision.BF16 else model
         decided = plan(widest, ELEMENT_TYPE[precision], settings, ranges=bounds)
-        return Trial(model=emulate(model, decided), converted=tuple(decided.low))
+        return Trial(model=emulate(with_casts(model, precision, TRIAL_TARGET), decided), converted=tuple(decided.low))
     lowered, record = lower(model, precision, target, settings, ranges=ranges)
     return Trial(model=lowered, converted=record.converted)
 

@@ -15,8 +15,11 @@ from core.onnxio.file import read_onnx
 from core.onnxio.simplify import ENTRY as SIMPLIFIED
 from core.onnxio.simplify import simplify
 from core.onnxio.walk import opset
+from core.precision.load import load_for
 from core.precision.prepare import prepare
 from core.precision.record import ENTRY
+from core.precision.runner import Runner
+from core.precision.sensitivity import make_trial
 from core.precision.target import parse_target
 
 RNG = np.random.default_rng(0)
@@ -122,3 +125,14 @@ def test_an_old_graph_is_valid_for_every_target(case: str, precision: Precision,
     assert (opset(made) or 0) >= 13
     assert [value.name for value in made.graph.input] == ["x"]
     assert not [one for one in made.graph.node if one.op_type == "Clip" and one.attribute]
+
+
+@pytest.mark.parametrize("precision", [Precision.FP16, Precision.BF16])
+@pytest.mark.parametrize("case", ["clip", "pad", "softmax over the rest", "slice and dropout", "loop"])
+def test_an_old_graph_is_tried_by_rounding(case: str, precision: Precision, tmp_path: Path) -> None:
+    source, expected = write(tmp_path, case, 4)
+    trial = make_trial(load_for(source, precision)[0], precision)
+    (found,) = Runner(trial.model, ["y"], exact=trial.exact).run({"x": X})
+    assert trial.converted
+    off = np.abs(found - expected).max() / np.abs(expected).max()
+    assert 0 < off <= precision.facts.tolerance
