@@ -11,7 +11,7 @@ from core.base.dtypes import onnx_dtype
 from core.base.errors import ConversionFailed
 from core.base.precision import Precision
 from core.base.units import listed
-from core.onnxio.walk import op_counts
+from core.onnxio.walk import graphs_inside, op_counts
 from core.precision.quantize_plan import WEIGHTED_OPS, QuantizePlan, plan
 from core.precision.view import QDQ_OPS, GraphView
 
@@ -65,9 +65,22 @@ def other_floats(model: onnx.ModelProto) -> list[str]:
 
 def _without_weights(model: onnx.ModelProto, chosen: QuantizePlan) -> str:
     """Why no convolution and no product was chosen."""
+    if not chosen.kept and (inside := _inside_branches(model)):
+        return f"{inside}, and what nodes hold within themselves is left as it is"
     if not chosen.kept:
         named = ", ".join(WEIGHTED_OPS[:-1]) + f" and {WEIGHTED_OPS[-1]}"
         return f"that takes {named} with weights, and it consists of {listed(list(op_counts(model)), _NAMED)}"
     reasons = Counter(chosen.kept.values())
     told = (f"{listed([name for name, why in chosen.kept.items() if why == reason], _NAMED)}: {reason}" for reason in reasons)
     return "; ".join(told)
+
+
+def _inside_branches(model: onnx.ModelProto) -> str:
+    """Which nodes hold convolutions and products within themselves, as branches of an If or the body of a Loop."""
+    holders: dict[str, Counter[str]] = {}
+    for node in model.graph.node:
+        held = Counter(inner.op_type for graph in graphs_inside(node) for inner in graph.node if inner.op_type in WEIGHTED_OPS)
+        if held:
+            holders[f"{node.op_type} {node.name}"] = held
+    told = (f"{listed([f'{count} {op}' for op, count in held.items()], _NAMED)} within {name}" for name, held in holders.items())
+    return f"there are {listed(list(told), _NAMED)}" if holders else ""

@@ -60,6 +60,25 @@ def test_int8_without_weights_says_which_nodes_have_none(make_network: Make, tar
         prepared(pooled, tmp_path, Precision.INT8, target)
 
 
+def test_int8_of_weights_within_branches_says_where_they_are(make_network: Make, tmp_path: Path) -> None:
+    branches = [
+        make_network(f"{out} = MatMul (x, {out}w)", inputs="float[2,4] x", outputs=f"float[2,3] {out}", weights={}).graph
+        for out in ("a", "b")
+    ]
+    for branch in branches:
+        del branch.input[:]
+        name = f"{branch.output[0].name}w"
+        branch.initializer.append(onnx.numpy_helper.from_array(RNG.normal(size=(4, 3)).astype(np.float32), name))
+    choice = onnx.helper.make_node("If", ["c"], ["y"], name="choice", then_branch=branches[0], else_branch=branches[1])
+    model = make_network("y = MatMul (x, w)", inputs="float[2,4] x, bool c", outputs="float[2,3] y", weights={})
+    model.graph.node[0].CopyFrom(choice)
+    with pytest.raises(
+        ConversionFailed, match="to INT8: there are 2 MatMul within If choice, and what nodes hold within"
+    ) as caught:
+        prepared(model, tmp_path, Precision.INT8, "onnxruntime")
+    assert caught.value.hint == "Build it in another precision."
+
+
 def test_int8_of_a_quantized_graph_says_so(make_network: Make, tmp_path: Path) -> None:
     weights = {"w": RNG.integers(-100, 100, (4, 3)).astype(np.int8), "s": np.float64(0.1) * np.ones(()), "z": np.int8(0)}
     model = make_network(
