@@ -246,14 +246,18 @@ def on_openvino(folder: Path, precision: Precision, _: str) -> Callable[[Arrays]
     return run
 
 
-def emulated(_: Path, precision: Precision, network: str) -> Callable[[Arrays], Arrays]:
+def emulated(folder: Path, precision: Precision, network: str) -> Callable[[Arrays], Arrays]:
     from core.onnxio.file import read_onnx
+    from core.precision.calibration.ranges import load_ranges
     from core.precision.load import load_for
+    from core.precision.prepare import RANGES_FILE
     from core.precision.runner import Runner
     from core.precision.sensitivity import make_trial
 
     names = [value.name for value in read_onnx(graph_of(network)).graph.output]
-    trial = make_trial(load_for(graph_of(network), precision)[0], precision)
+    known = folder / RANGES_FILE  # by them the graph keeps in FP32 what leaves the precision's range
+    ranges = load_ranges(known) if known.exists() else None
+    trial = make_trial(load_for(graph_of(network), precision)[0], precision, ranges=ranges)
     runner = Runner(trial.model, names, exact=True)
     return lambda inputs: dict(zip(names, runner.run(inputs), strict=True))
 

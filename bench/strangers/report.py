@@ -27,7 +27,7 @@ class Row:
 
 def text(rows: Sequence[Row], few: int) -> str:
     """All of it; refusals of fewer models than so many for one reason are only counted."""
-    lines = [*_totals(rows), ""]
+    lines = [*totals(rows), ""]
     for backend in dict.fromkeys(row.backend for row in rows):
         own = [row for row in rows if row.backend == backend]
         lines += _told(own, Came.FAULT, f"Faults on {backend}")
@@ -37,7 +37,8 @@ def text(rows: Sequence[Row], few: int) -> str:
     return "\n".join(lines)
 
 
-def _totals(rows: Iterable[Row]) -> list[str]:
+def totals(rows: Iterable[Row]) -> list[str]:
+    """How many came to what, a row a backend and group."""
     counts: dict[tuple[str, str], Counter[Came]] = defaultdict(Counter)
     for row in rows:
         counts[row.backend, row.group][row.outcome.came] += 1
@@ -53,7 +54,7 @@ def _told(rows: Iterable[Row], came: Came, title: str) -> list[str]:
     found = [row for row in rows if row.outcome.came is came]
     if not found:
         return []
-    told = (f"- {row.model}, {row.outcome.where}: {_cell(row.outcome.reason)}" for row in found)
+    told = (f"- {row.model}, {row.outcome.where}: {cell(row.outcome.reason)}" for row in found)
     return [f"### {title}", "", *told, ""]
 
 
@@ -69,7 +70,7 @@ def _grouped(rows: Iterable[Row], came: Came, title: str, few: int) -> list[str]
         if len(found) < few:
             continue
         names = ", ".join(row.model.removeprefix("test_") for row in found[:_LISTED])
-        lines.append(f"| {len(found)} | {where} | {_cell(reason)} | {names} |")
+        lines.append(f"| {len(found)} | {where} | {cell(reason)} | {names} |")
     rare = [len(found) for found in groups.values() if len(found) < few]
     if rare:
         lines.append(f"| {sum(rare)} | | {len(rare)} other reasons, of fewer than {few} models each | |")
@@ -81,5 +82,6 @@ def reason_of(message: str) -> str:
     return " ".join(_NUMBERS.sub("N", _NAMES.sub("…", message)).split())[:_LETTERS]
 
 
-def _cell(words: str) -> str:
+def cell(words: str) -> str:
+    """As a table takes it."""
     return words.replace("|", "\\|").replace("\n", " ")[: 2 * _LETTERS]

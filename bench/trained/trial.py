@@ -65,9 +65,15 @@ def _told(outcome: Built) -> Outcome:
         return Outcome(came=Came.NOT_RUN, where="inspect", reason=f"{len(lost)} nodes are nowhere" if lost else "")
     if outcome.parity is None:
         return Outcome(came=Came.UNCOMPARED, where="parity", reason=outcome.unchecked)
-    if outcome.parity.on_par is None:
-        return Outcome(came=Came.UNCOMPARED, where="parity", reason=outcome.parity.uncompared)
-    return Outcome(came=Came.ON_PAR if outcome.parity.on_par else Came.FAR, where="parity", reason=_far(outcome.parity))
+    return _judged(outcome.parity)
+
+
+def _judged(parity: Parity) -> Outcome:
+    if parity.on_par is None:
+        return Outcome(came=Came.UNCOMPARED, where="parity", reason=parity.uncompared)
+    if parity.on_par:
+        return Outcome(came=Came.ON_PAR, where="parity")
+    return Outcome(came=Came.FAR, where="parity", reason=_far(parity))
 
 
 def _kind(error: Failure) -> Came:
