@@ -63,6 +63,9 @@ def engine_graph(
         seen: What a trial run at the profile's opt point showed; empty when it failed.
     """
     names = layer_names(graph)
+    if further := [layer for layer in seen if layer.index >= len(names)]:
+        seen = [layer for layer in seen if layer.index < len(names)]
+        notes = (*notes, f"ONNX Runtime added {len(further)} nodes when it loaded the engine, which are in no layer.")
     by_index = {layer.index: layer for layer in seen}
     known = _tensors(graph, signature, by_index)
     order = [layer.index for layer in seen] or list(range(len(graph.node)))
@@ -156,7 +159,8 @@ def profiled(load: Callable[[Path], OnnxRuntimeSession], inputs: Tensors, runs: 
 def mean_times(graph: onnx.GraphProto, seen: Sequence[Seen], runs: int) -> dict[str, float]:
     """Mean milliseconds of the last `runs` runs, by layer name."""
     names = layer_names(graph)
-    return {names[layer.index]: sum(layer.times_us[-runs:]) / len(layer.times_us[-runs:]) / 1000 for layer in seen}
+    of_graph = [layer for layer in seen if layer.index < len(names)]  # see `engine_graph`
+    return {names[layer.index]: sum(layer.times_us[-runs:]) / len(layer.times_us[-runs:]) / 1000 for layer in of_graph}
 
 
 def _layers_seen(events: Sequence[Mapping[str, Any]]) -> Iterator[Seen]:
