@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from core.models.model import Format, Source
+from core.models.onnx_graph import graph_signature
+from core.onnxio.file import read_onnx
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 CUSTOM = "my.ops"
@@ -26,7 +31,8 @@ def model(
 ) -> onnx.ModelProto:
     """A model from x to y, both float32 [2, 2] unless given."""
     stored = [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
-    graph = helper.make_graph(list(nodes), "g", list(inputs or [info("x")]), list(outputs or [info("y")]), stored)
+    given, wanted = [info("x")] if inputs is None else inputs, [info("y")] if outputs is None else outputs
+    graph = helper.make_graph(list(nodes), "g", list(given), list(wanted), stored)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid(CUSTOM, 1)])
     made.ir_version = 8
     return made
@@ -35,6 +41,12 @@ def model(
 def node(op: str, reads: str, makes: str, name: str = "", **attributes: object) -> onnx.NodeProto:
     """Tensors are written one after the other: `node("Add", "a b", "c")`."""
     return helper.make_node(op, reads.split(" "), makes.split(" "), name=name or f"{op.lower()}_{makes}", **attributes)
+
+
+def saved(path: Path, made: onnx.ModelProto) -> Source:
+    """Of the file that it is written to."""
+    onnx.save(made, path)
+    return Source(path=path, format=Format.ONNX, signature=graph_signature(read_onnx(path, weights=False)))
 
 
 def taken() -> onnx.ModelProto:

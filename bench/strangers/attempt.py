@@ -95,9 +95,14 @@ def _attempted(path: Path, name: str, folder: Path, where: list[str]) -> Outcome
     parity = _held_against(source, inputs, outputs, folder)
     if parity is None:
         return Outcome(came=Came.UNCOMPARED, where=where[-1], reason="nothing else runs it, and it brings no answers")
+    return judged(parity, where[-1])
+
+
+def judged(parity: Parity, where: str) -> Outcome:
+    """What came of a model whose outputs were held against others."""
     if parity.on_par is None:
-        return Outcome(came=Came.UNCOMPARED, where=where[-1], reason=parity.uncompared)
-    return Outcome(came=Came.ON_PAR if parity.on_par else Came.FAR, where=where[-1], reason=_far(parity))
+        return Outcome(came=Came.UNCOMPARED, where=where, reason=parity.uncompared)
+    return Outcome(came=Came.ON_PAR if parity.on_par else Came.FAR, where=where, reason=_far(parity))
 
 
 def _far(parity: Parity) -> str:
@@ -106,7 +111,8 @@ def _far(parity: Parity) -> str:
         return ""
     if worst.mismatch or worst.unequal:
         return f"{worst.name}: {worst.mismatch or f'{worst.unequal:,} of {worst.elements:,} are not equal'}"
-    return f"{worst.name} is {worst.max_rel or 0:.2g} off, {worst.non_finite:,} values not finite where they should be or not"
+    astray = f", {worst.non_finite:,} values not finite where they should be or not" if worst.non_finite else ""
+    return f"{worst.name} is {worst.max_rel or 0:.2g} off{astray}"
 
 
 def _built(name: str, source: Source, folder: Path, config: BuildConfig) -> Engine:

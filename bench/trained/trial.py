@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.strangers.attempt import Came, Outcome
+from bench.strangers.attempt import Came, Outcome, judged
 from bench.trained.packages import Network
 from core.base.errors import EngineRoomError, Failure, StageCrashed
 from core.base.precision import Precision
@@ -12,7 +12,6 @@ from core.base.profile import parse_profile
 from core.base.progress import Report, silent
 from core.models.model import Model
 from core.parity.inputs import parse_ranges
-from core.parity.result import Parity
 from core.request.build_request import BuildRequest, checked
 from core.request.paths import paths_for, precisions_of
 from core.stages.child import run_stage
@@ -65,26 +64,9 @@ def _told(outcome: Built) -> Outcome:
         return Outcome(came=Came.NOT_RUN, where="inspect", reason=f"{len(lost)} nodes are nowhere" if lost else "")
     if outcome.parity is None:
         return Outcome(came=Came.UNCOMPARED, where="parity", reason=outcome.unchecked)
-    return _judged(outcome.parity)
-
-
-def _judged(parity: Parity) -> Outcome:
-    if parity.on_par is None:
-        return Outcome(came=Came.UNCOMPARED, where="parity", reason=parity.uncompared)
-    if parity.on_par:
-        return Outcome(came=Came.ON_PAR, where="parity")
-    return Outcome(came=Came.FAR, where="parity", reason=_far(parity))
+    return judged(outcome.parity, "parity")
 
 
 def _kind(error: Failure) -> Came:
     """Refusals name their reason; what no part of the product expected is a fault."""
     return Came.FAULT if error.kind in _UNEXPECTED or not error.message.strip() else Came.REFUSED
-
-
-def _far(parity: Parity) -> str:
-    worst = parity.worst_output
-    if worst is None:
-        return ""
-    if worst.mismatch or worst.unequal:
-        return worst.mismatch or f"{worst.unequal:,} of {worst.elements:,} are not equal"
-    return f"{worst.max_rel or 0:.2g} off" + (f", {worst.non_finite:,} not finite" if worst.non_finite else "")

@@ -7,7 +7,7 @@ set of nodes that both engines carry out with layers of their own, so the times 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from core.analysis.alignment import stretches
@@ -100,21 +100,22 @@ def diff_builds(a: Outcome, b: Outcome) -> EngineDiff | None:
     first, second = trusted_graph(a), trusted_graph(b)
     if first is None or second is None:
         return None
-    diff = diff_engines(first, second)
-    doubts = [(name, one) for name, outcome in (("A", a), ("B", b)) if (one := contradiction_in(outcome))]
-    taken_away = {_no_times(name) for name, _ in doubts}
-    notes = (note for note in diff.notes if note not in taken_away)
-    return replace(diff, notes=(*(f"{name}: {one.text} {one.meaning}" for name, one in doubts), *notes))
+    doubts = {name: one for name, outcome in (("A", a), ("B", b)) if (one := contradiction_in(outcome))}
+    diff = diff_engines(first, second, distrusted=doubts.keys())
+    return replace(diff, notes=(*(f"{name}: {one.text} {one.meaning}" for name, one in doubts.items()), *diff.notes))
 
 
-def diff_engines(a: EngineGraph, b: EngineGraph) -> EngineDiff:
+def diff_engines(a: EngineGraph, b: EngineGraph, distrusted: Collection[str] = ()) -> EngineDiff:
     """Sets two engines against each other on the source nodes that they share; without any, on layers that match.
 
     Where neither works there are no rows: every one would have layers on one side alone.
+
+    Args:
+        distrusted: Which of "A" and "B" came without their times, for a reason that is told beside.
     """
     shared = {node.name for node in a.source_nodes} & {node.name for node in b.source_nodes}
     if not shared:
-        return _aligned(a, b)
+        return _aligned(a, b, distrusted)
     groups = _Groups()
     for layer in (*a.layers, *b.layers):
         if layer.source_nodes:
@@ -130,11 +131,11 @@ def diff_engines(a: EngineGraph, b: EngineGraph) -> EngineDiff:
         _row(_title(ops.get(name, "?") for name in names), tuple(names), a_layers.get(root, []), b_layers.get(root, []), (a, b))
         for root, names in members.items()
     ]
-    if _one_sided(rows, shared) and (aligned := _aligned(a, b)).rows:
+    if _one_sided(rows, shared) and (aligned := _aligned(a, b, distrusted)).rows:
         return aligned
     rows += [_row("No source node", (), *own, (a, b)) for own in _without_source(a, b)]
     ordered = tuple(sorted(rows, key=_weight, reverse=True))
-    return EngineDiff(rows=ordered, shared_nodes=len(shared), notes=_notes(a, b, len(shared)))
+    return EngineDiff(rows=ordered, shared_nodes=len(shared), notes=_notes(a, b, len(shared), distrusted))
 
 
 def _one_sided(rows: Sequence[DiffRow], shared: Set[str]) -> bool:
@@ -143,11 +144,11 @@ def _one_sided(rows: Sequence[DiffRow], shared: Set[str]) -> bool:
     return 2 * sum(not (row.a_layers and row.b_layers) for row in of_both) > len(of_both)
 
 
-def _aligned(a: EngineGraph, b: EngineGraph) -> EngineDiff:
+def _aligned(a: EngineGraph, b: EngineGraph, distrusted: Collection[str]) -> EngineDiff:
     found = stretches(a, b)
     rows = [_row(stretch.title, (), list(stretch.a), list(stretch.b), (a, b)) for stretch in found]
     first = MATCHED if rows else NOTHING_SHARED
-    notes = (first, *_notes(a, b, None))
+    notes = (first, *_notes(a, b, None, distrusted))
     return EngineDiff(rows=tuple(sorted(rows, key=_weight, reverse=True)), shared_nodes=0, notes=notes, by_layers=bool(rows))
 
 
@@ -210,17 +211,13 @@ def _weight(row: DiffRow) -> tuple[float, float]:
     return abs(row.delta_ms or 0.0), max(row.a_ms or 0.0, row.b_ms or 0.0)
 
 
-def _no_times(name: str) -> str:
-    return f"Engine {name} has no layer times."
-
-
-def _notes(a: EngineGraph, b: EngineGraph, shared: int | None) -> tuple[str, ...]:
+def _notes(a: EngineGraph, b: EngineGraph, shared: int | None, distrusted: Collection[str]) -> tuple[str, ...]:
     notes = []
     if shared is not None and shared < max(len(a.source_nodes), len(b.source_nodes)):
         notes.append(f"Source nodes in both graphs: {shared}, of {len(a.source_nodes)} in A and {len(b.source_nodes)} in B.")
     for name, graph in (("A", a), ("B", b)):
-        if not any(layer.time_ms is not None for layer in graph.layers):
-            notes.append(_no_times(name))
+        if name not in distrusted and not any(layer.time_ms is not None for layer in graph.layers):
+            notes.append(f"Engine {name} has no layer times.")
         if graph.unmapped:
             notes.append(f"Engine {name} could not place {len(graph.unmapped)} nodes: their time may stand in another row.")
     return tuple(notes)

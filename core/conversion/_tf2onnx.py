@@ -23,6 +23,7 @@ from core.conversion._onnx_polish import polish
 from core.conversion._weights_file import move_to_file
 from core.conversion.base import Converted
 from core.models.model import Format
+from core.models.tf_graph import all_nodes
 from core.onnxio import walk
 from core.onnxio.file import save_onnx
 
@@ -198,8 +199,7 @@ def _optimized_in_place(graph: Any) -> Any:
 
 
 def _count(graph: Any) -> int:
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    return sum(node.op not in ("Const", "Placeholder", "NoOp") for node in nodes)
+    return sum(node.op not in ("Const", "Placeholder", "NoOp") for node in all_nodes(graph))
 
 
 def _unmapped(log: ConverterLog) -> dict[str, list[str]]:

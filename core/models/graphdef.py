@@ -11,7 +11,7 @@ from core.base.errors import InvalidRequest, Unavailable, UnsupportedModel
 from core.models.axes import RawTensor, with_symbols
 from core.models.probe import probe_graphdef
 from core.models.reading import Reading, most_frequent_first
-from core.models.tf_graph import VARIABLES, node_name, nodes_behind, trace
+from core.models.tf_graph import VARIABLES, all_nodes, node_name, nodes_behind, trace
 from core.models.tf_schema import parse, shape_of
 
 # The name of the only callable; its tensors are named by their node, with ":1" and so on for a node's later outputs.
@@ -86,8 +86,7 @@ def _check_fed(name: str, fed: Sequence[str], needed: Sequence[str]) -> None:
 
 
 def _check_frozen(name: str, graph: Any) -> None:
-    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
-    if found := [node.name for body in bodies for node in body if node.op in VARIABLES]:
+    if found := [node.name for node in all_nodes(graph) if node.op in VARIABLES]:
         raise UnsupportedModel(
             f"{name} is not frozen: {len(found)} variables, such as {found[0]}, have no values in this file.",
             hint="Export a SavedModel, or freeze the graph with convert_variables_to_constants_v2.",

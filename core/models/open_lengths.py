@@ -27,28 +27,28 @@ def lengths_taken(model: onnx.ModelProto, signature: Signature) -> dict[str, int
     open_axes = [symbol for symbol in signature.symbols if default_range(symbol) is not DEFAULT_BATCH]
     if not open_axes or model.ByteSize() > _LARGEST_GRAPH_BYTES:
         return {}
+    tried = onnx.ModelProto()
+    tried.CopyFrom(model)
+    del tried.graph.value_info[:]  # they may hold the lengths of another export
+    for info in tried.graph.output:
+        info.type.tensor_type.ClearField("shape")
     for length in TRIED:
-        if _takes(model, signature, dict.fromkeys(open_axes, length)):
+        if _takes(tried, signature, dict.fromkeys(open_axes, length)):
             return {} if length == DEFAULT_LENGTH.opt else dict.fromkeys(open_axes, length)
     return {}
 
 
-def _takes(model: onnx.ModelProto, signature: Signature, lengths: dict[str, int]) -> bool:
-    """Whether shape inference meets no contradiction at these lengths, and no tensor without elements."""
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    del fixed.graph.value_info[:]  # they may hold the lengths of another export
+def _takes(tried: onnx.ModelProto, signature: Signature, lengths: dict[str, int]) -> bool:
+    """Whether shape inference meets no contradiction at these lengths, which are put in, and no tensor without elements."""
     shapes = {spec.name: spec.shape for spec in signature.inputs if spec.shape is not None}
-    for info in fixed.graph.input:
+    for info in tried.graph.input:
         for dim, axis in zip(info.type.tensor_type.shape.dim, shapes.get(info.name, ()), strict=False):
             dim.dim_value = axis if isinstance(axis, int) else lengths.get(axis, default_range(axis).opt)
-    for info in fixed.graph.output:
-        info.type.tensor_type.ClearField("shape")
     try:
-        found = onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True)
+        found = onnx.shape_inference.infer_shapes(tried, strict_mode=True, data_prop=True)
     except Exception:  # a contradiction, or an op that it does not know
         return False
-    given = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    given = {tensor.name: list(tensor.dims) for tensor in tried.graph.initializer}
     known = {info.name: _lengths(info) for info in (*found.graph.input, *found.graph.value_info)}
     if any(_is_too_short(node, known, given) for node in found.graph.node if node.op_type in _WINDOWED):
         return False

@@ -110,6 +110,13 @@ def part_behind(graph: Any, outputs: Iterable[str], inputs: Iterable[str] = ()) 
     return found
 
 
+def all_nodes(graph: Any) -> Iterator[Any]:
+    """Nodes of a `GraphDef`, and of its functions."""
+    yield from graph.node
+    for function in graph.library.function:
+        yield from function.node_def
+
+
 def _calls(node: Any, functions: Mapping[str, Any]) -> Iterator[str]:
     """Functions a node calls: named by an attribute (PartitionedCall, While, If), or by its op itself."""
     named = [node.op]

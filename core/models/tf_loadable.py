@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from core.models.savedmodel import FILE_NAME
+from core.models.tf_graph import all_nodes
 
 _REFERENCE = 100  # of a reference's `DataType`, above that of its value
 _EMPTY_IS_SCALAR = 24  # the first graph version: TF_GRAPH_DEF_VERSION's history in tensorflow/core/public/version.h
@@ -66,8 +67,7 @@ def loadable(folder: Path, *, to_convert: bool = False) -> Iterator[Loadable]:
 
 def keep_no_calls(graph: Any) -> bool:
     """Takes away what keeps calls in a `GraphDef` from being inlined, in place; whether there was any."""
-    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
-    marked = [*graph.library.function, *(node for body in bodies for node in body)]
+    marked = [*graph.library.function, *all_nodes(graph)]
     found = [(item, name) for item in marked for name in _MARKS if name in item.attr]
     for item, name in found:
         del item.attr[name]

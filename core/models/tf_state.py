@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.base.units import listed
+from core.models.tf_graph import all_nodes
 
 _WRITES = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "Assign", "AssignAdd", "AssignSub")
 _NAMED = 3
@@ -16,6 +17,5 @@ STATE_HINT = (
 
 def kept_values(graph: Any) -> str:
     """What a `GraphDef` does to its variables, a phrase that follows its name; empty where it only reads them."""
-    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
-    writers = sorted({node.name for body in bodies for node in body if node.op in _WRITES})
+    writers = sorted({node.name for node in all_nodes(graph) if node.op in _WRITES})
     return f"keeps values from one call to the next, written by {listed(writers, _NAMED)}" if writers else ""

@@ -80,7 +80,6 @@ def source_of(context: StageContext) -> Source:
         format=model.format,
         signature=model.signature(context.request.signature),
         name=model.name,
-        trial=trial_inputs(context),
     )
 
 
@@ -91,7 +90,7 @@ def built_by(
     place = folder / "engine"
     place.mkdir()
     config = BuildConfig(variant=variant, options=dict(options), profile=context.request.profile)
-    return backend.build(source_of(context), config, place, silent)
+    return backend.build(replace(source_of(context), trial=trial_inputs(context)), config, place, silent)
 
 
 def run(context: StageContext) -> Reference:

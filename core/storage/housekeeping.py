@@ -53,15 +53,15 @@ class Collected:
 def usage(workspace: Workspace) -> Usage:
     root = workspace.root
     free = shutil.disk_usage(root).free if root.exists() else 0
-    unused = unused_artifacts(workspace)
+    unused = {key: folder_bytes(workspace.artifacts / key) for key in unused_artifacts(workspace)}
     return Usage(
         models=folder_bytes(workspace.models),
         artifacts=folder_bytes(workspace.artifacts),
         builds=folder_bytes(workspace.builds),
         data=folder_bytes(root / "data"),
         partial=folder_bytes(root / "tmp"),
-        unused=sum(folder_bytes(workspace.artifacts / key) for key in unused),
-        removable=sum(folder_bytes(workspace.artifacts / key) for key in unused if not _is_fresh(workspace.artifacts / key)),
+        unused=sum(unused.values()),
+        removable=sum(count for key, count in unused.items() if not _is_fresh(workspace.artifacts / key)),
         free=free,
     )
 

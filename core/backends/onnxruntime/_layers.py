@@ -63,9 +63,10 @@ def engine_graph(
         seen: What a trial run at the profile's opt point showed; empty when it failed.
     """
     names = layer_names(graph)
-    if further := [layer for layer in seen if layer.index >= len(names)]:
-        seen = [layer for layer in seen if layer.index < len(names)]
-        notes = (*notes, f"ONNX Runtime added {len(further)} nodes when it loaded the engine, which are in no layer.")
+    of_graph = _of_graph(graph, seen)
+    if further := len(seen) - len(of_graph):
+        notes = (*notes, f"ONNX Runtime added {further} nodes when it loaded the engine, which are in no layer.")
+    seen = of_graph
     by_index = {layer.index: layer for layer in seen}
     known = _tensors(graph, signature, by_index)
     order = [layer.index for layer in seen] or list(range(len(graph.node)))
@@ -159,8 +160,13 @@ def profiled(load: Callable[[Path], OnnxRuntimeSession], inputs: Tensors, runs: 
 def mean_times(graph: onnx.GraphProto, seen: Sequence[Seen], runs: int) -> dict[str, float]:
     """Mean milliseconds of the last `runs` runs, by layer name."""
     names = layer_names(graph)
-    of_graph = [layer for layer in seen if layer.index < len(names)]  # see `engine_graph`
-    return {names[layer.index]: sum(layer.times_us[-runs:]) / len(layer.times_us[-runs:]) / 1000 for layer in of_graph}
+    told = _of_graph(graph, seen)
+    return {names[layer.index]: sum(layer.times_us[-runs:]) / len(layer.times_us[-runs:]) / 1000 for layer in told}
+
+
+def _of_graph(graph: onnx.GraphProto, seen: Sequence[Seen]) -> list[Seen]:
+    """Without the nodes that ONNX Runtime adds behind the saved ones when it loads them."""
+    return [layer for layer in seen if layer.index < len(graph.node)]
 
 
 def _layers_seen(events: Sequence[Mapping[str, Any]]) -> Iterator[Seen]:

@@ -14,20 +14,13 @@ from core.backends._errors import failure
 from core.backends._inputs import as_text, check_inputs
 from core.backends.base import BuildConfig, OptionValue
 from core.backends.onnxruntime._hints import running_hint
-from core.base.dtypes import numpy_dtype, onnx_number
+from core.base.dtypes import dtype_in, numpy_dtype, onnx_number
 from core.base.errors import RunFailed, Unavailable
 from core.base.tensors import Array, Signature, Tensors
 
 _ERRORS_ONLY = 3
-# Types that the plain call does not know, by ONNX Runtime's word; those of 4 bits, two in a byte, are not among them.
-_BY_REFERENCE = {
-    "bfloat16": "tensor(bfloat16)",
-    "float8_e4m3fn": "tensor(float8e4m3fn)",
-    "float8_e4m3fnuz": "tensor(float8e4m3fnuz)",
-    "float8_e5m2": "tensor(float8e5m2)",
-    "float8_e5m2fnuz": "tensor(float8e5m2fnuz)",
-}
-_NAMES = {word: name for name, word in _BY_REFERENCE.items()}
+# Types that the plain call does not know; those of 4 bits, two in a byte, are not among them.
+_BY_REFERENCE = frozenset({"bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"})
 
 
 def imported() -> Any:
@@ -102,7 +95,7 @@ class OnnxRuntimeSession:
         self._session: Any = session
         self._signature = signature
         self._outputs = [spec.name for spec in signature.outputs]
-        self._by_reference = not _BY_REFERENCE.keys().isdisjoint(spec.dtype for spec in signature.inputs + signature.outputs)
+        self._by_reference = not _BY_REFERENCE.isdisjoint(spec.dtype for spec in signature.inputs + signature.outputs)
         self.settings = dict(settings)
 
     def close(self) -> None:
@@ -140,9 +133,10 @@ class OnnxRuntimeSession:
 
 
 def _as_array(value: Any) -> Array:
-    if value.data_type() not in _NAMES:
+    name = dtype_in(value.data_type())  # of "tensor(float8e5m2)"
+    if name not in _BY_REFERENCE:
         return np.asarray(value.numpy())
-    dtype = numpy_dtype(_NAMES[value.data_type()])
+    dtype = numpy_dtype(name)
     shape = tuple(value.shape())
     count = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     raw = np.array((ctypes.c_uint8 * count).from_address(value.data_ptr())) if count else np.empty(0, np.uint8)

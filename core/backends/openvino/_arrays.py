@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.backends.openvino._reading import imported
+from core.backends.openvino._reading import dtype_of, imported
 from core.base.dtypes import numpy_dtype
 from core.base.tensors import Array
 
@@ -21,7 +21,6 @@ _WORDS = {
     "int4": "i4",
     "uint4": "u4",
 }
-_NAMES = {word: name for name, word in _WORDS.items()}
 _PACKED = frozenset({"f4e2m1", "i4", "u4"})
 
 
@@ -42,12 +41,12 @@ def as_tensor(array: Array) -> Any:
 
 def as_array(tensor: Any) -> Array:
     """A copy: the runtime writes its next results to the same place."""
-    word = tensor.element_type.get_type_name()
+    name = dtype_of(tensor.element_type)
     copy = np.array(tensor.data)
-    if word not in _NAMES:
+    if name not in _WORDS:
         return copy
-    dtype = numpy_dtype(_NAMES[word])
-    if word in _PACKED:
+    dtype = numpy_dtype(name)
+    if _WORDS[name] in _PACKED:
         copy = _unpacked(copy.view(np.uint8), tensor.get_size()).reshape(tuple(tensor.shape))
     return copy.view(dtype)
 

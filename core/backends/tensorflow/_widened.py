@@ -8,12 +8,13 @@ from typing import Any
 from core.backends.tensorflow import _frozen
 from core.backends.tensorflow._loading import Flat, graph_call
 from core.base.tensors import NARROW_FLOATS
+from core.models.tf_graph import all_nodes
 
 
 def narrow_type(tf: Any, graph: Any) -> str:
     """The narrowest float type that a `GraphDef` computes in; empty where there is none of 16 bits."""
     numbers = {tf.as_dtype(name).as_datatype_enum: name for name in NARROW_FLOATS}
-    found = {numbers.get(number) for node in _nodes(graph) for value in node.attr.values() for number in _types(value)}
+    found = {numbers.get(number) for node in all_nodes(graph) for value in node.attr.values() for number in _types(value)}
     return next((name for name in NARROW_FLOATS if name in found), "")
 
 
@@ -27,7 +28,7 @@ def wide(tf: Any, traced: Any) -> Flat:
     graph = frozen.graph.as_graph_def()
     narrow = {tf.as_dtype(name).as_datatype_enum for name in NARROW_FLOATS}
     float32 = tf.float32.as_datatype_enum
-    for node in _nodes(graph):
+    for node in all_nodes(graph):
         for value in node.attr.values():
             if value.HasField("tensor") and value.tensor.dtype in narrow:
                 value.tensor.CopyFrom(tf.make_tensor_proto(tf.make_ndarray(value.tensor).astype("float32")))
@@ -39,12 +40,6 @@ def wide(tf: Any, traced: Any) -> Flat:
         for argument in (*function.signature.input_arg, *function.signature.output_arg):
             argument.type = float32 if argument.type in narrow else argument.type
     return graph_call(tf, graph, [tensor.name for tensor in frozen.inputs], [tensor.name for tensor in frozen.outputs])
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    yield from graph.node
-    for function in graph.library.function:
-        yield from function.node_def
 
 
 def _types(value: Any) -> Iterator[int]:

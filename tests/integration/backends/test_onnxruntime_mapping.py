@@ -12,21 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 from core.backends.base import BuildConfig, backend_named
 from core.base.progress import silent
 from core.graph.engine_graph import EngineGraph, Fate
-from core.models.model import Format, Source
-from core.models.onnx_graph import graph_signature
-from core.onnxio.file import read_onnx
+from tests.asked_models import FLOAT, info, model, node, saved
 
 BACKEND = backend_named("onnxruntime")
-FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 RANDOM = np.random.default_rng(0)
-
-
-def info(name: str, *shape: int, kind: int = FLOAT) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
-def node(name: str, op: str, reads: str, makes: str, **attributes: object) -> onnx.NodeProto:
-    return helper.make_node(op, reads.split(), makes.split(), name=name, **attributes)
 
 
 def described(
@@ -37,15 +26,8 @@ def described(
     weights: dict[str, np.ndarray] | None = None,
     opset: int = 17,
 ) -> EngineGraph:
-    stored = [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
-    model = helper.make_model(
-        helper.make_graph(nodes, "g", inputs, outputs, stored), opset_imports=[helper.make_opsetid("", opset)]
-    )
-    model.ir_version = 8
-    path = folder / "m.onnx"
-    onnx.save(model, path)
+    source = saved(folder / "m.onnx", model(nodes, inputs, outputs, weights, opset))
     (folder / "engine").mkdir()
-    source = Source(path=path, format=Format.ONNX, signature=graph_signature(read_onnx(path, weights=False)))
     return BACKEND.describe(BACKEND.build(source, BuildConfig(), folder / "engine", silent))
 
 
@@ -62,15 +44,15 @@ def test_a_shuffle_of_channels_takes_nothing_from_the_layer_before_it(tmp_path: 
     graph = described(
         tmp_path,
         [
-            node("join", "Concat", "a b", "joined", axis=1),
-            node("in_pairs", "Reshape", "joined pairs", "paired"),
-            node("turned", "Transpose", "paired", "swapped", perm=[1, 0, 2]),
-            node("in_halves", "Reshape", "swapped halves", "halved"),
-            node("first", "Gather", "halved zero", "y", axis=0),
-            node("second", "Gather", "halved one", "z", axis=0),
+            node("Concat", "a b", "joined", "join", axis=1),
+            node("Reshape", "joined pairs", "paired", "in_pairs"),
+            node("Transpose", "paired", "swapped", "turned", perm=[1, 0, 2]),
+            node("Reshape", "swapped halves", "halved", "in_halves"),
+            node("Gather", "halved zero", "y", "first", axis=0),
+            node("Gather", "halved one", "z", "second", axis=0),
         ],
-        [info("a", 1, 4, 3, 3), info("b", 1, 4, 3, 3)],
-        [info("y", 1, 4, 3, 3), info("z", 1, 4, 3, 3)],
+        [info("a", shape=(1, 4, 3, 3)), info("b", shape=(1, 4, 3, 3))],
+        [info("y", shape=(1, 4, 3, 3)), info("z", shape=(1, 4, 3, 3))],
         {
             "pairs": np.array([4, 2, 9]),
             "halves": np.array([2, -1, 4, 3, 3]),
@@ -87,9 +69,9 @@ def test_a_shuffle_of_channels_takes_nothing_from_the_layer_before_it(tmp_path: 
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_every_layer_of_a_function_has_the_node_that_it_was(tmp_path: Path, times: int) -> None:
-    nodes = [node(f"n{place}", "GroupNormalization", f"t{place} s b", f"t{place + 1}", num_groups=2) for place in range(times)]
+    nodes = [node("GroupNormalization", f"t{place} s b", f"t{place + 1}", f"n{place}", num_groups=2) for place in range(times)]
     named = {"s": weights(4), "b": weights(4)}
-    graph = described(tmp_path, nodes, [info("t0", 1, 4, 3, 3)], [info(f"t{times}", 1, 4, 3, 3)], named, opset=21)
+    graph = described(tmp_path, nodes, [info("t0", shape=(1, 4, 3, 3))], [info(f"t{times}", shape=(1, 4, 3, 3))], named, opset=21)
     by_node = {f"n{place}": [layer for layer in graph.layers if layer.source_nodes == (f"n{place}",)] for place in range(times)}
     assert sum(map(len, by_node.values())) == len(graph.layers)
     assert len({len(found) for found in by_node.values()}) == 1
@@ -100,13 +82,13 @@ def test_a_product_that_took_a_sum_in_has_both_and_so_do_the_reshapes_around_it(
     graph = described(
         tmp_path,
         [
-            node("product", "MatMul", "x w", "m"),
-            node("bias", "Add", "m b", "a"),
-            node("active", "Relu", "a", "r"),
-            node("last", "MatMul", "r v", "y"),
+            node("MatMul", "x w", "m", "product"),
+            node("Add", "m b", "a", "bias"),
+            node("Relu", "a", "r", "active"),
+            node("MatMul", "r v", "y", "last"),
         ],
-        [info("x", 2, 4, 16)],
-        [info("y", 2, 4, 8)],
+        [info("x", shape=(2, 4, 16))],
+        [info("y", shape=(2, 4, 8))],
         {"w": weights(16, 32), "b": weights(32), "v": weights(32, 8)},
     )
     assert carried(graph) == [
@@ -131,17 +113,17 @@ def test_a_product_of_integers_has_all_up_to_the_grid_that_it_writes_on(tmp_path
     graph = described(
         tmp_path,
         [
-            node("in_q", "QuantizeLinear", "x scale zero", "xq"),
-            node("in_dq", "DequantizeLinear", "xq scale zero", "xd"),
-            node("w_dq", "DequantizeLinear", "w w_scale w_zero", "wd"),
-            node("product", "MatMul", "xd wd", "m"),
-            node("bias", "Add", "m b", "a"),
-            node("active", "Relu", "a", "r"),
-            node("out_q", "QuantizeLinear", "r out_scale out_zero", "rq"),
-            node("out_dq", "DequantizeLinear", "rq out_scale out_zero", "y"),
+            node("QuantizeLinear", "x scale zero", "xq", "in_q"),
+            node("DequantizeLinear", "xq scale zero", "xd", "in_dq"),
+            node("DequantizeLinear", "w w_scale w_zero", "wd", "w_dq"),
+            node("MatMul", "xd wd", "m", "product"),
+            node("Add", "m b", "a", "bias"),
+            node("Relu", "a", "r", "active"),
+            node("QuantizeLinear", "r out_scale out_zero", "rq", "out_q"),
+            node("DequantizeLinear", "rq out_scale out_zero", "y", "out_dq"),
         ],
-        [info("x", 4, 16)],
-        [info("y", 4, 8)],
+        [info("x", shape=(4, 16))],
+        [info("y", shape=(4, 8))],
         {name: np.asarray(value) for name, value in {**grid, **stored}.items()},
     )
     assert carried(graph) == [
@@ -156,13 +138,13 @@ def test_what_the_engine_holds_was_worked_out_by_the_build(tmp_path: Path) -> No
     graph = described(
         tmp_path,
         [
-            node("lengths", "Shape", "x", "s"),
-            node("ones", "ConstantOfShape", "s", "o", value=numpy_helper.from_array(np.ones(1, np.float32))),
-            node("halves", "Mul", "o half", "h"),
-            node("sum", "Add", "x h", "y"),
+            node("Shape", "x", "s", "lengths"),
+            node("ConstantOfShape", "s", "o", "ones", value=numpy_helper.from_array(np.ones(1, np.float32))),
+            node("Mul", "o half", "h", "halves"),
+            node("Add", "x h", "y", "sum"),
         ],
-        [info("x", 2, 3)],
-        [info("y", 2, 3)],
+        [info("x", shape=(2, 3))],
+        [info("y", shape=(2, 3))],
         {"half": np.array(0.5, np.float32)},
     )
     assert carried(graph) == [("Add", ("sum",))]
@@ -173,13 +155,13 @@ def test_a_cast_that_both_its_readers_see_through_is_no_work(tmp_path: Path) -> 
     graph = described(
         tmp_path,
         [
-            node("same", "Cast", "x", "c", to=FLOAT),
-            node("up", "Exp", "c", "e"),
-            node("down", "Neg", "c", "n"),
-            node("sum", "Add", "e n", "y"),
+            node("Cast", "x", "c", "same", to=FLOAT),
+            node("Exp", "c", "e", "up"),
+            node("Neg", "c", "n", "down"),
+            node("Add", "e n", "y", "sum"),
         ],
-        [info("x", 2, 3)],
-        [info("y", 2, 3)],
+        [info("x", shape=(2, 3))],
+        [info("y", shape=(2, 3))],
     )
     assert [(one.name, one.fate) for one in graph.loose_nodes] == [("same", Fate.ELIMINATED)]
 
@@ -192,10 +174,10 @@ def test_a_branch_reads_what_it_takes_from_outside(tmp_path: Path) -> None:
     graph = described(
         tmp_path,
         [
-            node("widen", "Exp", "x", "wide"),
-            node("choose", "If", "flag", "y", then_branch=branch("Relu"), else_branch=branch("Tanh")),
+            node("Exp", "x", "wide", "widen"),
+            node("If", "flag", "y", "choose", then_branch=branch("Relu"), else_branch=branch("Tanh")),
         ],
-        [info("x", 3), info("flag", kind=TensorProto.BOOL)],
-        [info("y", 3)],
+        [info("x", shape=(3,)), info("flag", TensorProto.BOOL, ())],
+        [info("y", shape=(3,))],
     )
     assert [tensor.name for tensor in graph.layers[-1].inputs] == ["flag", "wide"]

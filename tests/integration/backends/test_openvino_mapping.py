@@ -6,27 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from core.backends.base import BuildConfig, Engine, backend_named
 from core.backends.openvino._names import LayerNames
 from core.base.progress import silent
 from core.graph.engine_graph import EngineGraph, Fate
-from core.models.model import Format, Source
-from core.models.onnx_graph import graph_signature
-from core.onnxio.file import read_onnx
+from tests.asked_models import INT64, info, model, node, saved
 
 BACKEND = backend_named("openvino")
-FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 RANDOM = np.random.default_rng(0)
-
-
-def info(name: str, *shape: int, kind: int = FLOAT) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
-def node(name: str, op: str, reads: str, makes: str, **attributes: object) -> onnx.NodeProto:
-    return helper.make_node(op, reads.split(), makes.split(), name=name, **attributes)
 
 
 def built(
@@ -37,14 +26,8 @@ def built(
     weights: dict[str, np.ndarray] | None = None,
     opset: int = 17,
 ) -> Engine:
-    stored = [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
-    graph = helper.make_graph(nodes, "g", inputs, outputs, stored)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    model.ir_version = 8
-    path = folder / "m.onnx"
-    onnx.save(model, path)
+    source = saved(folder / "m.onnx", model(nodes, inputs, outputs, weights, opset))
     (folder / "engine").mkdir()
-    source = Source(path=path, format=Format.ONNX, signature=graph_signature(read_onnx(path, weights=False)))
     return BACKEND.build(source, BuildConfig(), folder / "engine", silent)
 
 
@@ -55,9 +38,9 @@ def by_kind(graph: EngineGraph) -> list[tuple[str, tuple[str, ...]]]:
 def test_outputs_of_64_bits_keep_their_nodes(tmp_path: Path) -> None:
     engine = built(
         tmp_path,
-        [node("sum", "Add", "a b", "s"), node("product", "Mul", "a b", "p")],
-        [info("a", 3, kind=INT64), info("b", 3, kind=INT64)],
-        [info("s", 3, kind=INT64), info("p", 3, kind=INT64)],
+        [node("Add", "a b", "s", "sum"), node("Mul", "a b", "p", "product")],
+        [info("a", INT64, (3,)), info("b", INT64, (3,))],
+        [info("s", INT64, (3,)), info("p", INT64, (3,))],
     )
     graph = BACKEND.describe(engine)
     assert not graph.loose_nodes
@@ -73,12 +56,12 @@ def test_every_layer_of_a_decomposed_node_has_it(tmp_path: Path) -> None:
     engine = built(
         tmp_path,
         [
-            node("before", "Exp", "x", "e"),
-            node("normal", "MeanVarianceNormalization", "e", "n", axes=[0, 2, 3]),
-            node("after", "Relu", "n", "y"),
+            node("Exp", "x", "e", "before"),
+            node("MeanVarianceNormalization", "e", "n", "normal", axes=[0, 2, 3]),
+            node("Relu", "n", "y", "after"),
         ],
-        [info("x", 3, 3, 4, 4)],
-        [info("y", 3, 3, 4, 4)],
+        [info("x", shape=(3, 3, 4, 4))],
+        [info("y", shape=(3, 3, 4, 4))],
     )
     graph = BACKEND.describe(engine)
     assert len([layer for layer in graph.layers if "normal" in layer.source_nodes]) >= 3
@@ -90,13 +73,13 @@ def test_a_mask_of_shapes_is_held_and_not_carried(tmp_path: Path) -> None:
     engine = built(
         tmp_path,
         [
-            node("lengths", "Shape", "x", "s"),
-            node("ones", "ConstantOfShape", "s", "o", value=numpy_helper.from_array(np.ones(1, np.float32))),
-            node("halves", "Mul", "o half", "h"),
-            node("sum", "Add", "x h", "y"),
+            node("Shape", "x", "s", "lengths"),
+            node("ConstantOfShape", "s", "o", "ones", value=numpy_helper.from_array(np.ones(1, np.float32))),
+            node("Mul", "o half", "h", "halves"),
+            node("Add", "x h", "y", "sum"),
         ],
-        [info("x", 2, 3)],
-        [info("y", 2, 3)],
+        [info("x", shape=(2, 3))],
+        [info("y", shape=(2, 3))],
         {"half": np.array(0.5, np.float32)},
     )
     graph = BACKEND.describe(engine)

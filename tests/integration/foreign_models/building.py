@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
 
 from core.base.precision import Precision
 from core.base.profile import parse_profile
@@ -20,9 +19,9 @@ from core.stages.outcome import Outcome, load_outcome
 from core.stages.pipeline import run_build
 from core.storage.userdata import store_data
 from core.storage.workspace import Workspace
+from tests.asked_models import model
 
 QUICK = Protocol(min_seconds=0.02, min_samples=3, warmup_seconds=0.0)
-FLOAT, INT64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 
 
 def build(
@@ -45,10 +44,6 @@ def build(
     return load_outcome(workspace, done.key)
 
 
-def vector(name: str, kind: int, shape: Sequence[int | str | None] | None) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
 def write_onnx(
     path: Path,
     nodes: Sequence[onnx.NodeProto],
@@ -60,9 +55,8 @@ def write_onnx(
 ) -> Path:
     for number, node in enumerate(nodes):
         node.name = node.name or f"{node.op_type}_{number}"
-    held = [numpy_helper.from_array(np.asarray(value), name) for name, value in (weights or {}).items()]
-    graph = helper.make_graph(list(nodes), "g", list(inputs), list(outputs), held)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
+    held = {name: np.asarray(value) for name, value in (weights or {}).items()}
+    onnx.save(model(nodes, inputs, outputs, held, opset), path)
     return path
 
 

@@ -9,8 +9,9 @@ import pytest
 from onnx import helper
 
 from core.storage.workspace import Workspace
+from tests.asked_models import FLOAT, info
 
-from .building import FLOAT, build, save_arrays, vector, write_onnx
+from .building import build, save_arrays, write_onnx
 
 pytestmark = pytest.mark.usefixtures("forked")
 RNG = np.random.default_rng(2)
@@ -24,7 +25,7 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Path:
         helper.make_node("Relu", ["frames"], ["y"]),
     ]
     weights = {"w": RNG.normal(size=(4, 1, 400)).astype(np.float32)}
-    inputs, outputs = [vector("wave", FLOAT, ["batch", 1, "samples"])], [vector("y", FLOAT, ["batch", 4, "frames"])]
+    inputs, outputs = [info("wave", FLOAT, ["batch", 1, "samples"])], [info("y", FLOAT, ["batch", 4, "frames"])]
     return write_onnx(tmp_path_factory.mktemp("audio") / "audio.onnx", nodes, inputs, outputs, weights)
 
 
@@ -41,7 +42,7 @@ def test_what_the_graph_demands_is_taken_and_called_a_guess(workspace: Workspace
 def test_a_run_that_fails_at_guessed_lengths_tells_how_to_give_others(workspace: Workspace, tmp_path: Path) -> None:
     """No length that is tried is the 77 that this product wants."""
     weights = {"w": RNG.normal(size=(77, 4)).astype(np.float32)}
-    inputs, outputs = [vector("wave", FLOAT, ["batch", "samples"])], [vector("y", FLOAT, ["batch", 4])]
+    inputs, outputs = [info("wave", FLOAT, ["batch", "samples"])], [info("y", FLOAT, ["batch", 4])]
     model = write_onnx(tmp_path / "product.onnx", [helper.make_node("MatMul", ["wave", "w"], ["y"])], inputs, outputs, weights)
     found = build(workspace, model, "onnx.onnxruntime")
     errors = [record.error for record in found.build.stages if record.error]

@@ -10,8 +10,9 @@ from onnx import NodeProto, helper
 
 from core.base.precision import Precision
 from core.storage.workspace import Workspace
+from tests.asked_models import FLOAT, INT64, info
 
-from .building import FLOAT, INT64, build, save_arrays, vector, write_onnx
+from .building import build, save_arrays, write_onnx
 
 pytestmark = pytest.mark.usefixtures("forked")
 NODE = helper.make_node
@@ -45,7 +46,7 @@ def test_a_convolution_without_bias_and_with_several_readers_is_right(
         "gate": RNG.normal(size=(8, 8, 1, 1)).astype(np.float32),
     }
     weights = {name: value for name, value in every.items() if any(name in node.input for node in nodes)}
-    inputs, outputs = [vector("x", FLOAT, ["N", 3, 16, 16])], [vector("y", FLOAT, ["N", 8, 1, 1])]
+    inputs, outputs = [info("x", FLOAT, ["N", 3, 16, 16])], [info("y", FLOAT, ["N", 8, 1, 1])]
     model = write_onnx(tmp_path / "several.onnx", nodes, inputs, outputs, weights)
     data = save_arrays(tmp_path / "data.npz", x=RNG.normal(size=(16, 3, 16, 16)).astype(np.float32))
     found = build(workspace, model, "onnx.openvino", Precision.INT8, inputs=data, calibration=data)
@@ -59,7 +60,7 @@ def test_a_convolution_without_bias_and_with_several_readers_is_right(
 def test_a_product_without_bias_and_with_several_readers_is_right(workspace: Workspace, tmp_path: Path, op: str) -> None:
     nodes = [NODE(op, ["x", "w"], ["c"]), NODE("Relu", ["c"], ["r"]), NODE("Sub", ["c", "r"], ["y"])]
     weights = {"w": RNG.normal(size=(16, 8)).astype(np.float32)}
-    model = write_onnx(tmp_path / "product.onnx", nodes, [vector("x", FLOAT, ["N", 16])], [vector("y", FLOAT, ["N", 8])], weights)
+    model = write_onnx(tmp_path / "product.onnx", nodes, [info("x", FLOAT, ["N", 16])], [info("y", FLOAT, ["N", 8])], weights)
     data = save_arrays(tmp_path / "data.npz", x=RNG.normal(size=(32, 16)).astype(np.float32))
     found = build(workspace, model, "onnx.openvino", Precision.INT8, inputs=data, calibration=data)
     assert found.parity is not None, found.build.error
@@ -74,7 +75,7 @@ def test_a_tied_output_layer_is_quantized(workspace: Workspace, tmp_path: Path, 
         NODE("MatMul", ["e", "turned"], ["logits"], name="tied"),
     ]
     weights = {"embedding": RNG.normal(size=(32, 16)).astype(np.float32)}
-    inputs, outputs = [vector("ids", INT64, ["N", "L"])], [vector("logits", FLOAT, ["N", "L", 32])]
+    inputs, outputs = [info("ids", INT64, ["N", "L"])], [info("logits", FLOAT, ["N", "L", 32])]
     model = write_onnx(tmp_path / "tied.onnx", nodes, inputs, outputs, weights)
     data = save_arrays(tmp_path / "data.npz", ids=RNG.integers(0, 32, (16, 7)))
     found = build(workspace, model, path, Precision.INT8, inputs=data, calibration=data)

@@ -11,8 +11,9 @@ from onnx import helper
 from core.base.errors import InvalidRequest
 from core.base.precision import Precision
 from core.storage.workspace import Workspace
+from tests.asked_models import FLOAT, INT64, info
 
-from .building import FLOAT, INT64, build, save_arrays, vector, write_onnx
+from .building import build, save_arrays, write_onnx
 
 pytestmark = pytest.mark.usefixtures("forked")
 RNG = np.random.default_rng(1)
@@ -28,8 +29,8 @@ def graph_network(tmp_path_factory: pytest.TempPathFactory) -> Path:
         helper.make_node("ReduceMean", ["g"], ["y"], axes=[0], keepdims=1),
     ]
     weights = {"w": RNG.normal(size=(4, 3)).astype(np.float32)}
-    inputs = [vector("nodes", FLOAT, [None, 4]), vector("edges", INT64, [None])]
-    return write_onnx(folder / "graph.onnx", nodes, inputs, [vector("y", FLOAT, [1, 3])], weights)
+    inputs = [info("nodes", FLOAT, [None, 4]), info("edges", INT64, [None])]
+    return write_onnx(folder / "graph.onnx", nodes, inputs, [info("y", FLOAT, [1, 3])], weights)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +60,8 @@ def test_their_lengths_can_be_asked_for(workspace: Workspace, graph_network: Pat
 @pytest.mark.parametrize("path", ["onnx.onnxruntime", "onnx.openvino"])
 def test_an_onnx_file_without_shapes_takes_those_of_the_inputs(workspace: Workspace, tmp_path: Path, path: str) -> None:
     nodes = [helper.make_node("MatMul", ["a", "b"], ["m"]), helper.make_node("Softmax", ["m"], ["y"], axis=-1)]
-    inputs = [vector("a", FLOAT, None), vector("b", FLOAT, None)]
-    model = write_onnx(tmp_path / "unranked.onnx", nodes, inputs, [vector("y", FLOAT, None)])
+    inputs = [info("a", FLOAT, None), info("b", FLOAT, None)]
+    model = write_onnx(tmp_path / "unranked.onnx", nodes, inputs, [info("y", FLOAT, None)])
     arrays = {"a": RNG.normal(size=(1, 4, 8)).astype(np.float32), "b": RNG.normal(size=(1, 8, 4)).astype(np.float32)}
     given = save_arrays(tmp_path / "given.npz", **arrays)
     found = build(workspace, model, path, inputs=given)

@@ -10,8 +10,9 @@ from onnx import NodeProto, helper
 
 from core.graph.engine_graph import Fate
 from core.storage.workspace import Workspace
+from tests.asked_models import FLOAT, INT64, info
 
-from .building import FLOAT, INT64, build, vector, write_onnx
+from .building import build, write_onnx
 
 pytestmark = pytest.mark.usefixtures("forked")
 NODE = helper.make_node
@@ -35,9 +36,9 @@ SEQUENCE = [
 def test_inputs_that_pass_straight_through_keep_their_names(
     workspace: Workspace, tmp_path: Path, nodes: list[NodeProto], outputs: list[str]
 ) -> None:
-    inputs = [vector(name, FLOAT, [2, 3]) for name in "abc"]
+    inputs = [info(name, FLOAT, [2, 3]) for name in "abc"]
     weights = {"second": np.int64(1)} if nodes is SEQUENCE else {}
-    model = write_onnx(tmp_path / "through.onnx", nodes, inputs, [vector(name, FLOAT, [2, 3]) for name in outputs], weights)
+    model = write_onnx(tmp_path / "through.onnx", nodes, inputs, [info(name, FLOAT, [2, 3]) for name in outputs], weights)
     found = build(workspace, model, "onnx.openvino")
     assert found.parity is not None, found.build.error
     assert found.parity.on_par is True
@@ -46,7 +47,7 @@ def test_inputs_that_pass_straight_through_keep_their_names(
 
 def test_a_graph_that_folds_to_a_constant_says_so(workspace: Workspace, tmp_path: Path) -> None:
     nodes = [NODE("Transpose", ["x"], ["t"], perm=[1, 0]), NODE("Shape", ["t"], ["y"])]
-    model = write_onnx(tmp_path / "shape.onnx", nodes, [vector("x", FLOAT, [2, 3])], [vector("y", INT64, [2])])
+    model = write_onnx(tmp_path / "shape.onnx", nodes, [info("x", FLOAT, [2, 3])], [info("y", INT64, [2])])
     found = build(workspace, model, "onnx.openvino")
     assert found.parity is not None, found.build.error
     assert found.parity.on_par is True
@@ -56,8 +57,8 @@ def test_a_graph_that_folds_to_a_constant_says_so(workspace: Workspace, tmp_path
 
 def test_a_weight_without_elements_that_could_be_overridden_is_no_input(workspace: Workspace, tmp_path: Path) -> None:
     nodes = [NODE("Concat", ["x", "none"], ["y"], axis=0)]
-    inputs = [vector("x", FLOAT, [2]), vector("none", FLOAT, [0])]
-    model = write_onnx(tmp_path / "none.onnx", nodes, inputs, [vector("y", FLOAT, [2])], {"none": np.zeros(0, np.float32)})
+    inputs = [info("x", FLOAT, [2]), info("none", FLOAT, [0])]
+    model = write_onnx(tmp_path / "none.onnx", nodes, inputs, [info("y", FLOAT, [2])], {"none": np.zeros(0, np.float32)})
     found = build(workspace, model, "onnx.openvino")
     assert found.parity is not None, found.build.error
     assert found.parity.on_par is True

@@ -10,8 +10,9 @@ from onnx import helper
 
 from core.base.precision import Precision
 from core.storage.workspace import Workspace
+from tests.asked_models import FLOAT, info
 
-from .building import FLOAT, build, save_arrays, vector, write_onnx
+from .building import build, save_arrays, write_onnx
 
 pytestmark = pytest.mark.usefixtures("forked")
 
@@ -26,8 +27,8 @@ def test_constant_side_inputs_are_calibrated_and_told(workspace: Workspace, tmp_
         helper.make_node("Add", ["s", "o"], ["y"]),
     ]
     weights = {"w": rng.normal(size=(16, 8)).astype(np.float32), "v": rng.normal(size=(8, 8)).astype(np.float32)}
-    inputs = [vector("x", FLOAT, ["N", 16]), vector("factor", FLOAT, ["N", 1]), vector("offset", FLOAT, ["N", 8])]
-    model = write_onnx(tmp_path / "side.onnx", nodes, inputs, [vector("y", FLOAT, ["N", 8])], weights)
+    inputs = [info("x", FLOAT, ["N", 16]), info("factor", FLOAT, ["N", 1]), info("offset", FLOAT, ["N", 8])]
+    model = write_onnx(tmp_path / "side.onnx", nodes, inputs, [info("y", FLOAT, ["N", 8])], weights)
     x = rng.normal(size=(32, 16)).astype(np.float32)
     data = save_arrays(tmp_path / "data.npz", x=x, factor=np.ones((32, 1), np.float32), offset=np.zeros((32, 8), np.float32))
     found = build(workspace, model, path, Precision.INT8, inputs=data, calibration=data)

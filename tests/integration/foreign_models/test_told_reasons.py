@@ -10,12 +10,13 @@ from onnx import helper
 from core.base.precision import Precision
 from core.storage.builds import StageName
 from core.storage.workspace import Workspace
+from tests.asked_models import FLOAT, info
 
-from .building import FLOAT, build, vector, write_onnx
+from .building import build, write_onnx
 
 pytestmark = pytest.mark.usefixtures("forked")
 
-X, Y = vector("x", FLOAT, [2]), vector("y", FLOAT, [2])
+X, Y = info("x", FLOAT, [2]), info("y", FLOAT, [2])
 
 
 def test_openvino_s_reason_is_behind_its_header_line(workspace: Workspace, tmp_path: Path) -> None:

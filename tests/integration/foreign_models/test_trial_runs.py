@@ -10,8 +10,9 @@ from onnx import helper
 
 from core.storage.builds import State
 from core.storage.workspace import Workspace
+from tests.asked_models import INT64, info
 
-from .building import INT64, build, save_arrays, vector, write_onnx
+from .building import build, save_arrays, write_onnx
 
 pytestmark = pytest.mark.usefixtures("forked")
 
@@ -31,9 +32,9 @@ def test_litert_may_find_nothing(workspace: Workspace, tensorflow_models: Path, 
 @pytest.mark.parametrize("path", ["onnx.onnxruntime", "onnx.openvino"])
 def test_ranges_hold_for_trial_runs_too(workspace: Workspace, tmp_path: Path, path: str) -> None:
     """A step of 0 ends OpenVINO's process, and zeros have such."""
-    inputs = [vector(name, INT64, []) for name in ("start", "limit", "step")]
+    inputs = [info(name, INT64, []) for name in ("start", "limit", "step")]
     nodes = [helper.make_node("Range", ["start", "limit", "step"], ["y"])]
-    model = write_onnx(tmp_path / "range.onnx", nodes, inputs, [vector("y", INT64, ["n"])])
+    model = write_onnx(tmp_path / "range.onnx", nodes, inputs, [info("y", INT64, ["n"])])
     found = build(workspace, model, path, ranges={"step": (1.0, 3.0), "limit": (5.0, 9.0)})
     assert found.build.state is State.DONE
     assert found.parity is not None
